@@ -1,0 +1,53 @@
+# make demo | test | check | torch | clean; each does all the set-up it needs, and little the second time.
+# A fresh Debian 12 machine with Python 3.11 needs nothing else than make; sudo is used where we are not root.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+TORCH_INDEX ?=   # an index with the torch build you want, e.g. a CPU one; empty: pip's own choice
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+
+# Mesa's two ways to draw without a screen, for MuJoCo; on a GPU machine the driver's EGL is found first.
+SYSTEM_PACKAGES := libegl1 libegl-mesa0 libgl1 libgl1-mesa-dri libglib2.0-0 libosmesa6
+ifneq ($(shell $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null && echo yes),yes)
+SYSTEM_PACKAGES += python3 python3-venv
+endif
+
+# LIBERO's assets beside the checkout, where they happen to be; a value of your own comes first.
+export LIBERO_ASSETS ?= $(wildcard $(CURDIR)/../shared/libero-assets)
+
+.PHONY: demo test check setup system torch clean
+
+demo: setup
+	@$(BIN)/python examples/demo.py
+
+test: setup
+	$(BIN)/python -m pytest
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+setup: system $(VENV)/.set-up
+
+system:
+	@if ! command -v dpkg >/dev/null; then \
+	  echo "not Debian: install the libraries of EGL or OSMesa yourself if lingbot-eval doctor asks for them"; \
+	elif ! dpkg -s $(SYSTEM_PACKAGES) >/dev/null 2>&1; then \
+	  $(SUDO) apt-get update -q && \
+	  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $(SYSTEM_PACKAGES); \
+	fi
+
+$(VENV)/.set-up: pyproject.toml constraints.txt requirements-libero.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q -c constraints.txt -e '.[libero,dev]'
+	$(BIN)/pip install -q --no-deps -r requirements-libero.txt
+	touch $@
+
+# Nothing that is tested or shown here needs torch; the lingbot extra does.
+torch: setup
+	$(BIN)/pip install -q -c constraints.txt torch $(if $(strip $(TORCH_INDEX)),--index-url $(strip $(TORCH_INDEX)))
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

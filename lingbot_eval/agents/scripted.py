@@ -1,0 +1,87 @@
+"""Agents that check an environment without a model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import gymnasium as gym
+import numpy as np
+
+from lingbot_eval.envs.remote import RemoteEnv
+from lingbot_eval.errors import BadInput
+from lingbot_eval.types import Actions, Observation, seed_of
+
+
+class Idle:
+    """Commands zeros: no motion, gripper as it is."""
+
+    def __init__(self, space: gym.spaces.Box) -> None:
+        self._actions = np.zeros((1, *space.shape), np.float32)
+
+    def reset(self, instruction: str, *, seed: int) -> None:
+        pass
+
+    def act(self, frames: Sequence[Observation]) -> Actions:
+        return self._actions
+
+
+class Random:
+    """Uniform over the action space, the same for the same seed."""
+
+    def __init__(self, space: gym.spaces.Box) -> None:
+        self._space = space
+
+    def reset(self, instruction: str, *, seed: int) -> None:
+        self._generator = np.random.default_rng(seed)
+
+    def act(self, frames: Sequence[Observation]) -> Actions:
+        return self._generator.uniform(self._space.low, self._space.high, (1, *self._space.shape)).astype(np.float32)
+
+
+class Replay:
+    """Plays a run's recorded actions again, then holds still.
+
+    ``folder``: ``RUN/actions`` of a run with ``actions=true``. Which recording is meant follows from the agent's seed,
+    which is made of the episode's id.
+    """
+
+    def __init__(self, space: gym.spaces.Box, folder: Path) -> None:
+        self._idle, self._shape = Idle(space), space.shape
+        self._files = {}
+        for file in sorted(folder.glob("*/*.npz")):
+            with np.load(file, allow_pickle=False) as recorded:
+                self._files[seed_of(str(recorded["episode"]))] = file
+        if not self._files:
+            raise BadInput(f"no recorded actions in {folder}; a run with actions=true keeps them in RUN/actions")
+
+    def reset(self, instruction: str, *, seed: int) -> None:
+        """Raises BadInput where this episode was not recorded, or with another number of commands per action."""
+        if seed not in self._files:
+            raise BadInput(f"no recorded actions for this episode ({instruction!r}) among {len(self._files)}")
+        with np.load(self._files[seed], allow_pickle=False) as recorded:
+            actions = recorded["actions"]
+        if actions.shape[1:] != self._shape:
+            raise BadInput(f"{self._files[seed]} holds actions of shape {actions.shape[1:]}, not {self._shape}")
+        self._rest = list(actions)
+
+    def act(self, frames: Sequence[Observation]) -> Actions:
+        return self._rest.pop(0)[None] if self._rest else self._idle.act(frames)
+
+
+class Expert:
+    """The suite's scripted expert, which sees the simulator's state.
+
+    It runs in the simulator's process and is asked over its own channel, one command at a time; nothing that it knows
+    enters an observation.
+    """
+
+    def __init__(self, simulator: RemoteEnv, path: str) -> None:
+        simulator.use_expert(path)
+        self._simulator = simulator
+
+    def reset(self, instruction: str, *, seed: int) -> None:
+        self._simulator.expert_reset()
+
+    def act(self, frames: Sequence[Observation]) -> Actions:
+        return self._simulator.expert_command()[None, None]

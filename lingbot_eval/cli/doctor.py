@@ -1,0 +1,49 @@
+"""``lingbot-eval doctor``: each line ok, or what to do about it."""
+
+from __future__ import annotations
+
+import sys
+from importlib import metadata
+
+from rich.console import Console
+from rich.markup import escape
+
+from lingbot_eval.envs.check import inspect
+from lingbot_eval.envs.gl import BACKENDS, probe
+from lingbot_eval.errors import LingbotEvalError, NotReady
+from lingbot_eval.settings import LiberoSettings
+
+LIBRARIES = ("numpy", "gymnasium", "hydra-core", "imageio", "imageio-ffmpeg", "rich")
+
+
+def doctor(console: Console, assets: str | None, python: str | None) -> int:
+    """0 when LIBERO can be played here, with pictures; 1 otherwise."""
+    _line(console, True, "python", sys.version.split()[0])
+    for library in ("lingbot_eval", *LIBRARIES):
+        _line(console, True, library, metadata.version(library))
+    drawn = []
+    for backend in BACKENDS:
+        try:
+            _line(console, True, f"GL backend {backend}", f"a frame was drawn by {probe(backend, python)}")
+            drawn.append(backend)
+        except NotReady as error:
+            _line(console, False, f"GL backend {backend}", str(error))
+    simulator = LiberoSettings(assets=assets, download=False, gl="auto", python=python)
+    try:
+        machine = inspect(simulator, draws=False)
+    except LingbotEvalError as error:
+        _line(console, False, "LIBERO", str(error))
+        return 1
+    for name, value in {**machine.facts, "assets folder": machine.notes["assets_folder"]}.items():
+        _line(console, True, name, value)
+    if not drawn:
+        _line(
+            console, False, "pictures", "apt install libegl1 libegl-mesa0 libosmesa6 (Debian), or a GPU driver with EGL"
+        )
+        return 1
+    return 0
+
+
+def _line(console: Console, fine: bool, what: str, text: str) -> None:
+    mark = "[green]ok[/green]   " if fine else "[red]TO DO[/red]"
+    console.print(f"{mark} {escape(what)}: {escape(text)}", highlight=False, soft_wrap=True)

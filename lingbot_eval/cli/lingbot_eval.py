@@ -1,0 +1,86 @@
+"""``lingbot-eval``: what is there, what came out, and is this machine ready."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from rich.console import Console
+
+from lingbot_eval.agents import AGENTS
+from lingbot_eval.cli.doctor import doctor
+from lingbot_eval.cli.report import write_report
+from lingbot_eval.cli.run_suite import SUITES
+from lingbot_eval.envs.libero_tasks import ALIASES
+from lingbot_eval.envs.libero_tasks import SUITES as LIBERO_SUITES
+from lingbot_eval.envs.testing import TASKS
+from lingbot_eval.errors import BadInput, LingbotEvalError, UnknownName
+from lingbot_eval.settings import protocol_names
+from lingbot_eval.suites.store import RunDirectory
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """0: fine; 1: doctor found something missing; 2: bad input."""
+    try:
+        given = _parser().parse_args(argv)
+        if given.command == "ls":
+            return ls(given.what)
+        if given.command == "report":
+            write_report(RunDirectory(Path(given.run)))
+            return 0
+        return doctor(Console(), given.assets, given.python)
+    except LingbotEvalError as error:
+        print(f"lingbot-eval: {error}", file=sys.stderr)
+        return 2
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise BadInput(f"{message} (lingbot-eval --help lists the commands)")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="lingbot-eval", description="Look at suites, results and this machine; run-suite plays.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    listing = commands.add_parser("ls", help="suites, tasks, agents, protocols")
+    listing.add_argument("what", nargs="?", default="all", help="suites | tasks | agents | protocols (default: all)")
+    report = commands.add_parser("report", help="print a run's tables and write them to RUN/report")
+    report.add_argument("run", metavar="RUN")
+    check = commands.add_parser("doctor", help="is this machine ready; each line ok, or what to do")
+    check.add_argument("--assets", metavar="DIR", help="LIBERO's assets, as env.assets")
+    check.add_argument("--python", metavar="FILE", help="the simulator's interpreter, as env.python")
+    return parser
+
+
+def ls(what: str) -> int:
+    """Print names, one per line."""
+    sections = {
+        "suites": [f"libero  {name}{_also(name)}" for name in LIBERO_SUITES] + ["toy     toy"],
+        "tasks": [
+            f"{suite}  {index}  {task}"
+            for suite, tasks in {**LIBERO_SUITES, "toy": tuple(TASKS)}.items()
+            for index, task in enumerate(tasks)
+        ],
+        "agents": list(AGENTS),
+        "protocols": [f"{suite:7} {name}" for suite in SUITES for name in protocol_names(suite)],
+    }
+    if what != "all" and what not in sections:
+        raise UnknownName("list", what, [*sections, "all"])
+    for name, lines in sections.items():
+        if what == "all":
+            print(f"{name}:")
+        if what in (name, "all"):
+            print("\n".join(f"  {line}" if what == "all" else line for line in lines))
+    return 0
+
+
+def _also(suite: str) -> str:
+    short = [alias for alias, full in ALIASES.items() if full == suite]
+    return f"  ({', '.join(short)})"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

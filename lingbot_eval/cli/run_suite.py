@@ -1,0 +1,229 @@
+"""``run-suite``: plan, play, record, report."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import shlex
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from importlib import metadata
+from pathlib import Path
+from typing import Any, NoReturn
+
+import msgspec
+from rich.console import Console
+
+from lingbot_eval.agents import AGENTS, load_agent
+from lingbot_eval.cli.compose import quoted, settings
+from lingbot_eval.cli.progress import Progress
+from lingbot_eval.cli.report import write_report
+from lingbot_eval.envs.check import Machine, inspect
+from lingbot_eval.envs.libero_tasks import suite_names
+from lingbot_eval.errors import BadInput, LingbotEvalError, UnknownName
+from lingbot_eval.settings import RunSettings, protocol_hash, protocol_names, to_dict
+from lingbot_eval.suites import local
+from lingbot_eval.suites.plan import plan, plan_hash, remaining
+from lingbot_eval.suites.store import RunDirectory
+from lingbot_eval.suites.worker import records_video
+from lingbot_eval.types import Episode, Outcome, Provenance
+
+SUITES = {"libero": "strict", "toy": "toy"}
+"""What can be run, with its default protocol."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """0: every planned episode was played; 1: some ended in ERROR; 2: bad input; 130: interrupted."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return run(arguments)
+    except LingbotEvalError as error:
+        print(f"run-suite: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("run-suite: interrupted; the same command goes on where this one stopped", file=sys.stderr)
+        return 130
+
+
+def run(arguments: list[str]) -> int:
+    given = _parser().parse_intermixed_args(arguments)
+    chosen = _settings(given)
+    load_agent(chosen.agent, chosen.suite.name)  # refuse now what every worker would refuse
+    episodes = plan(chosen.suite, chosen.protocol)
+    draws = chosen.agent.looks or records_video(chosen)
+    if given.dry_run:
+        return _dry_run(chosen, episodes, draws)
+    machine = inspect(chosen.env, draws)
+    chosen = msgspec.structs.replace(chosen, env=machine.simulator)
+    experiment = _experiment(chosen, machine, episodes)
+    folder = RunDirectory(Path(given.out) if given.out else _default_folder(chosen, experiment))
+    folder.open(experiment, episodes)
+    _play(folder, chosen, machine, experiment, episodes, arguments)
+    final = write_report(folder)
+    return int(any(record.outcome is Outcome.ERROR for record in final.values()))
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise BadInput(f"{message} (run-suite --help lists the options)")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="run-suite",
+        description="Play a benchmark suite, one crash-safe record per episode, and print a table with intervals. "
+        "Run the same command again to go on after an interruption.",
+        epilog="Any other setting: group.key=value (env.gl=osmesa, protocol.warmup_count=10); lingbot-eval ls lists "
+        "suites, tasks, agents and protocols.",
+    )
+    parser.add_argument("benchmark", help=" | ".join(SUITES))
+    parser.add_argument("overrides", nargs="*", metavar="group.key=value", help="any setting of lingbot_eval/conf")
+    parser.add_argument("--suite", help="libero: spatial | object | goal | long | all (default), or several: goal,long")
+    parser.add_argument("--tasks", help="indices or names, comma-separated (default: all)")
+    parser.add_argument("--episodes", type=int, help="per task (default: the protocol's)")
+    parser.add_argument("--agent", default="expert", help=f"{' | '.join(AGENTS)} (default: expert)")
+    parser.add_argument("--protocol", help="preset of conventions, see lingbot-eval ls (default: strict)")
+    parser.add_argument("--workers", type=int, help="processes that play at the same time (default: 1)")
+    parser.add_argument("--seed", type=int, help="base seed of the episodes (default: the protocol's)")
+    parser.add_argument("--video", help="auto | on | off (default: auto, on where the agent looks at pictures)")
+    parser.add_argument("--regime", help="what the checkpoint was trained on, in your words; printed with the table")
+    parser.add_argument("--out", metavar="DIR", help="run directory (default: runs/, named after the experiment)")
+    parser.add_argument("--dry-run", action="store_true", help="show the plan and what is missing; play nothing")
+    return parser
+
+
+def _settings(given: argparse.Namespace) -> RunSettings:
+    if given.benchmark not in SUITES:
+        raise UnknownName("benchmark", given.benchmark, SUITES)
+    if given.agent not in AGENTS:
+        raise UnknownName("agent", given.agent, AGENTS)
+    protocol = given.protocol or SUITES[given.benchmark]
+    if protocol not in protocol_names(given.benchmark):
+        raise UnknownName("protocol", protocol, protocol_names(given.benchmark))
+    overrides = []
+    if given.suite is not None:
+        if given.benchmark == "libero":
+            names = [full for name in given.suite.split(",") for full in suite_names(name)]
+        elif given.suite != given.benchmark:
+            raise UnknownName("suite", given.suite, [given.benchmark])
+        else:
+            names = [given.suite]
+        overrides.append(f"suite.suites=[{','.join(names)}]")
+    if given.tasks is not None:
+        overrides.append(f"suite.tasks=[{','.join(quoted(task.strip()) for task in given.tasks.split(','))}]")
+    flags = {"suite.episodes": given.episodes, "suite.seed": given.seed, "workers": given.workers}
+    overrides += [f"{key}={value}" for key, value in flags.items() if value is not None]
+    words = {"regime": given.regime, "video": given.video}
+    overrides += [f"{key}={quoted(text)}" for key, text in words.items() if text is not None]
+    benchmark = given.benchmark
+    groups = [f"suite={benchmark}", f"env={benchmark}", f"agent={given.agent}", f"protocol={benchmark}/{protocol}"]
+    return settings(groups, [*overrides, *given.overrides])
+
+
+def _experiment(chosen: RunSettings, machine: Machine, episodes: Sequence[Episode]) -> dict[str, Any]:
+    """What must be the same for a run to be continued."""
+    return {
+        "suite": {"name": chosen.suite.name, "episodes": len(episodes), "plan": plan_hash(episodes)},
+        "protocol": to_dict(chosen.protocol),
+        "facts": machine.facts,
+        "protocol_hash": protocol_hash(chosen.protocol, machine.facts),
+        "agent": to_dict(chosen.agent),
+        "checkpoint": "",
+        "regime": chosen.regime,
+    }
+
+
+def _default_folder(chosen: RunSettings, experiment: dict[str, Any]) -> Path:
+    """The same for the same experiment, so that the same command goes on with it."""
+    digest = hashlib.sha256(json.dumps(experiment, sort_keys=True).encode()).hexdigest()[:8]
+    protocol = chosen.protocol.name.split()[0]
+    return Path("runs") / f"{chosen.suite.name}-{chosen.agent.name}-{protocol}-{digest}"
+
+
+def _play(
+    folder: RunDirectory,
+    chosen: RunSettings,
+    machine: Machine,
+    experiment: dict[str, Any],
+    episodes: Sequence[Episode],
+    arguments: list[str],
+) -> None:
+    records = folder.records()
+    for sentence in records.torn:
+        print(f"run-suite: {sentence}", file=sys.stderr)
+    todo = remaining(episodes, records.done())
+    print(
+        f"{folder.path}: {len(episodes)} episodes planned, {len(todo)} to play, protocol {chosen.protocol.name} ",
+        end="",
+    )
+    print(f"[{experiment['protocol_hash']}]")
+    if not todo:
+        return
+    versions = {"lingbot_eval": metadata.version("lingbot_eval"), **machine.notes, **machine.facts}
+    host = socket.gethostname()
+    provenance = Provenance(
+        agent=chosen.agent.name,
+        checkpoint=experiment["checkpoint"],
+        protocol=chosen.protocol.name,
+        protocol_hash=experiment["protocol_hash"],
+        versions=versions,
+        host=host,
+    )
+    session = {
+        "command": shlex.join(["run-suite", *arguments]),
+        "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "host": host,
+        "versions": versions,
+        "git": git_revision(),
+        "settings": to_dict(chosen),
+        "to_play": len(todo),
+    }
+    run = folder.run()
+    run["sessions"].append(session)
+    folder.write_run(run)
+    start = time.monotonic()
+    try:
+        with Progress(episodes, records.final(), Console(stderr=True)) as progress:
+            local.play(folder, todo, chosen, provenance, progress.tell)
+    finally:
+        session["seconds"] = round(time.monotonic() - start, 1)
+        folder.write_run(run)
+
+
+def _dry_run(chosen: RunSettings, episodes: Sequence[Episode], draws: bool) -> int:
+    tasks = {(episode.suite, episode.task) for episode in episodes}
+    print(f"{len(episodes)} episodes of {len(tasks)} tasks, plan {plan_hash(episodes)}")
+    for episode in episodes[:3]:
+        print(f"  {episode.id}: {episode.instruction!r}")
+    print("  ..." if len(episodes) > 3 else "", end="\n" if len(episodes) > 3 else "")
+    print(f"protocol {to_dict(chosen.protocol)}")
+    print(f"agent {to_dict(chosen.agent)}, {chosen.workers} workers, video {'on' if records_video(chosen) else 'off'}")
+    machine = inspect(chosen.env, draws)
+    print(f"machine {machine.facts | machine.notes}")
+    print(f"protocol hash {protocol_hash(chosen.protocol, machine.facts)}")
+    return 0
+
+
+def git_revision() -> str:
+    """Of this package's checkout, with ``+`` when it holds changes; empty when it is installed from elsewhere."""
+    here = Path(__file__).parent
+    commands = (["rev-parse", "--short=12", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
+    try:
+        revision, changes = (
+            subprocess.run(
+                ["git", "-C", str(here), *command], capture_output=True, text=True, check=True
+            ).stdout.strip()
+            for command in commands
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return revision + ("+" if changes else "")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,24 @@
+"""Environments. ``make_env`` builds one in this process; ``remote.RemoteEnv`` in a process of its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lingbot_eval.settings import EnvSettings, LiberoSettings, ToySettings
+
+if TYPE_CHECKING:
+    from lingbot_eval.envs.libero import LiberoEnv
+    from lingbot_eval.envs.testing import ReachEnv
+
+
+def make_env(settings: EnvSettings) -> LiberoEnv | ReachEnv:
+    """The environment that ``settings`` describe, in this process, which its simulator then changes for good."""
+    if isinstance(settings.simulator, LiberoSettings):
+        from lingbot_eval.envs.libero import LiberoEnv  # needs the libero extra
+
+        return LiberoEnv(settings)
+    if isinstance(settings.simulator, ToySettings):
+        from lingbot_eval.envs.testing import ReachEnv
+
+        return ReachEnv(settings)
+    raise TypeError(f"no environment for {type(settings.simulator).__name__}")

@@ -1,0 +1,94 @@
+"""Is this machine ready, and what about it can move a score?  ``python -m lingbot_eval.envs.check`` answers as JSON.
+
+Runs in the simulator's interpreter (``env.python``) but imports no simulator, so it takes a fraction of a second; only
+the GL backend is tried out, in a process of its own, where pictures are wanted.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+import sys
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Any
+
+import msgspec
+
+from lingbot_eval.errors import LingbotEvalError, NotReady
+from lingbot_eval.settings import LiberoSettings, SimulatorSettings, as_struct, to_dict
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a simulator found on this machine."""
+
+    simulator: SimulatorSettings
+    """The settings with every choice made: where the assets are, which GL backend."""
+    facts: dict[str, str]
+    """Score-moving; part of the protocol hash."""
+    notes: dict[str, str]
+    """Recorded beside them."""
+
+
+def inspect(simulator: SimulatorSettings, draws: bool) -> Machine:
+    """Ask the simulator's interpreter. ``draws``: pictures will be wanted.
+
+    Raises NotReady.
+    """
+    python = simulator.python or sys.executable
+    question = json.dumps({"simulator": to_dict(simulator), "draws": draws})
+    try:
+        done = subprocess.run(
+            [python, "-m", "lingbot_eval.envs.check"], input=question, capture_output=True, text=True, timeout=1800
+        )
+    except OSError as error:
+        raise NotReady(f"env.python={python} cannot be started: {error.strerror}") from None
+    if done.returncode:
+        words = done.stderr.strip().splitlines()[-1:] or [f"exit {done.returncode}"]
+        raise NotReady(f"{python} -m lingbot_eval.envs.check: {words[0]}; is lingbot_eval installed there?")
+    answer = json.loads(done.stdout.splitlines()[-1])
+    if "error" in answer:
+        raise NotReady(answer["error"])
+    machine: Machine = as_struct(answer, Machine)
+    return machine
+
+
+def look_around(simulator: SimulatorSettings, draws: bool) -> Machine:
+    """As :func:`inspect`, for this interpreter."""
+    notes = {"python": platform.python_version(), "numpy": metadata.version("numpy")}
+    if not isinstance(simulator, LiberoSettings):
+        return Machine(simulator, {}, notes)
+    from lingbot_eval.envs.gl import choose
+    from lingbot_eval.envs.libero_assets import INSTALL, assets_hash, find_assets
+    from lingbot_eval.envs.libero_process import versions
+
+    try:
+        facts = versions()
+    except metadata.PackageNotFoundError as error:
+        raise NotReady(f"LIBERO is not installed ({error.name} is missing): {INSTALL}") from None
+    assets = find_assets(simulator.assets, simulator.download)
+    chosen: dict[str, Any] = {"assets": str(assets)}
+    if draws:
+        backend, device = choose(simulator.gl)
+        chosen["gl"] = backend
+        notes.update(gl=backend, gl_device=device)
+    return Machine(
+        msgspec.structs.replace(simulator, **chosen),
+        {**facts, "assets": assets_hash(assets)},
+        {**notes, "assets_folder": str(assets)},
+    )
+
+
+def main() -> None:
+    question = json.load(sys.stdin)
+    try:
+        answer = to_dict(look_around(as_struct(question["simulator"], SimulatorSettings), question["draws"]))
+    except LingbotEvalError as error:
+        answer = {"error": str(error)}
+    print(json.dumps(answer))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,104 @@
+"""Find LIBERO's meshes, scenes and textures, which no package on PyPI ships.
+
+``libero_assets.txt`` lists the files that the forty tasks of the four suites read; they are checked for presence and
+hashed, so that two runs with other geometry or other pictures are never taken for the same experiment.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import subprocess
+import sys
+from importlib import resources
+from pathlib import Path
+
+from lingbot_eval.errors import NotReady
+
+CACHE = Path("~/.cache/libero/assets")  # hf-libero 0.1.4, libero/libero/utils/download_utils.py
+INSTALL = "pip install 'lingbot_eval[libero]' && pip install --no-deps hf-libero==0.1.4 bddl==1.0.1 robosuite==1.4.0"
+INSIDE_A_CHECKOUT = Path("libero/libero/assets")  # of Lifelong-Robot-Learning/LIBERO
+
+
+def required() -> list[str]:
+    """Relative paths of every asset file that the forty tasks read."""
+    return (resources.files("lingbot_eval.envs") / "libero_assets.txt").read_text().split()
+
+
+def find_assets(given: str | None, download: bool) -> Path:
+    """The first complete assets folder of: ``env.assets``, ``$LIBERO_ASSETS``, the installed LIBERO checkout's own,
+    hf-libero's cache, hf-libero's download (only where ``env.download=true``).
+
+    A folder that was named (by setting or variable) and is incomplete is an error: nothing else is taken instead.
+    Raises NotReady naming where it looked and what to do.
+    """
+    looked = [] if os.environ.get("LIBERO_ASSETS") else ["$LIBERO_ASSETS (not set)"]
+    for label, folder, named in _places(given):
+        inside = folder / INSIDE_A_CHECKOUT
+        folder = inside if inside.is_dir() else folder
+        missing = [name for name in required() if not (folder / name).is_file()]
+        if not missing:
+            return folder.resolve()
+        looked.append(f"{label} ({_verdict(folder, missing)})")
+        if named:
+            raise NotReady(f"LIBERO assets: {looked[-1]}. {_ADVICE}")
+    if download:
+        return _download()
+    raise NotReady(f"no LIBERO assets; looked at {', '.join(looked)}. {_ADVICE}")
+
+
+_ADVICE = (
+    "Give a folder with env.assets=DIR or LIBERO_ASSETS=DIR (the folder with articulated_objects/, scenes/, ..., "
+    "or a LIBERO checkout), or let hf-libero download it with env.download=true."
+)
+
+
+def assets_hash(folder: Path) -> str:
+    """12 hex digits over the names and contents of the files the tasks read."""
+    digest = hashlib.sha256()
+    for name in required():
+        digest.update(name.encode() + b"\0" + hashlib.sha256((folder / name).read_bytes()).digest())
+    return digest.hexdigest()[:12]
+
+
+def libero_root() -> Path:
+    """The folder of ``libero.libero``, found without importing it: its import asks questions on first use.
+
+    Raises NotReady.
+    """
+    spec = importlib.util.find_spec("libero")
+    if spec is None or not spec.submodule_search_locations:
+        raise NotReady(f"LIBERO is not installed: {INSTALL}")
+    return Path(spec.submodule_search_locations[0]) / "libero"
+
+
+def _places(given: str | None) -> list[tuple[str, Path, bool]]:
+    """(how it is called, folder, whether the user named it)"""
+    if given:
+        return [("env.assets", Path(given).expanduser(), True)]
+    if variable := os.environ.get("LIBERO_ASSETS"):
+        return [("$LIBERO_ASSETS", Path(variable).expanduser(), True)]
+    return [
+        ("the installed package", libero_root() / "assets", False),
+        ("hf-libero's cache", CACHE.expanduser(), False),
+    ]
+
+
+def _verdict(folder: Path, missing: list[str]) -> str:
+    if not folder.is_dir():
+        return f"{folder}: no such folder"
+    return f"{folder}: {len(missing)} of {len(required())} files missing, e.g. {missing[0]}"
+
+
+def _download() -> Path:
+    """Let hf-libero fetch its dataset; its own code decides from where and keeps it in :data:`CACHE`."""
+    code = (
+        "from pathlib import Path; from lingbot_eval.envs.libero_process import prepare; prepare(Path('/'), None);"
+        "from libero.libero.utils.download_utils import download_assets_from_huggingface as get; get()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    if done.returncode:
+        reason = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
+        raise NotReady(f"hf-libero could not download LIBERO's assets: {reason[0]}. {_ADVICE}")
+    return find_assets(str(CACHE), download=False)

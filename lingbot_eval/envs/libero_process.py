@@ -1,0 +1,59 @@
+"""Make a process ready to import LIBERO: everything global that its import and robosuite's import would decide.
+
+Only for a process that does nothing else (``host.py``): environment variables and module state are changed for good.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import sys
+import tempfile
+import types
+from importlib import metadata
+from pathlib import Path
+
+import yaml
+
+from lingbot_eval.envs.gl import Backend
+from lingbot_eval.envs.libero_assets import libero_root
+
+SCORE_MOVING = ("mujoco", "robosuite", "hf-libero")
+"""Packages whose version changes trajectories or pictures (docs/pitfalls.md); part of the protocol hash."""
+
+
+def prepare(assets: Path, gl: Backend | None) -> None:
+    """Set up before the first import of ``libero`` or ``robosuite``; ``gl`` None: nothing will be drawn, and no GL
+    library is loaded.
+
+    Without it LIBERO's import asks on the terminal where to keep data sets and writes ``~/.libero``; robosuite's
+    overrides ``MUJOCO_GL`` and appends to ``/tmp/robosuite.log``, which on a shared machine belongs to somebody else.
+    """
+    os.environ["MUJOCO_GL"] = gl or "disable"
+    if gl:
+        os.environ["PYOPENGL_PLATFORM"] = gl
+    folder = Path(tempfile.mkdtemp(prefix="lingbot_eval-libero-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    root = libero_root()
+    paths = {
+        "benchmark_root": str(root),
+        "bddl_files": str(root / "bddl_files"),
+        "init_states": str(root / "init_files"),
+        "datasets": str(folder / "datasets"),
+        "assets": str(assets),
+    }
+    (folder / "config.yaml").write_text(yaml.safe_dump(paths))
+    os.environ["LIBERO_CONFIG_PATH"] = str(folder)
+    macros = types.ModuleType("robosuite.macros_private")  # robosuite's own hook for a user's settings
+    macros.FILE_LOGGING_LEVEL = None  # type: ignore[attr-defined]
+    macros.MUJOCO_GPU_RENDERING = False  # type: ignore[attr-defined]  # or it overrides MUJOCO_GL
+    sys.modules["robosuite.macros_private"] = macros
+    import libero.libero
+
+    libero.libero._assets_path_cache = str(assets)  # hf-libero 0.1.4 reads no setting for it
+
+
+def versions() -> dict[str, str]:
+    """The installed versions of :data:`SCORE_MOVING`."""
+    return {name: metadata.version(name) for name in SCORE_MOVING}

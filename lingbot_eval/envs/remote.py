@@ -1,0 +1,221 @@
+"""An environment in a process of its own, watched."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+import gymnasium as gym
+import numpy as np
+import yaml
+
+from lingbot_eval import errors
+from lingbot_eval.envs.frame import Frame, anonymous_memory
+from lingbot_eval.envs.spaces import check_action, look_space
+from lingbot_eval.errors import LingbotEvalError, SimulatorDied, SimulatorHung, SimulatorRaised
+from lingbot_eval.processes import Closed, Line
+from lingbot_eval.settings import EnvSettings, LiberoSettings, Limits, as_struct, load_protocol, to_dict
+from lingbot_eval.types import Action, EnvSpec, Image, Observation
+
+
+class RemoteEnv(gym.Env[Observation, Action]):
+    """The environment that ``settings`` describe, in a child process.
+
+    Spaces, specification, observations and info are the child's. A child that raises, dies or gives no answer in time
+    is killed and the call raises SimulatorRaised, SimulatorDied or SimulatorHung; the next ``reset`` starts a fresh
+    one. ``log``: the file to which the child's prints are appended.
+    """
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 20}
+
+    def __init__(self, settings: EnvSettings, limits: Limits, log: Path | None = None) -> None:
+        self._settings, self._limits, self._log = settings, limits, log
+        self._expert_path = ""
+        self._child: _Child | None = None
+        self.render_mode = "rgb_array" if settings.render else None
+        self._start()
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        super().reset(seed=seed)
+        if self._child is None:
+            self._start()
+        self._deadline = time.monotonic() + self._limits.reset_seconds + self._limits.episode_seconds
+        answer = self._ask("reset", self._limits.reset_seconds, seed=seed, options=options or {})
+        return self._frame.read(), answer["info"]
+
+    def step(self, action: Action) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        check_action(action, self._box)
+        seconds = self._limits.command_seconds * len(action)
+        answer = self._ask("step", seconds, action=action.tolist())
+        outcome = (answer["reward"], answer["terminated"], answer["truncated"], answer["info"])
+        return self._frame.read(), *outcome
+
+    def render(self) -> Image:
+        """(H, W, 3) RGB, drawn now."""
+        return self._frame.read_picture(tuple(self._ask("render", self._limits.reset_seconds)))
+
+    def use_expert(self, path: str) -> None:
+        """Load the privileged expert ``module:class`` in the simulator's process.
+
+        It is asked with :meth:`expert_reset` and :meth:`expert_command` and never appears in an observation or info.
+        """
+        self._expert_path = path
+        self._ask("expert", self._limits.start_seconds, path=path)
+
+    def expert_reset(self) -> None:
+        self._ask("expert_reset", self._limits.command_seconds)
+
+    def expert_command(self) -> Action:
+        """(D,) float32: what the expert would command now."""
+        return np.asarray(self._ask("expert_command", self._limits.command_seconds), np.float32)
+
+    def close(self) -> None:
+        if self._child is None:
+            return
+        with contextlib.suppress(LingbotEvalError):  # it is being ended either way
+            self._ask("close", 10.0)
+        self._end()
+
+    def __del__(self) -> None:
+        self._end()
+
+    def _start(self) -> None:
+        self._child = _Child(self._settings.simulator.python or sys.executable, self._log)
+        self._deadline = time.monotonic() + self._limits.start_seconds
+        made = self._ask("make", self._limits.start_seconds, settings=to_dict(self._settings))
+        cameras = {name: (height, width) for name, (height, width) in made["cameras"].items()}
+        self._frame = Frame(self._child.memory, made["state"], cameras)
+        self._box = gym.spaces.Box(np.asarray(made["low"], np.float32), np.asarray(made["high"], np.float32))
+        self.action_space = self._box
+        self.observation_space = look_space(cameras, made["state"])
+        self.env_spec: EnvSpec = as_struct(made["env_spec"], EnvSpec)
+        self.metadata = made["metadata"]
+        if self._expert_path:
+            self._ask("expert", self._limits.start_seconds, path=self._expert_path)
+
+    def _ask(self, op: str, seconds: float, **values: Any) -> Any:
+        if self._child is None:
+            raise SimulatorDied("the simulator's process has ended; reset() starts another")
+        left = self._deadline - time.monotonic()
+        try:
+            self._child.line.send({"op": op, **values})
+            answer = self._child.line.receive(min(seconds, max(0.0, left)))
+        except TimeoutError:
+            self._end()
+            limit = f"{seconds:.0f} s" if seconds < left else "the episode's time limit"
+            raise SimulatorHung(f"the simulator gave no answer to {op!r} within {limit} and was killed") from None
+        except Closed:
+            how = self._child.how_it_ended()
+            self._end()
+            raise SimulatorDied(f"the simulator's process {how} during {op!r}") from None
+        if "ok" in answer:
+            return answer["ok"]
+        ours = getattr(errors, answer["kind"], None)
+        if ours is not None:
+            raise ours(answer["error"])
+        self._end()
+        raise SimulatorRaised(f"{op!r} raised in the simulator's process:\n{answer['error']}")
+
+    def _end(self) -> None:
+        child, self._child = getattr(self, "_child", None), None
+        if child is not None:
+            child.end()
+
+
+class _Child:
+    """The process, its socket and its memory."""
+
+    def __init__(self, python: str, log: Path | None) -> None:
+        ours, theirs = socket.socketpair()
+        self.line, self.memory = Line(ours), anonymous_memory()
+        self._scratch = Path(tempfile.mkdtemp(prefix="lingbot_eval-"))
+        self._log = log or self._scratch / "log"
+        self._log_start = self._log.stat().st_size if self._log.exists() else 0
+        command = [python, "-m", "lingbot_eval.envs.host", "--socket", str(theirs.fileno())]
+        command += ["--memory", str(self.memory), "--parent", str(os.getpid())]
+        with self._log.open("ab") as output:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                pass_fds=(theirs.fileno(), self.memory),
+                start_new_session=True,  # so that Ctrl-C reaches us alone, and killing it kills what it started
+                env={**os.environ, **_private_folders(self._scratch)},
+            )
+        theirs.close()
+
+    def how_it_ended(self) -> str:
+        """In words, with the last lines it printed."""
+        try:
+            code = self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            return "closed its connection"
+        how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"exited with status {code}"
+        with self._log.open("rb") as file:
+            file.seek(self._log_start)
+            tail = file.read()[-2000:].decode(errors="replace").strip().splitlines()[-5:]
+        return how + (f" (its last words: {' | '.join(tail)})" if tail else "")
+
+    def end(self) -> None:
+        """Kill it and everything it started."""
+        self.line.close()
+        if self._process.poll() is None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(0.5)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        os.close(self.memory)
+        shutil.rmtree(self._scratch, ignore_errors=True)
+
+
+def _private_folders(scratch: Path) -> dict[str, str]:
+    """Variables that keep the caches of Mesa, matplotlib and numba out of the user's home."""
+    caches = {"XDG_CACHE_HOME": "cache", "XDG_CONFIG_HOME": "config", "MPLCONFIGDIR": "matplotlib", "TMPDIR": "tmp"}
+    for folder in caches.values():
+        (scratch / folder).mkdir()
+    return {"PYTHONUNBUFFERED": "1", **{name: str(scratch / folder) for name, folder in caches.items()}}
+
+
+def default_limits() -> Limits:
+    """As ``conf/limits/default.yaml`` has them."""
+    text = (resources.files("lingbot_eval") / "conf" / "limits" / "default.yaml").read_text()
+    limits: Limits = as_struct(yaml.safe_load(text), Limits)
+    return limits
+
+
+def make_libero(
+    suite: str,
+    task: str,
+    protocol: str = "strict",
+    commands_per_action: int = 1,
+    cameras: bool = True,
+    render_mode: Literal["rgb_array"] | None = None,
+    assets: str | None = None,
+    gl: Literal["auto", "egl", "osmesa"] = "auto",
+    python: str | None = None,
+) -> RemoteEnv:
+    """What ``gymnasium.make("lingbot_eval/LIBERO-<suite>-<task>-v0", ...)`` calls; see LiberoEnv for the spaces."""
+    settings = EnvSettings(
+        simulator=LiberoSettings(assets=assets, download=False, gl=gl, python=python),
+        protocol=load_protocol("libero", protocol),
+        suite=suite,
+        task=task,
+        commands_per_action=commands_per_action,
+        cameras=cameras,
+        render=render_mode is not None,
+    )
+    return RemoteEnv(settings, default_limits())

@@ -1,0 +1,67 @@
+"""Everything this package raises on purpose.
+
+LingbotEvalError
+├── BadInput             a value the user gave: one line that names the valid ones
+│   └── UnknownName
+├── NotReady             something is missing on this machine: what, where it was looked for, what to do
+├── BadAction            an agent's array does not fit the environment; nothing is trimmed or padded
+├── SimulatorError       the environment's process
+│   ├── SimulatorRaised      raised (its traceback is in the message)
+│   ├── SimulatorDied        ended by itself or by a signal
+│   └── SimulatorHung        gave no answer in time and was killed
+├── RunMismatch          a run directory holds another experiment
+└── CorruptRecords       a records file cannot be read
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class LingbotEvalError(Exception):
+    """Base of all; its message is meant for a person, on one line where that is possible."""
+
+
+class BadInput(LingbotEvalError):
+    pass
+
+
+class UnknownName(BadInput):
+    def __init__(self, kind: str, given: object, known: Iterable[str]) -> None:
+        names = list(known)
+        near = difflib.get_close_matches(str(given), names, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        super().__init__(f"unknown {kind} {given!r}{hint} (valid: {', '.join(names)})")
+
+
+class NotReady(LingbotEvalError):
+    pass
+
+
+class BadAction(LingbotEvalError):
+    pass
+
+
+class SimulatorError(LingbotEvalError):
+    pass
+
+
+class SimulatorRaised(SimulatorError):
+    pass
+
+
+class SimulatorDied(SimulatorError):
+    pass
+
+
+class SimulatorHung(SimulatorError):
+    pass
+
+
+class RunMismatch(LingbotEvalError):
+    pass
+
+
+class CorruptRecords(LingbotEvalError):
+    pass

@@ -1,0 +1,18 @@
+"""Names of tasks, hosts and episodes as names of files."""
+
+from __future__ import annotations
+
+import re
+
+from lingbot_eval.types import Episode
+
+
+def safe_name(name: str) -> str:
+    """``name`` as one path component: anything but letters, digits, ``.``, ``_`` and ``-`` becomes ``_``."""
+    return re.sub(r"[^A-Za-z0-9._-]", "_", name).lstrip(".")[:150] or "_"
+
+
+def stem(episode: Episode) -> str:
+    """``<seed>``, with setting and stored state where the benchmark has them: unique within a task."""
+    state = "" if episode.initial_state is None else f"-state{episode.initial_state:02d}"
+    return safe_name("-".join(part for part in (episode.setting, str(episode.seed)) if part) + state)

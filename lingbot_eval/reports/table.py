@@ -1,0 +1,154 @@
+"""From records to tables: per task, per suite, and the row that papers print."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lingbot_eval.reports.stats import wilson
+from lingbot_eval.types import Episode, EpisodeRecord, Outcome
+
+PAPER_ROWS = {
+    "libero": {"libero_spatial": "Spatial", "libero_object": "Object", "libero_goal": "Goal", "libero_10": "Long"}
+}
+"""Columns of a benchmark's row in papers, by suite; the average over them is their mean."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What is known about a set of planned episodes."""
+
+    planned: int
+    successes: int
+    trials: int
+    """Episodes with a final record that is not an ERROR; the rate's denominator."""
+    errors: int
+    """Episodes that ended in ERROR and have no other record; not in the rate."""
+    progress: float | None
+    """PS: mean of progress / max progress over the trials; None where the benchmark defines no steps."""
+
+    @property
+    def rate(self) -> float | None:
+        return self.successes / self.trials if self.trials else None
+
+    @property
+    def complete(self) -> bool:
+        return self.trials == self.planned
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line: a task, or a suite (``task`` empty)."""
+
+    suite: str
+    task: str
+    cell: Cell
+
+
+def rows(plan: Sequence[Episode], final: Mapping[str, EpisodeRecord]) -> list[Row]:
+    """Each suite's tasks in planned order, then the suite."""
+    table = []
+    for suite in dict.fromkeys(episode.suite for episode in plan):
+        mine = [episode for episode in plan if episode.suite == suite]
+        for task in dict.fromkeys(episode.task for episode in mine):
+            table.append(Row(suite, task, cell([episode for episode in mine if episode.task == task], final)))
+        table.append(Row(suite, "", cell(mine, final)))
+    return table
+
+
+def cell(episodes: Sequence[Episode], final: Mapping[str, EpisodeRecord]) -> Cell:
+    played = [final[episode.id] for episode in episodes if episode.id in final]
+    trials = [record for record in played if record.outcome is not Outcome.ERROR]
+    scored = [record.progress / record.max_progress for record in trials if record.max_progress]
+    return Cell(
+        planned=len(episodes),
+        successes=sum(record.outcome is Outcome.SUCCESS for record in trials),
+        trials=len(trials),
+        errors=len(played) - len(trials),
+        progress=sum(scored) / len(scored) if scored else None,
+    )
+
+
+HEADINGS = ("Suite", "Task", "Successes", "SR %", "95 % interval", "PS %", "Errors")
+
+
+def texts(row: Row) -> tuple[str, ...]:
+    """A row under HEADINGS, for people."""
+    known = row.cell
+    if known.rate is None:
+        rate, interval = "–", "–"
+    else:
+        low, high = wilson(known.successes, known.trials)
+        rate, interval = f"{100 * known.rate:.1f}", f"{100 * low:.1f}–{100 * high:.1f}"
+    counted = f"{known.successes}/{known.trials}" + ("" if known.complete else f" of {known.planned}")
+    progress = "–" if known.progress is None else f"{100 * known.progress:.1f}"
+    return (row.suite, row.task or "all tasks", counted, rate, interval, progress, str(known.errors or ""))
+
+
+def paper_row(table: Sequence[Row], benchmark: str) -> list[tuple[str, str]] | None:
+    """(heading, SR in %) as papers print them, and Avg, the mean of the columns; a suite not played is ``–``.
+
+    None for a benchmark without such a row.
+    """
+    if benchmark not in PAPER_ROWS:
+        return None
+    rates = {row.suite: row.cell.rate for row in table if not row.task}
+    found = [(heading, rates.get(suite)) for suite, heading in PAPER_ROWS[benchmark].items()]
+    known = [rate for _, rate in found if rate is not None]
+    average = sum(known) / len(known) if len(known) == len(found) else None
+    return [(heading, "–" if rate is None else f"{100 * rate:.1f}") for heading, rate in [*found, ("Avg", average)]]
+
+
+def caption(run: Mapping[str, Any], table: Sequence[Row]) -> str:
+    """Who played under which rules, and whether the numbers are final."""
+    experiment = run["experiment"]
+    agent = experiment["agent"]["name"] + (f" {experiment['checkpoint']}" if experiment["checkpoint"] else "")
+    facts = ", ".join(f"{name} {value}" for name, value in experiment["facts"].items())
+    text = f"Agent {agent} (training regime: {experiment['regime']}), protocol {experiment['protocol']['name']} "
+    text += f"[{experiment['protocol_hash']}]" + (f" on {facts}." if facts else ".")
+    text += (
+        " SR = successes / trials with Wilson's 95 % interval; PS = mean of progress / maximum; ERRORs are in neither."
+    )
+    suites = [row.cell for row in table if not row.task]
+    errors, missing = sum(c.errors for c in suites), sum(c.planned - c.trials - c.errors for c in suites)
+    if errors or missing:
+        text += f" NOT FINAL: {errors} episodes ended in ERROR, {missing} not played yet; the same command goes on."
+    return text
+
+
+def markdown(run: Mapping[str, Any], table: Sequence[Row]) -> str:
+    lines = ["| " + " | ".join(HEADINGS) + " |", "|---|---" + "|---:" * (len(HEADINGS) - 2) + "|"]
+    for row in table:
+        cells = texts(row)
+        lines.append("| " + " | ".join(cells if row.task else [f"**{text}**" if text else "" for text in cells]) + " |")
+    paper = paper_row(table, run["experiment"]["suite"]["name"])
+    if paper:
+        headings, values = zip(*paper, strict=True)
+        lines += ["", "| SR % | " + " | ".join(headings) + " |", "|---" + "|---:" * len(headings) + "|"]
+        lines.append(f"| {run['experiment']['agent']['name']} | " + " | ".join(values) + " |")
+    return "\n".join([*lines, "", caption(run, table), ""])
+
+
+CSV_HEADINGS = (
+    *("suite", "task", "planned", "trials", "successes", "errors", "sr", "sr_low", "sr_high", "ps"),
+    *("agent", "checkpoint", "protocol", "protocol_hash", "regime"),
+)
+
+
+def as_csv(run: Mapping[str, Any], table: Sequence[Row]) -> str:
+    """Rates as fractions with all digits; ``task`` empty for a suite."""
+    experiment, text = run["experiment"], io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(CSV_HEADINGS)
+    who = [experiment["agent"]["name"], experiment["checkpoint"], experiment["protocol"]["name"]]
+    who += [experiment["protocol_hash"], experiment["regime"]]
+    for row in table:
+        known = row.cell
+        interval = wilson(known.successes, known.trials) if known.trials else ("", "")
+        counts = [known.planned, known.trials, known.successes, known.errors]
+        rates = ["" if value is None else value for value in (known.rate, *interval, known.progress)]
+        writer.writerow([row.suite, row.task, *counts, *rates, *who])
+    return text.getvalue()

@@ -1,0 +1,193 @@
+"""Every setting of a run, as frozen structs that hydra fills (``conf/``) and that travel as JSON.
+
+No field has a default here: defaults are written once, in ``conf/``. ``msgspec`` checks types and refuses unknown keys.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from importlib import resources
+from typing import Annotated, Any, Literal
+
+import msgspec
+import yaml
+
+from lingbot_eval.errors import BadInput, UnknownName
+
+Count = Annotated[int, msgspec.Meta(ge=1)]
+Seconds = Annotated[float, msgspec.Meta(gt=0)]
+
+
+class LiberoProtocol(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="benchmark", tag="libero"):
+    """One way in which LIBERO numbers are made; ``conf/protocol/libero/*.yaml`` gives each value's source."""
+
+    name: str
+    warmup_command: Annotated[tuple[float, ...], msgspec.Meta(min_length=7, max_length=7)]
+    """Sent after the initial state is restored, before the first frame that the agent sees."""
+    warmup_count: Annotated[int, msgspec.Meta(ge=0)]
+    render_size: Count
+    """Pixels, square."""
+    resize: Count | None
+    """Pixels, square, bilinear; None leaves the rendered picture."""
+    flip: Literal["none", "vertical", "rotate180"]
+    """Applied to the picture as LIBERO returns it, whose row 0 is the bottom of the scene."""
+    state_quaternion: Literal["raw", "canonical"]
+    """Sign of the end-effector quaternion before it becomes an axis-angle; canonical: w >= 0."""
+    gripper: Literal["raw", "binary"]
+    """binary: a gripper command below 0 becomes -1 (open), any other +1 (close)."""
+    command_limit: Mapping[str, Count]
+    """By suite; warm-up not counted."""
+    reset: Literal["hard", "soft"]
+    """hard: robosuite loads the model anew at every reset."""
+    environment: Literal["per-episode", "per-task", "per-task-after-reset"]
+    """How many hard resets the environment has behind it when episode k resets: 0, k, or k + 1. It matters to the four
+    tasks whose initial conditions open or turn on something (``envs/libero_seeding.py``)."""
+    seeding: Literal["per-episode", "per-task", "drawn"]
+    """per-episode: numpy's global generator is seeded before every reset. per-task: it is seeded once, and episode k
+    gets the state it has at the k-th reset. drawn: upstream never seeds; the plan draws one seed per episode."""
+    seed: int
+    """Default base seed; ``--seed`` replaces it."""
+    seed_block: int
+    """per-episode: episode k of every task has seed ``base * seed_block + k``."""
+    initial_states: Literal["index", "modulo"]
+    """Stored state of episode k: k itself (more episodes than states are refused), or k modulo their number."""
+    prompt: Literal["file-name", "bddl"]
+    """Where the instruction comes from; the two differ in wording."""
+    episodes_per_task: Count
+
+
+class ToyProtocol(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="benchmark", tag="toy"):
+    """The toy environment's: a point on a line, for checking an installation."""
+
+    name: str
+    command_limit: Count
+    seed: int
+    seed_block: int
+    episodes_per_task: Count
+
+
+Protocol = LiberoProtocol | ToyProtocol
+
+
+class LiberoSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="simulator", tag="libero"):
+    """LIBERO on this machine; nothing here moves a score."""
+
+    assets: str | None
+    download: bool
+    gl: Literal["auto", "egl", "osmesa"]
+    python: str | None
+    """Interpreter of the simulator's process; None: this one."""
+
+
+class ToySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="simulator", tag="toy"):
+    """The toy simulator, and the faults it shows on purpose."""
+
+    python: str | None
+    faults: Mapping[int, Literal["raise", "die", "hang", "slow"]]
+    """By seed: what happens at the third command of such an episode."""
+
+
+SimulatorSettings = LiberoSettings | ToySettings
+
+
+class EnvSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One environment process: one task of one suite under one protocol."""
+
+    simulator: SimulatorSettings
+    protocol: Protocol
+    suite: str
+    task: str
+    commands_per_action: Count
+    cameras: bool
+    """False: observations hold no pictures, and none is rendered."""
+    render: bool
+    """True: ``render()`` gives a picture for a person, whatever the observations hold."""
+
+
+class AgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    name: str
+    looks: bool
+    """Whether it is given pictures; one that looks at none is not made to pay for any."""
+    commands_per_action: Count
+    path: str | None
+    """What it plays from (replay: a run directory's ``actions`` folder); None for agents that need nothing."""
+    checkpoint: str | None
+
+
+class SuiteSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    name: str
+    suites: tuple[str, ...]
+    tasks: tuple[str | int, ...]
+    """Indices or names; empty: all."""
+    episodes: Count | None
+    """Per task; None: the protocol's own number."""
+    seed: int | None
+    """None: the protocol's own."""
+
+
+class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Wall time after which a process counts as hung."""
+
+    start_seconds: Seconds
+    """A simulator process: import and construction."""
+    reset_seconds: Seconds
+    command_seconds: Seconds
+    episode_seconds: Seconds
+
+
+class RunSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    suite: SuiteSettings
+    env: SimulatorSettings
+    protocol: Protocol
+    agent: AgentSettings
+    limits: Limits
+    workers: Count
+    video: Literal["auto", "on", "off"]
+    """auto: on for an agent that looks at pictures anyway."""
+    actions: bool
+    """Keep every episode's commands, to be played again by the replay agent."""
+    regime: str
+    """What the checkpoint was trained on, in the user's words."""
+
+
+def protocol_names(suite: str) -> list[str]:
+    """Presets shipped for a benchmark."""
+    folder = resources.files("lingbot_eval") / "conf" / "protocol" / suite
+    return sorted(entry.name[: -len(".yaml")] for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+
+
+def load_protocol(suite: str, name: str) -> Protocol:
+    """The preset as shipped, without hydra.
+
+    Raises UnknownName.
+    """
+    if name not in protocol_names(suite):
+        raise UnknownName("protocol", name, protocol_names(suite))
+    text = (resources.files("lingbot_eval") / "conf" / "protocol" / suite / f"{name}.yaml").read_text()
+    protocol: Protocol = as_struct(yaml.safe_load(text), Protocol)
+    return protocol
+
+
+def protocol_hash(protocol: Protocol, facts: Mapping[str, str]) -> str:
+    """12 hex digits over the preset and the score-moving ``facts`` of this machine (versions, assets)."""
+    content = {"preset": to_dict(protocol), "facts": dict(facts)}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def as_struct(data: Any, kind: Any) -> Any:
+    """Plain data as a checked struct.
+
+    Raises BadInput with the path of the value that does not fit.
+    """
+    try:
+        return msgspec.convert(data, kind, str_keys=True)
+    except msgspec.ValidationError as error:
+        raise BadInput(f"setting: {error}") from None
+
+
+def to_dict(struct: Any) -> dict[str, Any]:
+    """A struct or dataclass as plain data that JSON can hold."""
+    data: dict[str, Any] = msgspec.to_builtins(struct, str_keys=True)
+    return data

@@ -1,0 +1,255 @@
+"""Play a plan on this machine: hand out episodes to worker processes, outlive them, and be resumable after our death.
+
+Episodes come from one queue. A worker that asks again gets an episode of the task it has at hand while there is one,
+because changing the task costs a simulator start. An ERROR is tried once more, by whoever is free; a worker that dies
+or outlasts the episode's time limit is replaced, and what it was playing becomes an ERROR with that reason.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from lingbot_eval.errors import BadInput, LingbotEvalError
+from lingbot_eval.names import safe_name
+from lingbot_eval.processes import Closed, Line
+from lingbot_eval.settings import RunSettings, as_struct, to_dict
+from lingbot_eval.suites.store import RecordFile, RunDirectory
+from lingbot_eval.suites.worker import Job, Order
+from lingbot_eval.types import Episode, EpisodeRecord, Outcome, Provenance
+
+TRIES = 2
+"""Per run: an ERROR is retried once, and again by the next run of the same command."""
+
+GRACE_SECONDS = 60.0
+"""A worker notices a hung simulator itself; one that does not within this is hung too (an agent stuck on a GPU)."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """For whoever shows progress: ``record`` is None when the episode starts."""
+
+    worker: int
+    episode: Episode
+    record: EpisodeRecord | None
+    will_retry: bool = False
+
+
+def play(
+    folder: RunDirectory,
+    episodes: Sequence[Episode],
+    settings: RunSettings,
+    provenance: Provenance,
+    tell: Callable[[Event], None],
+) -> None:
+    """Play ``episodes`` with ``settings.workers`` processes; returns when each has a record of this run.
+
+    Raises LingbotEvalError when no worker can start.
+    """
+    pool = _Pool(folder, settings, provenance)
+    queue = _Queue(episodes, folder.records().attempts())
+    try:
+        while queue.waiting or pool.busy:
+            pool.staff(queue.waiting)
+            for worker in pool.idle:
+                if following := queue.next_for(worker.last):
+                    worker.play(following)
+                    tell(Event(worker.number, following.episode, None))
+            for number, order, record in pool.wait():
+                again = record.outcome is Outcome.ERROR and queue.again(order)
+                tell(Event(number, order.episode, record, again))
+    finally:
+        pool.close()
+
+
+class _Queue:
+    def __init__(self, episodes: Sequence[Episode], attempts: dict[str, int]) -> None:
+        self._orders = [Order(episode, attempts.get(episode.id, 0) + 1) for episode in episodes]
+        self._tries: Counter[str] = Counter()
+
+    @property
+    def waiting(self) -> int:
+        return len(self._orders)
+
+    def next_for(self, last: Episode | None) -> Order | None:
+        """An order of the task that was played last, else the first."""
+        if not self._orders:
+            return None
+        same = (n for n, order in enumerate(self._orders) if last and _task(order.episode) == _task(last))
+        order = self._orders.pop(next(same, self._fullest_task()))
+        self._tries[order.episode.id] += 1
+        return order
+
+    def again(self, order: Order) -> bool:
+        """Queue a failed order once more, unless it had its tries."""
+        if self._tries[order.episode.id] >= TRIES:
+            return False
+        self._orders.insert(0, Order(order.episode, order.attempt + 1))
+        return True
+
+    def _fullest_task(self) -> int:
+        """Where the task with the most episodes left begins, so that workers start on different ones."""
+        counts = Counter(_task(order.episode) for order in self._orders)
+        task = max(counts, key=lambda task: counts[task])
+        return next(n for n, order in enumerate(self._orders) if _task(order.episode) == task)
+
+
+def _task(episode: Episode) -> tuple[str, str, str]:
+    return (episode.suite, episode.task, episode.setting)
+
+
+class _Pool:
+    def __init__(self, folder: RunDirectory, settings: RunSettings, provenance: Provenance) -> None:
+        self._folder, self._settings, self._provenance = folder, settings, provenance
+        now = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S")
+        self._prefix = f"{now}-{safe_name(provenance.host)}-{os.getpid()}"
+        self._workers: list[_WorkerProcess] = []
+        self._started = 0
+        self._obituaries: RecordFile | None = None
+
+    @property
+    def busy(self) -> bool:
+        return any(worker.order for worker in self._workers)
+
+    @property
+    def idle(self) -> list[_WorkerProcess]:
+        return [worker for worker in self._workers if worker.ready and not worker.order]
+
+    def staff(self, waiting: int) -> None:
+        """Have as many workers as there is work for."""
+        unoccupied = sum(not worker.order for worker in self._workers)
+        while len(self._workers) < self._settings.workers and unoccupied < waiting:
+            taken = {worker.number for worker in self._workers}
+            number = next(n for n in range(self._settings.workers) if n not in taken)
+            records = self._folder.path / "records" / f"{self._prefix}-{self._started}.jsonl"
+            job = Job(f"worker-{number}", str(self._folder.path), str(records), self._settings, self._provenance)
+            self._workers.append(_WorkerProcess(number, job))
+            self._started += 1
+            unoccupied += 1
+
+    def wait(self) -> list[tuple[int, Order, EpisodeRecord]]:
+        """What has been finished, by playing or by dying, after at most a second."""
+        readable = select.select([worker.line for worker in self._workers], [], [], 1.0)[0]
+        finished = []
+        for worker in list(self._workers):
+            late = worker.overdue(self._settings)
+            if worker.line not in readable and not late:
+                continue
+            order = worker.order
+            record = None if late else worker.read()
+            if record is None and not worker.alive:
+                reason = f"the worker {worker.end('outlasted the time limit' if late else '')}"
+                self._workers.remove(worker)
+                if order is None and not worker.ready:
+                    raise LingbotEvalError(f"{reason} before its first episode; see {self._folder.path / 'logs'}")
+                record = self._obituary(order, reason, worker.seconds) if order else None
+            if record is not None and order is not None:
+                finished.append((worker.number, order, record))
+        return finished
+
+    def close(self) -> None:
+        for worker in self._workers:
+            worker.end()
+
+    def _obituary(self, order: Order, reason: str, seconds: float) -> EpisodeRecord:
+        if self._obituaries is None:
+            self._obituaries = RecordFile(self._folder.path / "records" / f"{self._prefix}-deaths.jsonl")
+        record = EpisodeRecord(
+            episode=order.episode,
+            outcome=Outcome.ERROR,
+            commands=0,
+            seconds=seconds,
+            error=reason,
+            attempt=order.attempt,
+            finished=datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
+            provenance=self._provenance,
+        )
+        self._obituaries.append(record)
+        return record
+
+
+class _WorkerProcess:
+    def __init__(self, number: int, job: Job) -> None:
+        ours, theirs = socket.socketpair()
+        self.number, self.line = number, Line(ours)
+        self.ready, self.alive = False, True
+        self.order: Order | None = None
+        self.last: Episode | None = None
+        self._since = time.monotonic()
+        command = [sys.executable, "-m", "lingbot_eval.suites.worker"]
+        command += ["--socket", str(theirs.fileno()), "--parent", str(os.getpid())]
+        log = Path(job.folder) / "logs" / f"{job.name}.log"
+        with log.open("ab") as output:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                pass_fds=(theirs.fileno(),),
+                start_new_session=True,  # so that Ctrl-C reaches us alone
+            )
+        theirs.close()
+        self.line.send(to_dict(job))
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self._since
+
+    def play(self, order: Order) -> None:
+        self.order, self.last, self._since = order, order.episode, time.monotonic()
+        with contextlib.suppress(Closed):  # it died idle; wait() finds out and the order becomes an ERROR
+            self.line.send(to_dict(order))
+
+    def read(self) -> EpisodeRecord | None:
+        """A finished episode's record; None when it only became ready, or died.
+
+        Raises BadInput when the worker refused its job.
+        """
+        try:
+            message: dict[str, Any] = self.line.receive(5.0)
+        except (Closed, TimeoutError):
+            self.alive = False
+            return None
+        if "refused" in message:
+            raise BadInput(message["refused"])
+        if "ready" in message:
+            self.ready = True
+            return None
+        self.order = None
+        record: EpisodeRecord = as_struct(message["record"], EpisodeRecord)
+        return record
+
+    def overdue(self, settings: RunSettings) -> bool:
+        """Whether it must be taken for hung; then it is no longer alive."""
+        limits = settings.limits
+        allowed = limits.start_seconds + limits.reset_seconds + limits.episode_seconds + GRACE_SECONDS
+        if self.order is None or self.seconds < allowed:
+            return False
+        self.alive = False
+        return True
+
+    def end(self, how: str = "") -> str:
+        """Kill it, with the simulator that it started, and say how it had ended."""
+        self.line.close()
+        if not how:
+            try:
+                code = self._process.wait(1.0)
+                how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"exited with status {code}"
+            except subprocess.TimeoutExpired:
+                how = "was stopped"
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        return how

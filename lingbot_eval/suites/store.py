@@ -1,0 +1,172 @@
+"""The run directory: what was planned, what happened, and nothing in between that a crash could lose.
+
+    run.json          what experiment this is (compared on resume) and how it was run (sessions)
+    plan.jsonl        one Episode per line, written once
+    records/*.jsonl   one EpisodeRecord per line; one file per process that wrote, never written again by another
+    videos/ actions/ logs/ report/
+
+A line counts when it ends in a newline: it was written in one piece and flushed to disk before anybody was told. A
+file's last line without one was torn by a crash; it is reported and its episode is played again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from lingbot_eval.errors import BadInput, CorruptRecords, NotReady, RunMismatch
+from lingbot_eval.suites.plan import to_lines
+from lingbot_eval.types import Episode, EpisodeRecord, Outcome
+
+SCHEMA = 1
+"""Of run.json and of the records; a larger one was written by a newer version of this package."""
+
+
+@dataclass(frozen=True)
+class Records:
+    """Everything the record files say."""
+
+    all: list[EpisodeRecord]
+    torn: list[str]
+    """One sentence per torn last line."""
+
+    def final(self) -> dict[str, EpisodeRecord]:
+        """By episode id: the first record that is not an ERROR, or the last ERROR where there is none."""
+        chosen: dict[str, EpisodeRecord] = {}
+        for record in sorted(self.all, key=lambda record: (record.attempt, record.finished)):
+            known = chosen.get(record.episode.id)
+            if known is None or known.outcome is Outcome.ERROR:
+                chosen[record.episode.id] = record
+        return chosen
+
+    def done(self) -> set[str]:
+        """Ids that need not be played again."""
+        return {id for id, record in self.final().items() if record.outcome is not Outcome.ERROR}
+
+    def attempts(self) -> dict[str, int]:
+        """By episode id: how often it was tried."""
+        tried: dict[str, int] = {}
+        for record in self.all:
+            tried[record.episode.id] = max(tried.get(record.episode.id, 0), record.attempt)
+        return tried
+
+
+class RunDirectory:
+    """``path`` with the layout above."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def open(self, experiment: Mapping[str, Any], episodes: Sequence[Episode]) -> None:
+        """Begin a run here, or continue the one that is here if it is the same experiment.
+
+        Raises RunMismatch with what differs, NotReady where nothing can be written.
+        """
+        try:
+            (self.path / "records").mkdir(parents=True, exist_ok=True)
+            (self.path / "logs").mkdir(exist_ok=True)
+            if not (self.path / "run.json").exists():
+                _replace(self.path / "plan.jsonl", to_lines(episodes))
+                self.write_run({"schema": SCHEMA, "experiment": dict(experiment), "sessions": []})
+        except OSError as error:
+            raise NotReady(f"cannot write to {self.path}: {error.strerror}; choose another with --out DIR") from None
+        differences = compare(self.run()["experiment"], experiment)
+        if differences:
+            raise RunMismatch(
+                f"{self.path} holds another experiment: {'; '.join(differences)}. Use another --out DIR, "
+                "or the command in its run.json"
+            )
+
+    def run(self) -> dict[str, Any]:
+        """The content of run.json.
+
+        Raises BadInput where there is none, CorruptRecords where it cannot be read.
+        """
+        file = self.path / "run.json"
+        if not file.is_file():
+            raise BadInput(f"{self.path} is not a run directory: it has no run.json")
+        try:
+            run: dict[str, Any] = json.loads(file.read_text())
+        except ValueError as error:
+            raise CorruptRecords(f"{file}: {error}") from None
+        if run.get("schema", 0) > SCHEMA:
+            raise CorruptRecords(
+                f"{file} has schema {run['schema']}; this version of lingbot_eval reads up to {SCHEMA}"
+            )
+        return run
+
+    def write_run(self, run: Mapping[str, Any]) -> None:
+        _replace(self.path / "run.json", json.dumps(run, indent=2, default=str).encode() + b"\n")
+
+    def plan(self) -> list[Episode]:
+        """Raises CorruptRecords."""
+        return [_decode(line, Episode, self.path / "plan.jsonl", n) for n, line in self._lines("plan.jsonl")]
+
+    def records(self) -> Records:
+        """Raises CorruptRecords for anything but a torn last line."""
+        records, torn = [], []
+        for file in sorted((self.path / "records").glob("*.jsonl")):
+            content = file.read_bytes()
+            *lines, rest = content.split(b"\n")
+            if rest:
+                torn.append(f"{file}: the last line ({len(rest)} bytes) is torn, its episode counts as not played")
+            for number, line in enumerate(lines, start=1):
+                records.append(_decode(line, EpisodeRecord, file, number))
+        return Records(records, torn)
+
+    def _lines(self, name: str) -> Iterable[tuple[int, bytes]]:
+        return enumerate((self.path / name).read_bytes().splitlines(), start=1)
+
+
+class RecordFile:
+    """Appends records to a file of this process's own."""
+
+    def __init__(self, path: Path) -> None:
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
+
+    def append(self, record: EpisodeRecord) -> None:
+        """On disk when this returns."""
+        data = memoryview(msgspec.json.encode(record) + b"\n")
+        while data:
+            data = data[os.write(self._descriptor, data) :]
+        os.fsync(self._descriptor)
+
+
+def compare(theirs: Mapping[str, Any], ours: Mapping[str, Any], path: str = "") -> list[str]:
+    """``name: there X, here Y`` for every leaf that differs."""
+    differences = []
+    for key in sorted({*theirs, *ours}):
+        there, here = theirs.get(key), ours.get(key)
+        if isinstance(there, Mapping) and isinstance(here, Mapping):
+            differences += compare(there, here, f"{path}{key}.")
+        elif json.loads(json.dumps(there, default=str)) != json.loads(json.dumps(here, default=str)):
+            differences.append(f"{path}{key}: there {there!r}, here {here!r}")
+    return differences
+
+
+def _decode(line: bytes, kind: Any, file: Path, number: int) -> Any:
+    try:
+        decoded = msgspec.json.decode(line, type=kind)
+    except msgspec.DecodeError as error:
+        raise CorruptRecords(
+            f"{file}:{number}: {error}; nothing was counted. Restore the line, or delete it to play its episode again"
+        ) from None
+    if getattr(decoded, "schema", 0) > SCHEMA:
+        raise CorruptRecords(f"{file}:{number} has schema {decoded.schema}; this version reads up to {SCHEMA}")
+    return decoded
+
+
+def _replace(file: Path, content: bytes) -> None:
+    """Write ``file`` whole or not at all."""
+    part = file.with_name(f".{file.name}.{os.getpid()}")
+    with part.open("wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+    part.replace(file)

@@ -1,0 +1,143 @@
+"""The types every other module speaks.  Read this file first.
+
+    Episode ─► env.reset ─► Observation ─► agent.act ─► Actions ─► env.step ─► ... ─► EpisodeRecord
+
+Only numpy and the standard library are imported here, so that any module may import this one.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Protocol, TypedDict
+
+import numpy as np
+import numpy.typing as npt
+
+Image = npt.NDArray[np.uint8]
+"""(H, W, 3) RGB, row 0 at the top."""
+
+Action = npt.NDArray[np.float32]
+"""(K, D): K controller commands, executed one after another before the next observation."""
+
+Actions = npt.NDArray[np.float32]
+"""(N, K, D): the next N actions an agent commits to; N observations will come back."""
+
+
+class Observation(TypedDict):
+    """One look at the scene; an element of the environment's ``observation_space``."""
+
+    images: dict[str, Image]
+    """By camera: ``head`` first, then ``left_wrist``, ``right_wrist``, or ``wrist`` where there is one arm.
+    Empty for an agent that looks at no picture."""
+    state: npt.NDArray[np.float32]
+    """(S,) proprioception, in the layout the environment's docstring gives."""
+
+
+@dataclass(frozen=True)
+class EnvSpec:
+    """What an environment speaks; an agent that speaks something else is refused before episode 1."""
+
+    cameras: tuple[str, ...]
+    """Names in the order of ``Observation.images``; empty when no picture is rendered."""
+    channels: tuple[int, ...]
+    """Which of LingBot-VA's 30 shared action channels each of the D command columns is: 0-6 left EEF pose,
+    7-13 right EEF pose, 14-20 left joints, 21-27 right joints, 28 left gripper, 29 right gripper.
+    LIBERO's seven commands are channels 0-6."""
+    commands_per_second: float
+    """Control rate in Hz."""
+    commands_per_action: int
+    """K: commands run before the next look."""
+    conventions: Mapping[str, str] = field(default_factory=dict)
+    """Conventions by name, in words: pose frame, rotation, gripper."""
+
+
+class Agent(Protocol):
+    """Anything that turns what it has seen into what to do next."""
+
+    def reset(self, instruction: str, *, seed: int) -> None:
+        """Forget the last episode and read the new instruction."""
+
+    def act(self, frames: Sequence[Observation]) -> Actions:
+        """Return the next actions, given every observation since the last call, oldest first."""
+
+
+@dataclass(frozen=True)
+class Episode:
+    """One cell of the experiment, fixed before anything runs."""
+
+    suite: str
+    task: str
+    seed: int
+    """Seeds the environment (scene, fixtures). The agent's noise is seeded with :attr:`agent_seed`."""
+    instruction: str
+    setting: str = ""
+    """"easy" or "hard" where the benchmark has them."""
+    initial_state: int | None = None
+    """LIBERO: index of the stored initial state."""
+    index: int = 0
+    """k: its place among its task's episodes. Under protocols that keep one environment per task, the scene depends on
+    the k resets before it. Not part of the id: seed and initial state tell the episodes of a task apart."""
+
+    @property
+    def id(self) -> str:
+        state = "-" if self.initial_state is None else self.initial_state
+        return "/".join(str(part) for part in (self.suite, self.task, self.setting or "-", self.seed, state))
+
+    @property
+    def agent_seed(self) -> int:
+        """31 bits from the id: protocols that give every episode the same environment seed (openpi: 7) would otherwise
+        show the agent the same noise fifty times."""
+        return seed_of(self.id)
+
+
+def seed_of(episode_id: str) -> int:
+    return zlib.crc32(episode_id.encode()) & 0x7FFF_FFFF
+
+
+class Outcome(str, Enum):  # StrEnum needs Python 3.11; simulators are on 3.10
+    SUCCESS = "success"
+    FAILURE = "failure"
+    """The command limit came first."""
+    ERROR = "error"
+    """Something raised, hung or died. Counted apart: it says nothing about the agent."""
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Who played an episode, under which rules, on what."""
+
+    agent: str
+    checkpoint: str
+    """Content hash of the weights; empty for an agent without any."""
+    protocol: str
+    protocol_hash: str
+    versions: Mapping[str, str]
+    host: str
+
+
+@dataclass(frozen=True)
+class EpisodeRecord:
+    """What happened; one line of the results file."""
+
+    episode: Episode
+    outcome: Outcome
+    commands: int
+    """Controller commands executed; the unit of the benchmarks' limits. Warm-up is not counted."""
+    seconds: float
+    """Wall time from reset to outcome."""
+    progress: float = 0.0
+    """Steps of the task reached, at most ``max_progress``."""
+    max_progress: float = 0.0
+    """Steps the task defines; 0 where the benchmark defines none."""
+    out_of_bounds: int = 0
+    """Commands with a value outside the action space, which the simulator got unchanged."""
+    error: str = ""
+    attempt: int = 1
+    finished: str = ""
+    """UTC, ISO 8601."""
+    provenance: Provenance | None = None
+    schema: int = 1
+    """Version of this record's layout."""

@@ -1,0 +1,65 @@
+"""What tests share: where LIBERO's assets are, and small settings."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from lingbot_eval.envs.remote import default_limits
+from lingbot_eval.settings import (
+    AgentSettings,
+    EnvSettings,
+    Limits,
+    RunSettings,
+    SuiteSettings,
+    ToySettings,
+    load_protocol,
+)
+
+BESIDE = Path(__file__).resolve().parents[2] / "shared" / "libero-assets"
+
+
+@pytest.fixture(scope="session")
+def assets() -> str:
+    """LIBERO's assets folder; tests that need it are skipped where there is none."""
+    pytest.importorskip("mujoco", reason="the libero extra is not installed")
+    folder = os.environ.get("LIBERO_ASSETS") or (str(BESIDE) if BESIDE.is_dir() else "")
+    if not folder:
+        pytest.skip("no LIBERO assets: set LIBERO_ASSETS to a folder that has them")
+    return folder
+
+
+def toy(
+    task: str = "reach", commands_per_action: int = 1, cameras: bool = True, faults: dict[int, str] | None = None
+) -> EnvSettings:
+    """The toy environment's settings."""
+    return EnvSettings(
+        simulator=ToySettings(python=None, faults=faults or {}),  # type: ignore[arg-type]
+        protocol=load_protocol("toy", "toy"),
+        suite="toy",
+        task=task,
+        commands_per_action=commands_per_action,
+        cameras=cameras,
+        render=False,
+    )
+
+
+def toy_run(agent: str = "expert", faults: dict[int, str] | None = None, **changes: object) -> RunSettings:
+    """A run of the toy suite: three episodes of each of its two tasks."""
+    values: dict[str, object] = {
+        "suite": SuiteSettings(name="toy", suites=("toy",), tasks=(), episodes=3, seed=None),
+        "env": toy(faults=faults).simulator,
+        "protocol": load_protocol("toy", "toy"),
+        "agent": AgentSettings(name=agent, looks=False, commands_per_action=1, path=None, checkpoint=None),
+        "limits": default_limits(),
+        "workers": 1,
+        "video": "off",
+        "actions": False,
+        "regime": "unstated",
+    }
+    return RunSettings(**{**values, **changes})  # type: ignore[arg-type]
+
+
+IMPATIENT = Limits(start_seconds=60.0, reset_seconds=20.0, command_seconds=1.0, episode_seconds=30.0)

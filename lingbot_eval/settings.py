@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import resources
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 import yaml
@@ -177,14 +177,29 @@ def protocol_hash(protocol: Protocol, facts: Mapping[str, str]) -> str:
 
 
 def as_struct(data: Any, kind: Any) -> Any:
-    """Plain data as a checked struct.
+    """Plain data as a checked struct or dataclass.
 
-    Raises BadInput with the path of the value that does not fit.
+    Raises BadInput with the path of the value that does not fit, and the valid values where those can be listed.
     """
     try:
         return msgspec.convert(data, kind, str_keys=True)
     except msgspec.ValidationError as error:
-        raise BadInput(f"setting: {error}") from None
+        what, _, path = str(error).partition(" - at ")
+        path = path.strip("`").removeprefix("$.")
+        choices = _choices(kind, path.split("."))
+        valid = f" (valid: {', '.join(choices)})" if choices else ""
+        raise BadInput(f"{path or 'settings'}: {what.replace('`', '')}{valid}") from None
+
+
+def _choices(kind: Any, path: Sequence[str]) -> list[str]:
+    """The values of the Literal that ``path`` leads to in a struct, if it leads to one."""
+    if get_origin(kind) is Literal:
+        return [str(value) for value in get_args(kind)]
+    found = [choice for member in get_args(kind) for choice in _choices(member, path)]
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct) and path:
+        hints = get_type_hints(kind)
+        found += _choices(hints[path[0]], path[1:]) if path[0] in hints else []
+    return list(dict.fromkeys(found))
 
 
 def to_dict(struct: Any) -> dict[str, Any]:

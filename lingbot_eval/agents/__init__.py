@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from lingbot_eval.agents.scripted import Expert, Idle, Random, Replay
+from lingbot_eval.agents.scripted import Expert, Idle, Random, Replay, recordings
 from lingbot_eval.envs.remote import RemoteEnv
 from lingbot_eval.errors import BadInput, UnknownName
 from lingbot_eval.settings import AgentSettings
@@ -31,8 +31,8 @@ def load_agent(settings: AgentSettings, suite: str) -> Callable[[RemoteEnv], Age
     if settings.name == "replay":
         if settings.path is None:
             raise BadInput("the replay agent needs agent.path=RUN/actions")
-        folder = Path(settings.path)
-        return lambda simulator: Replay(_box(simulator), folder)
+        files = recordings(Path(settings.path))
+        return lambda simulator: Replay(_box(simulator), files)
     if settings.name == "expert":
         if settings.commands_per_action != 1:
             raise BadInput("the expert reads the state before every command: agent.commands_per_action=1")

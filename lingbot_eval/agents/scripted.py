@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import gymnasium as gym
@@ -39,21 +39,28 @@ class Random:
         return self._generator.uniform(self._space.low, self._space.high, (1, *self._space.shape)).astype(np.float32)
 
 
-class Replay:
-    """Plays a run's recorded actions again, then holds still.
+def recordings(folder: Path) -> dict[int, Path]:
+    """The recorded episodes in ``RUN/actions`` of a run with ``actions=true``, by the seed their agent had.
 
-    ``folder``: ``RUN/actions`` of a run with ``actions=true``. Which recording is meant follows from the agent's seed,
-    which is made of the episode's id.
+    Raises BadInput where there are none.
+    """
+    files = {}
+    for file in sorted(folder.glob("*/*.npz")):
+        with np.load(file, allow_pickle=False) as recorded:
+            files[seed_of(str(recorded["episode"]))] = file
+    if not files:
+        raise BadInput(f"no recorded actions in {folder}; a run with actions=true keeps them in RUN/actions")
+    return files
+
+
+class Replay:
+    """Plays recorded actions again, then holds still.
+
+    Which recording is meant follows from the agent's seed, which is made of the episode's id.
     """
 
-    def __init__(self, space: gym.spaces.Box, folder: Path) -> None:
-        self._idle, self._shape = Idle(space), space.shape
-        self._files = {}
-        for file in sorted(folder.glob("*/*.npz")):
-            with np.load(file, allow_pickle=False) as recorded:
-                self._files[seed_of(str(recorded["episode"]))] = file
-        if not self._files:
-            raise BadInput(f"no recorded actions in {folder}; a run with actions=true keeps them in RUN/actions")
+    def __init__(self, space: gym.spaces.Box, files: Mapping[int, Path]) -> None:
+        self._idle, self._shape, self._files = Idle(space), space.shape, files
 
     def reset(self, instruction: str, *, seed: int) -> None:
         """Raises BadInput where this episode was not recorded, or with another number of commands per action."""

@@ -81,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Any other setting: group.key=value (env.gl=osmesa, protocol.warmup_count=10); lingbot-eval ls lists "
         "suites, tasks, agents and protocols.",
     )
-    parser.add_argument("benchmark", help=" | ".join(SUITES))
+    parser.add_argument("benchmark", nargs="?", help=" | ".join(SUITES))
     parser.add_argument("overrides", nargs="*", metavar="group.key=value", help="any setting of lingbot_eval/conf")
     parser.add_argument("--suite", help="libero: spatial | object | goal | long | all (default), or several: goal,long")
     parser.add_argument("--tasks", help="indices or names, comma-separated (default: all)")
@@ -98,6 +98,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _settings(given: argparse.Namespace) -> RunSettings:
+    if given.benchmark is None:
+        raise BadInput(f"what to run? run-suite {' | '.join(SUITES)} (run-suite --help lists the options)")
     if given.benchmark not in SUITES:
         raise UnknownName("benchmark", given.benchmark, SUITES)
     if given.agent not in AGENTS:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import socket
 import sys
 import traceback
@@ -96,6 +97,8 @@ def main() -> None:
 
     sys.excepthook = last_words
     serve(line, host)
+    sys.stdout.flush()
+    os._exit(0)  # not through the interpreter's teardown, where GL contexts print exceptions and drivers crash
 
 
 def serve(line: Line, host: Host) -> None:

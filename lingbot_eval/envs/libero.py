@@ -172,6 +172,9 @@ class LiberoEnv(gym.Env[Observation, Action]):
         from robosuite.utils.errors import RandomizationError
 
         self._want_picture(False)
+        if self.protocol.reset == "soft":  # keeps the gripper, whose commands add up from episode to episode
+            for robot in self.domain.robots:
+                robot.gripper.current_action = np.zeros_like(robot.gripper.current_action)
         for _ in range(100):
             try:
                 self.domain.reset()

@@ -42,15 +42,17 @@ def find_assets(given: str | None, download: bool) -> Path:
             return folder.resolve()
         looked.append(f"{label} ({_verdict(folder, missing)})")
         if named:
-            raise NotReady(f"LIBERO assets: {looked[-1]}. {_ADVICE}")
+            raise NotReady(f"LIBERO assets: {looked[-1]}. {_ADVICE}.")
     if download:
         return _download()
-    raise NotReady(f"no LIBERO assets; looked at {', '.join(looked)}. {_ADVICE}")
+    raise NotReady(
+        f"no LIBERO assets; looked at {', '.join(looked)}. {_ADVICE}, or let hf-libero download it: env.download=true."
+    )
 
 
 _ADVICE = (
     "Give a folder with env.assets=DIR or LIBERO_ASSETS=DIR (the folder with articulated_objects/, scenes/, ..., "
-    "or a LIBERO checkout), or let hf-libero download it with env.download=true."
+    "or a LIBERO checkout)"
 )
 
 
@@ -100,5 +102,5 @@ def _download() -> Path:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, stdin=subprocess.DEVNULL)
     if done.returncode:
         reason = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
-        raise NotReady(f"hf-libero could not download LIBERO's assets: {reason[0]}. {_ADVICE}")
+        raise NotReady(f"hf-libero could not download LIBERO's assets: {reason[0]}. {_ADVICE}.")
     return find_assets(str(CACHE), download=False)

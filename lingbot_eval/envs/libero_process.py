@@ -23,6 +23,10 @@ SCORE_MOVING = ("mujoco", "robosuite", "hf-libero")
 """Packages whose version changes trajectories or pictures (docs/pitfalls.md); part of the protocol hash."""
 
 
+REVISION = "1"
+"""Of our own LIBERO environment; part of the protocol hash. Raise it with every change that can move a score."""
+
+
 def prepare(assets: Path, gl: Backend | None) -> None:
     """Set up before the first import of ``libero`` or ``robosuite``; ``gl`` None: nothing will be drawn, and no GL
     library is loaded.
@@ -55,5 +59,5 @@ def prepare(assets: Path, gl: Backend | None) -> None:
 
 
 def versions() -> dict[str, str]:
-    """The installed versions of :data:`SCORE_MOVING`."""
-    return {name: metadata.version(name) for name in SCORE_MOVING}
+    """The installed versions of :data:`SCORE_MOVING`, and our own :data:`REVISION`."""
+    return {**{name: metadata.version(name) for name in SCORE_MOVING}, "libero-env": REVISION}

@@ -78,6 +78,9 @@ class RunDirectory:
             raise NotReady(f"cannot write to {self.path}: {error.strerror}; choose another with --out DIR") from None
         differences = compare(self.run()["experiment"], experiment)
         if differences:
+            differences = plan_difference(self.plan(), episodes) + [
+                d for d in differences if not d.startswith("suite.")
+            ]
             raise RunMismatch(
                 f"{self.path} holds another experiment: {'; '.join(differences)}. Use another --out DIR, "
                 "or the command in its run.json"
@@ -148,6 +151,20 @@ def compare(theirs: Mapping[str, Any], ours: Mapping[str, Any], path: str = "") 
         elif json.loads(json.dumps(there, default=str)) != json.loads(json.dumps(here, default=str)):
             differences.append(f"{path}{key}: there {there!r}, here {here!r}")
     return differences
+
+
+def plan_difference(there: Sequence[Episode], here: Sequence[Episode]) -> list[str]:
+    """What one plan has that the other has not, in words; empty for equal plans."""
+    theirs, ours = ({episode.id: episode for episode in plan} for plan in (there, here))
+    words = [f"plan: there {len(theirs)} episodes, here {len(ours)}"] if len(theirs) != len(ours) else []
+    for label, plan, other in (("only there", theirs, ours), ("only here", ours, theirs)):
+        extra = [id for id in plan if id not in other]
+        if extra:
+            words.append(f"{label}: {extra[0]}" + (f" and {len(extra) - 1} more" if len(extra) > 1 else ""))
+    changed = [id for id in theirs if id in ours and theirs[id] != ours[id]]
+    if changed:
+        words.append(f"{changed[0]}: there {theirs[changed[0]].instruction!r}, here {ours[changed[0]].instruction!r}")
+    return words
 
 
 def _decode(line: bytes, kind: Any, file: Path, number: int) -> Any:

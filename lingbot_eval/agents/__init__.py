@@ -15,7 +15,7 @@ from lingbot_eval.types import Agent
 AGENTS = ("idle", "random", "replay", "expert")
 
 EXPERTS = {
-    "libero": "lingbot_eval.agents.libero_expert:LiberoExpert",
+    "libero": "lingbot_eval.agents.libero.expert:LiberoExpert",
     "toy": "lingbot_eval.envs.testing:Pusher",
 }
 """By suite: the class that the simulator's process loads."""

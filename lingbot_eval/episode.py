@@ -6,6 +6,7 @@ import time
 
 import gymnasium as gym
 
+from lingbot_eval.errors import BadAction
 from lingbot_eval.types import Action, Agent, Episode, EpisodeRecord, Observation, Outcome
 
 Env = gym.Env[Observation, Action]
@@ -23,6 +24,8 @@ def run_episode(env: Env, agent: Agent, episode: Episode) -> EpisodeRecord:
     frames = [observation]
     while True:
         actions = agent.act(frames)
+        if len(actions) == 0:
+            raise BadAction("the agent returned no action; it would be asked for ever")
         frames = []
         for action in actions:
             observation, _, terminated, truncated, info = env.step(action)

@@ -154,7 +154,11 @@ class RunSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def protocol_names(suite: str) -> list[str]:
     """Presets shipped for a benchmark."""
-    folder = resources.files("lingbot_eval") / "conf" / "protocol" / suite
+    benchmarks = resources.files("lingbot_eval") / "conf" / "protocol"
+    known = sorted(entry.name for entry in benchmarks.iterdir())
+    if suite not in known:
+        raise UnknownName("benchmark", suite, known)
+    folder = benchmarks / suite
     return sorted(entry.name[: -len(".yaml")] for entry in folder.iterdir() if entry.name.endswith(".yaml"))
 
 
@@ -197,8 +201,8 @@ def _choices(kind: Any, path: Sequence[str]) -> list[str]:
         return [str(value) for value in get_args(kind)]
     found = [choice for member in get_args(kind) for choice in _choices(member, path)]
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct) and path:
-        hints = get_type_hints(kind)
-        found += _choices(hints[path[0]], path[1:]) if path[0] in hints else []
+        hints, name = get_type_hints(kind), path[0].partition("[")[0]  # faults[...]
+        found += _choices(hints[name], path[1:]) if name in hints else []
     return list(dict.fromkeys(found))
 
 

@@ -44,10 +44,13 @@ def recordings(folder: Path) -> dict[int, Path]:
 
     Raises BadInput where there are none.
     """
-    files = {}
+    files: dict[int, Path] = {}
     for file in sorted(folder.glob("*/*.npz")):
         with np.load(file, allow_pickle=False) as recorded:
-            files[seed_of(str(recorded["episode"]))] = file
+            episode = str(recorded["episode"])
+        if seed_of(episode) in files:
+            raise BadInput(f"{files[seed_of(episode)]} and {file} are for the same seed of an agent")
+        files[seed_of(episode)] = file
     if not files:
         raise BadInput(f"no recorded actions in {folder}; a run with actions=true keeps them in RUN/actions")
     return files

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import msgspec
@@ -25,10 +26,11 @@ def settings(groups: Sequence[str], overrides: Sequence[str]) -> RunSettings:
             plain = compose("run", overrides=list(groups))
             for override in overrides:
                 _check_key(plain, override)
-            composed = compose("run", overrides=[*groups, *overrides])
-            data = OmegaConf.to_container(composed, resolve=True)
+            composed = compose("run", overrides=[*groups, *map(_addable, overrides)])
+            data = OmegaConf.to_container(composed, resolve=False)  # "${x}" in somebody's words is words
         except (HydraException, OmegaConfBaseException) as error:
-            raise BadInput(f"setting: {' '.join(str(error).split())}") from None
+            words = " ".join(str(error).split()) or type(error).__name__
+            raise BadInput(f"setting: {words}; quote special characters, as in \"env.assets='~/LIBERO'\"") from None
     chosen: RunSettings = as_struct(data, RunSettings)
     protocol = chosen.protocol
     if to_dict(load_protocol(chosen.suite.name, protocol.name)) == to_dict(protocol):
@@ -39,7 +41,13 @@ def settings(groups: Sequence[str], overrides: Sequence[str]) -> RunSettings:
 
 def quoted(text: str) -> str:
     """``text`` as a value in hydra's override grammar, whatever characters it has."""
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    # in hydra's grammar a backslash is one, except before a quote
+    return "'" + re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), text) + "'"
+
+
+def _addable(override: str) -> str:
+    """Hydra refuses to add keys to a dict unless told to; the only one that takes any key is ``env.faults``."""
+    return f"++{override}" if override.startswith("env.faults") else override
 
 
 def _check_key(plain: DictConfig, override: str) -> None:

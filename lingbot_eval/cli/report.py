@@ -7,6 +7,7 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
+from lingbot_eval.errors import NotReady
 from lingbot_eval.reports import table as tables
 from lingbot_eval.suites.store import RunDirectory
 from lingbot_eval.types import EpisodeRecord
@@ -21,14 +22,20 @@ def write_report(folder: RunDirectory) -> dict[str, EpisodeRecord]:
     console = screen()
     for sentence in records.torn:
         print(f"lingbot-eval: {sentence}", file=sys.stderr)
-    final = records.final()
+    planned = {episode.id for episode in plan}
+    final = {id: record for id, record in records.final().items() if id in planned}
+    if foreign := len(records.final()) - len(final):
+        print(f"lingbot-eval: {folder.path / 'records'}: {foreign} episodes are not in the plan", file=sys.stderr)
     rows = tables.rows(plan, final)
     _print(rows, tables.paper_row(rows, run["experiment"]["suite"]["name"]), console)
     console.print(tables.caption(run, rows), style="dim", highlight=False, markup=False)
     target = folder.path / "report"
-    target.mkdir(exist_ok=True)
-    (target / "table.md").write_text(tables.markdown(run, rows))
-    (target / "table.csv").write_text(tables.as_csv(run, rows))
+    try:
+        target.mkdir(exist_ok=True)
+        (target / "table.md").write_text(tables.markdown(run, rows))
+        (target / "table.csv").write_text(tables.as_csv(run, rows))
+    except OSError as error:
+        raise NotReady(f"cannot write to {target}: {error.strerror}") from None
     console.print(f"{target / 'table.md'}, {target / 'table.csv'}", highlight=False, markup=False)
     return final
 

@@ -57,7 +57,7 @@ def run(arguments: list[str]) -> int:
     episodes = plan(chosen.suite, chosen.protocol)
     draws = chosen.agent.looks or records_video(chosen)
     if given.dry_run:
-        return _dry_run(chosen, episodes, draws)
+        return _dry_run(chosen, episodes, draws, given.out)
     machine = inspect(chosen.env, draws)
     chosen = msgspec.structs.replace(chosen, env=machine.simulator)
     experiment = _experiment(chosen, machine, episodes)
@@ -197,7 +197,7 @@ def _play(
         folder.write_run(run)
 
 
-def _dry_run(chosen: RunSettings, episodes: Sequence[Episode], draws: bool) -> int:
+def _dry_run(chosen: RunSettings, episodes: Sequence[Episode], draws: bool, out: str | None) -> int:
     tasks = {(episode.suite, episode.task) for episode in episodes}
     print(f"{len(episodes)} episodes of {len(tasks)} tasks, plan {plan_hash(episodes)}")
     for episode in episodes[:3]:
@@ -208,6 +208,9 @@ def _dry_run(chosen: RunSettings, episodes: Sequence[Episode], draws: bool) -> i
     machine = inspect(chosen.env, draws)
     print(f"machine {machine.facts | machine.notes}")
     print(f"protocol hash {protocol_hash(chosen.protocol, machine.facts)}")
+    folder = RunDirectory(Path(out) if out else _default_folder(chosen, _experiment(chosen, machine, episodes)))
+    todo = remaining(episodes, folder.records().done())
+    print(f"{folder.path}: {len(todo)} to play")
     return 0
 
 

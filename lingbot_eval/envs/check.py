@@ -48,7 +48,10 @@ def inspect(simulator: SimulatorSettings, draws: bool) -> Machine:
     if done.returncode:
         words = done.stderr.strip().splitlines()[-1:] or [f"exit {done.returncode}"]
         raise NotReady(f"{python} -m lingbot_eval.envs.check: {words[0]}; is lingbot_eval installed there?")
-    answer = json.loads(done.stdout.splitlines()[-1])
+    try:
+        answer = json.loads((done.stdout.splitlines() or [""])[-1])
+    except ValueError:
+        raise NotReady(f"{python} -m lingbot_eval.envs.check gave no answer; is env.python a Python?") from None
     if "error" in answer:
         raise NotReady(answer["error"])
     machine: Machine = as_struct(answer, Machine)

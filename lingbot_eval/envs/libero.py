@@ -125,10 +125,11 @@ class LiberoEnv(gym.Env[Observation, Action]):
         """
         if self._over:
             raise BadInput("the episode is over; call reset() first")
-        self._out_of_bounds += check_action(action, self._box)
+        outside = check_action(action, self._box)
         success = False
         for number, command in enumerate(action, start=1):
             self._commands += 1
+            self._out_of_bounds += int(outside[number - 1])
             look = number == len(action) or self._commands == self._limit
             self._want_picture(look)
             sample, _, done, _ = self._control.step(self._as_protocol(command))

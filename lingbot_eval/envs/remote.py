@@ -22,7 +22,7 @@ import yaml
 from lingbot_eval import errors
 from lingbot_eval.envs.frame import Frame, anonymous_memory
 from lingbot_eval.envs.spaces import check_action, look_space
-from lingbot_eval.errors import LingbotEvalError, SimulatorDied, SimulatorHung, SimulatorRaised
+from lingbot_eval.errors import LingbotEvalError, NotReady, SimulatorDied, SimulatorHung, SimulatorRaised
 from lingbot_eval.processes import Closed, Line
 from lingbot_eval.settings import EnvSettings, LiberoSettings, Limits, as_struct, load_protocol, to_dict
 from lingbot_eval.types import Action, EnvSpec, Image, Observation
@@ -72,6 +72,7 @@ class RemoteEnv(gym.Env[Observation, Action]):
         It is asked with :meth:`expert_reset` and :meth:`expert_command` and never appears in an observation or info.
         """
         self._expert_path = path
+        self._deadline = time.monotonic() + self._limits.start_seconds
         self._ask("expert", self._limits.start_seconds, path=path)
 
     def expert_reset(self) -> None:
@@ -123,6 +124,8 @@ class RemoteEnv(gym.Env[Observation, Action]):
         if "ok" in answer:
             return answer["ok"]
         ours = getattr(errors, answer["kind"], None)
+        if ours is errors.UnknownName:  # made of other things than its message
+            ours = errors.BadInput
         if ours is not None:
             raise ours(answer["error"])
         self._end()
@@ -145,17 +148,23 @@ class _Child:
         self._log_start = self._log.stat().st_size if self._log.exists() else 0
         command = [python, "-m", "lingbot_eval.envs.host", "--socket", str(theirs.fileno())]
         command += ["--memory", str(self.memory), "--parent", str(os.getpid())]
-        with self._log.open("ab") as output:
-            self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                pass_fds=(theirs.fileno(), self.memory),
-                start_new_session=True,  # so that Ctrl-C reaches us alone, and killing it kills what it started
-                env={**os.environ, **_private_folders(self._scratch)},
-            )
-        theirs.close()
+        try:
+            with self._log.open("ab") as output:
+                self._process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    pass_fds=(theirs.fileno(), self.memory),
+                    start_new_session=True,  # so that Ctrl-C reaches us alone, and killing it kills what it started
+                    env={**os.environ, **_private_folders(self._scratch)},
+                )
+        except OSError as error:
+            self.line.close()
+            self._forget()
+            raise NotReady(f"env.python={python} cannot be started: {error.strerror}") from None
+        finally:
+            theirs.close()
 
     def how_it_ended(self) -> str:
         """In words, with the last lines it printed."""
@@ -178,6 +187,9 @@ class _Child:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
+        self._forget()
+
+    def _forget(self) -> None:
         os.close(self.memory)
         shutil.rmtree(self._scratch, ignore_errors=True)
 

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import gymnasium as gym
 import numpy as np
+import numpy.typing as npt
 
 from lingbot_eval.errors import BadAction
 from lingbot_eval.types import Action, Observation
@@ -22,8 +23,8 @@ def look_space(cameras: Mapping[str, tuple[int, int]], state: int) -> gym.Space[
     return cast("gym.Space[Observation]", space)  # Gymnasium cannot say "a dict with these keys"
 
 
-def check_action(action: Action, space: gym.spaces.Box) -> int:
-    """The number of commands in ``action`` with a value outside ``space``, which are executed all the same.
+def check_action(action: Action, space: gym.spaces.Box) -> npt.NDArray[np.bool_]:
+    """(K,): which commands of ``action`` have a value outside ``space``; they are executed all the same.
 
     Raises BadAction for another shape or type, or a value that is not a number; nothing is trimmed, padded or cast.
     """
@@ -32,4 +33,5 @@ def check_action(action: Action, space: gym.spaces.Box) -> int:
         raise BadAction(f"an action here is float32 {space.shape} (commands, channels); got {found}")
     if not np.isfinite(action).all():
         raise BadAction(f"an action holds NaN or infinity: {action.tolist()}")
-    return int(((action < space.low) | (action > space.high)).any(axis=1).sum())
+    outside: npt.NDArray[np.bool_] = ((action < space.low) | (action > space.high)).any(axis=1)
+    return outside

@@ -11,7 +11,7 @@ import gymnasium as gym
 import numpy as np
 
 from lingbot_eval.envs.spaces import check_action, look_space
-from lingbot_eval.errors import BadAction, BadInput
+from lingbot_eval.errors import BadAction, BadInput, UnknownName
 from lingbot_eval.settings import EnvSettings, ToyProtocol, ToySettings
 from lingbot_eval.types import Action, EnvSpec, Image, Observation
 
@@ -29,6 +29,8 @@ class ReachEnv(gym.Env[Observation, Action]):
     def __init__(self, settings: EnvSettings) -> None:
         if not isinstance(settings.protocol, ToyProtocol) or not isinstance(settings.simulator, ToySettings):
             raise BadInput(f"the toy needs the toy's protocol and simulator, got {settings}")
+        if settings.task not in TASKS:
+            raise UnknownName("toy task", settings.task, TASKS)
         self._protocol, self._faults = settings.protocol, settings.simulator.faults
         self.domain = self
         self._marks = [1.0] if settings.task == "reach" else [1.0, 0.0]
@@ -46,12 +48,16 @@ class ReachEnv(gym.Env[Observation, Action]):
         self._fault = self._faults.get(seed, "") if seed is not None else ""
         self._position = float(self.np_random.uniform(-0.2, 0.2))
         self._commands = self._out_of_bounds = self._reached = 0
+        self._over = False
         return self._look(), self._info()
 
     def step(self, action: Action) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
-        self._out_of_bounds += check_action(action, self._box)
-        for command in action:
+        outside = check_action(action, self._box)
+        if self._over:
+            raise BadInput("the episode is over; call reset() first")
+        for command, out in zip(action, outside, strict=True):
             self._commands += 1
+            self._out_of_bounds += int(out)
             if self._commands == 3 and self._fault:
                 misbehave(self._fault)
             self._position += float(command[0])
@@ -59,6 +65,7 @@ class ReachEnv(gym.Env[Observation, Action]):
             done, late = self._reached == len(self._marks), self._commands >= self._protocol.command_limit
             if done or late:
                 break
+        self._over = done or late
         return self._look(), float(done), done, late and not done, self._info()
 
     def render(self) -> Image:

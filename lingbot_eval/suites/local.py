@@ -113,7 +113,7 @@ def _task(episode: Episode) -> tuple[str, str, str]:
 class _Pool:
     def __init__(self, folder: RunDirectory, settings: RunSettings, provenance: Provenance) -> None:
         self._folder, self._settings, self._provenance = folder, settings, provenance
-        now = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S")
+        now = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S.%f")
         self._prefix = f"{now}-{safe_name(provenance.host)}-{os.getpid()}"
         self._workers: list[_WorkerProcess] = []
         self._started = 0
@@ -160,6 +160,8 @@ class _Pool:
         return finished
 
     def close(self) -> None:
+        for worker in self._workers:
+            worker.line.close()  # all of them first: each then ends its simulator while we wait for the others
         for worker in self._workers:
             worker.end()
 
@@ -234,8 +236,10 @@ class _WorkerProcess:
     def overdue(self, settings: RunSettings) -> bool:
         """Whether it must be taken for hung; then it is no longer alive."""
         limits = settings.limits
-        allowed = limits.start_seconds + limits.reset_seconds + limits.episode_seconds + GRACE_SECONDS
-        if self.order is None or self.seconds < allowed:
+        allowed = limits.start_seconds + GRACE_SECONDS  # to become ready, or to start a simulator
+        if self.order is not None:
+            allowed += limits.reset_seconds + limits.episode_seconds
+        if (self.ready and self.order is None) or self.seconds < allowed:
             return False
         self.alive = False
         return True
@@ -245,7 +249,7 @@ class _WorkerProcess:
         self.line.close()
         if not how:
             try:
-                code = self._process.wait(1.0)
+                code = self._process.wait(3.0)
                 how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"exited with status {code}"
             except subprocess.TimeoutExpired:
                 how = "was stopped"

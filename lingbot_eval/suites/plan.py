@@ -25,10 +25,15 @@ def plan(suite: SuiteSettings, protocol: Protocol) -> list[Episode]:
 
     Raises UnknownName for suites and tasks, BadInput for impossible counts and seeds.
     """
+    if not suite.suites:
+        raise BadInput("suite.suites is empty: nothing to play")
     if isinstance(protocol, LiberoProtocol):
         names = [full for name in suite.suites for full in libero_tasks.suite_names(name)]
         tasks = {name: libero_tasks.SUITES[name] for name in dict.fromkeys(names)}
     else:
+        for name in suite.suites:
+            if name != "toy":
+                raise UnknownName("toy suite", name, ["toy"])
         tasks = {"toy": tuple(testing.TASKS)}
     count = suite.episodes or protocol.episodes_per_task
     base = protocol.seed if suite.seed is None else suite.seed
@@ -58,17 +63,19 @@ def _chosen(tasks: dict[str, tuple[str, ...]], wanted: Sequence[str]) -> list[tu
     for given in wanted:
         known = [task for names in tasks.values() for task in names]
         largest = max(len(names) for names in tasks.values()) - 1
-        if not (given in known or (given.isdigit() and int(given) <= largest)):
+        if not (given in known or (given.isdecimal() and int(given) <= largest)):
             raise UnknownName(f"task (an index 0..{largest} or a name)", given, known)
     return [
         (suite, task)
         for suite, names in tasks.items()
         for index, task in enumerate(names)
-        if not wanted or task in wanted or str(index) in {str(int(w)) for w in wanted if w.isdigit()}
+        if not wanted or task in wanted or str(index) in {str(int(w)) for w in wanted if w.isdecimal()}
     ]
 
 
 def _episodes(protocol: Protocol, suite: str, task: str, count: int, base: int) -> list[Episode]:
+    if base < 0:
+        raise BadInput(f"seed {base} is negative; numpy takes 0..{LARGEST_SEED}")
     seeds = [_seed(protocol, f"{suite}/{task}", base, k) for k in range(count)]
     if min(seeds) < 0 or max(seeds) > LARGEST_SEED:
         raise BadInput(f"seed {base} gives episode seeds {min(seeds)}..{max(seeds)}; numpy takes 0..{LARGEST_SEED}")
@@ -89,7 +96,7 @@ def _seed(protocol: Protocol, task: str, base: int, k: int) -> int:
     if isinstance(protocol, LiberoProtocol) and protocol.seeding == "per-task":
         return base
     if isinstance(protocol, LiberoProtocol) and protocol.seeding == "drawn":
-        source = np.random.SeedSequence([abs(base), zlib.crc32(task.encode()), k])
+        source = np.random.SeedSequence([base, zlib.crc32(task.encode()), k])
         return int(source.generate_state(1)[0] & 0x7FFF_FFFF)
     return base * protocol.seed_block + k
 

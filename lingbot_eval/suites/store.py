@@ -98,6 +98,8 @@ class RunDirectory:
             run: dict[str, Any] = json.loads(file.read_text())
         except ValueError as error:
             raise CorruptRecords(f"{file}: {error}") from None
+        if not isinstance(run, dict) or not isinstance(run.get("experiment"), dict):
+            raise CorruptRecords(f"{file} is no run's: it has no experiment")
         if run.get("schema", 0) > SCHEMA:
             raise CorruptRecords(
                 f"{file} has schema {run['schema']}; this version of lingbot_eval reads up to {SCHEMA}"
@@ -109,6 +111,8 @@ class RunDirectory:
 
     def plan(self) -> list[Episode]:
         """Raises CorruptRecords."""
+        if not (self.path / "plan.jsonl").is_file():
+            raise CorruptRecords(f"{self.path} has lost its plan.jsonl")
         return [_decode(line, Episode, self.path / "plan.jsonl", n) for n, line in self._lines("plan.jsonl")]
 
     def records(self) -> Records:
@@ -163,20 +167,28 @@ def plan_difference(there: Sequence[Episode], here: Sequence[Episode]) -> list[s
             words.append(f"{label}: {extra[0]}" + (f" and {len(extra) - 1} more" if len(extra) > 1 else ""))
     changed = [id for id in theirs if id in ours and theirs[id] != ours[id]]
     if changed:
-        words.append(f"{changed[0]}: there {theirs[changed[0]].instruction!r}, here {ours[changed[0]].instruction!r}")
-    return words
+        words.append(f"{changed[0]}: there {theirs[changed[0]]}, here {ours[changed[0]]}")
+    return words or (["plan: the same episodes in another order"] if list(there) != list(here) else [])
 
 
 def _decode(line: bytes, kind: Any, file: Path, number: int) -> Any:
     try:
+        if kind is EpisodeRecord:
+            schema = msgspec.json.decode(line, type=_Version).schema
+            if schema > SCHEMA:
+                raise CorruptRecords(f"{file}:{number} has schema {schema}; this version reads up to {SCHEMA}")
         decoded = msgspec.json.decode(line, type=kind)
     except msgspec.DecodeError as error:
         raise CorruptRecords(
             f"{file}:{number}: {error}; nothing was counted. Restore the line, or delete it to play its episode again"
         ) from None
-    if getattr(decoded, "schema", 0) > SCHEMA:
-        raise CorruptRecords(f"{file}:{number} has schema {decoded.schema}; this version reads up to {SCHEMA}")
     return decoded
+
+
+class _Version(msgspec.Struct):
+    """What can be read of a record, however new it is."""
+
+    schema: int = 1
 
 
 def _replace(file: Path, content: bytes) -> None:

@@ -1,9 +1,10 @@
 """Play episodes on real LIBERO in this process and print what came out, as JSON: one object per episode.
 
-    python libero_trace.py '{"env": {...EnvSettings...}, "episodes": [{"seed": 3, "state": 2, "k": 0, "actions": [...]}]}'
+    python libero_trace.py '{"env": {...}, "episodes": [{"seed": 3, "state": 2, "k": 0, "actions": [...]}]}'
 
-``"upstream": true`` plays them on LIBERO's own environment instead, drawing at every command where there are cameras,
-and calls it in the order in which upstream's clients do. A test starts this in a process of its own, because LIBERO changes the process.
+``env`` are EnvSettings. With ``"upstream": true`` they are played on LIBERO's own environment instead, drawing at every
+command where there are cameras, called in the order in which upstream's clients do. A test starts this in a process of
+its own, because LIBERO changes the process.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -105,7 +107,9 @@ def main() -> None:
     else:
         played = [ours(env, episode) for episode in request["episodes"]]
     env.close()
-    print(json.dumps({"played": played, "torch": "torch" in sys.modules}))
+    mapped = Path("/proc/self/maps").read_text()
+    loaded = [name for name in ("libOSMesa", "libEGL", "libGL") if name in mapped]
+    print(json.dumps({"played": played, "torch": "torch" in sys.modules, "gl": loaded}))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,123 @@
+"""``lingbot-eval``: what is there, and what came out."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from lingbot_eval.agents import AGENTS
+from lingbot_eval.cli.lingbot_eval import main
+from lingbot_eval.cli.run_suite import main as run_suite
+from lingbot_eval.settings import protocol_names
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("lingbot_eval") / "run"
+    assert run_suite(["toy", "--episodes", "2", "--regime", "none at all", "--out", str(folder)]) == 0
+    return folder
+
+
+def listed(what: str, capsys) -> list[list[str]]:
+    assert main(["ls", what]) == 0
+    return [line.split() for line in capsys.readouterr().out.splitlines()]
+
+
+def refused(arguments: list[str], capsys) -> str:
+    assert main(arguments) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("lingbot-eval: ")
+    assert err.count("\n") == 1
+    return err
+
+
+def test_ls_lists_the_suites_with_their_short_names(capsys):
+    suites = listed("suites", capsys)
+    assert [words[1] for words in suites] == ["libero_spatial", "libero_object", "libero_goal", "libero_10", "toy"]
+    assert suites[0][2] == "(spatial)"
+    assert "(long," in suites[3]
+
+
+def test_ls_lists_every_task_with_the_index_that_run_suite_takes(capsys):
+    tasks = listed("tasks", capsys)
+    assert len(tasks) == 42
+    assert ["libero_goal", "7", "turn_on_the_stove"] in tasks
+    assert ["toy", "1", "return"] in tasks
+
+
+def test_ls_lists_agents_and_protocols(capsys):
+    assert listed("agents", capsys) == [[name] for name in AGENTS]
+    expected = [[suite, name] for suite in ("libero", "toy") for name in protocol_names(suite)]
+    assert listed("protocols", capsys) == expected
+
+
+def test_ls_alone_lists_everything(capsys):
+    assert main(["ls"]) == 0
+    out = capsys.readouterr().out
+    for word in ("suites:", "tasks:", "agents:", "protocols:", "turn_on_the_stove", "lingbot-va", "replay"):
+        assert word in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["ls", "task"], "unknown list 'task'; did you mean 'tasks'? (valid: suites, tasks, agents, protocols, all)"),
+        (["lst"], "'lst'"),
+        ([], "--help"),
+        (["report"], "RUN"),
+        (["report", "/no/such/run"], "/no/such/run is not a run directory: it has no run.json"),
+    ],
+)
+def test_bad_input_gets_one_line(arguments, complaint, capsys):
+    assert complaint in refused(arguments, capsys)
+
+
+def test_report_writes_the_tables_that_it_prints(run, capsys):
+    for name in ("table.md", "table.csv"):
+        (run / "report" / name).unlink()
+    assert main(["report", str(run)]) == 0
+    out, err = capsys.readouterr()
+    assert "4/4" in out
+    assert "none at all" in out
+    assert err == ""
+    markdown = (run / "report" / "table.md").read_text()
+    assert "| toy | reach | 2/2 | 100.0 |" in markdown
+    assert "none at all" in markdown
+    with (run / "report" / "table.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["task"], row["successes"], row["trials"]) for row in rows] == [
+        ("reach", "2", "2"),
+        ("return", "2", "2"),
+        ("", "4", "4"),
+    ]
+
+
+def test_report_of_an_unfinished_run_says_so(run, tmp_path, capsys):
+    for file in ("run.json", "plan.jsonl"):
+        (tmp_path / file).write_bytes((run / file).read_bytes())
+    assert main(["report", str(tmp_path)]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "NOT FINAL: 0 episodes ended in ERROR, 4 not played yet" in out
+
+
+def test_a_torn_record_is_mentioned(run, tmp_path, capsys):
+    for file in (run / "run.json", run / "plan.jsonl", *run.glob("records/*")):
+        target = tmp_path / file.relative_to(run)
+        target.parent.mkdir(exist_ok=True)
+        target.write_bytes(file.read_bytes()[: -3 if file.parent.name == "records" else None])
+    assert main(["report", str(tmp_path)]) == 0
+    assert "the last line" in capsys.readouterr().err
+
+
+def test_a_folder_that_cannot_hold_the_report_is_named_on_one_line(run, tmp_path, capsys):
+    for file in ("run.json", "plan.jsonl"):
+        (tmp_path / file).write_bytes((run / file).read_bytes())
+    (tmp_path / "report").write_text("a file")
+    assert str(tmp_path / "report") in refused(["report", str(tmp_path)], capsys)
+
+
+def test_a_run_without_its_plan_is_named_on_one_line(run, tmp_path, capsys):
+    (tmp_path / "run.json").write_bytes((run / "run.json").read_bytes())
+    assert "plan.jsonl" in refused(["report", str(tmp_path)], capsys)

@@ -1,0 +1,167 @@
+"""Tables: what is in a rate, what is not, and what is said about it."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import Any
+
+import pytest
+
+from lingbot_eval.envs.libero_tasks import SUITES
+from lingbot_eval.reports.stats import wilson
+from lingbot_eval.reports.table import HEADINGS, Row, as_csv, caption, cell, markdown, paper_row, rows, texts
+from lingbot_eval.types import Episode, EpisodeRecord, Outcome
+
+SUCCESS, FAILURE, ERROR = Outcome.SUCCESS, Outcome.FAILURE, Outcome.ERROR
+
+
+def run(suite: str = "toy", **changes: Any) -> dict[str, Any]:
+    experiment = {
+        "suite": {"name": suite},
+        "protocol": {"name": "strict"},
+        "protocol_hash": "0123456789ab",
+        "facts": {"mujoco": "3.3.7"},
+        "agent": {"name": "expert"},
+        "checkpoint": "",
+        "regime": "four suites",
+    }
+    return {"experiment": {**experiment, **changes}}
+
+
+def played(*results: tuple[Outcome, float, float] | Outcome | None, suite: str = "toy", task: str = "reach"):
+    """A plan of as many episodes, and the final records: None was not played; (outcome, progress, of how many)."""
+    plan, final = [], {}
+    for seed, result in enumerate(results):
+        plan.append(Episode(suite, task, seed, ""))
+        outcome, *progress = result if isinstance(result, tuple) else (result,)
+        if outcome is not None:
+            final[plan[-1].id] = EpisodeRecord(plan[-1], outcome, 1, 1.0, *progress)
+    return plan, final
+
+
+def both(*parts):
+    return [e for plan, _ in parts for e in plan], {id: r for _, final in parts for id, r in final.items()}
+
+
+def test_errors_and_missing_episodes_are_not_in_the_rate():
+    known = cell(*played(SUCCESS, SUCCESS, FAILURE, ERROR, None))
+    assert (known.planned, known.trials, known.successes, known.errors) == (5, 3, 2, 1)
+    assert known.rate == pytest.approx(2 / 3)
+    assert not known.complete
+
+
+def test_progress_is_the_mean_share_of_the_steps_over_trials_without_errors():
+    known = cell(*played((SUCCESS, 4, 4), (FAILURE, 1, 4), (FAILURE, 0, 2), (ERROR, 2, 2)))
+    assert known.progress == pytest.approx((1 + 0.25 + 0) / 3)
+
+
+def test_a_benchmark_without_steps_has_no_progress():
+    assert cell(*played(SUCCESS, FAILURE)).progress is None
+    assert texts(Row("toy", "reach", cell(*played(SUCCESS))))[5] == "–"
+
+
+def test_a_row_reads_as_counts_rate_interval_progress_and_errors():
+    results = [(SUCCESS, 2, 2)] * 46 + [(FAILURE, 1, 2)] * 4
+    row = dict(zip(HEADINGS, texts(Row("toy", "reach", cell(*played(*results)))), strict=True))
+    assert row == {
+        "Suite": "toy",
+        "Task": "reach",
+        "Successes": "46/50",
+        "SR %": "92.0",
+        "95 % interval": "81.2–96.8",
+        "PS %": "96.0",
+        "Errors": "",
+    }
+
+
+def test_a_row_without_any_trial_shows_dashes_and_its_errors():
+    assert texts(Row("toy", "reach", cell(*played(ERROR, None)))) == ("toy", "reach", "0/0 of 2", "–", "–", "–", "1")
+
+
+def test_a_task_that_is_not_complete_says_of_how_many():
+    assert texts(Row("toy", "reach", cell(*played(SUCCESS, None, ERROR))))[2] == "1/1 of 3"
+
+
+def test_every_suite_lists_its_tasks_in_planned_order_and_then_itself():
+    plan, final = both(
+        played(SUCCESS, FAILURE, suite="b", task="z"),
+        played(FAILURE, suite="b", task="a"),
+        played(SUCCESS, suite="a", task="y"),
+    )
+    table = rows(plan, final)
+    assert [(row.suite, row.task) for row in table] == [("b", "z"), ("b", "a"), ("b", ""), ("a", "y"), ("a", "")]
+    assert (table[2].cell.successes, table[2].cell.trials) == (1, 3)
+
+
+def test_records_of_episodes_that_were_not_planned_count_nowhere():
+    plan, final = played(SUCCESS, SUCCESS, FAILURE)
+    assert cell(plan[:1], final).trials == 1
+
+
+def libero(*suites: str):
+    share = {"libero_spatial": 1, "libero_object": 2, "libero_goal": 3, "libero_10": 4}
+    parts = [
+        played(*[SUCCESS] * share[suite], *[FAILURE] * (4 - share[suite]), suite=suite, task="t") for suite in suites
+    ]
+    return rows(*both(*parts))
+
+
+def test_the_papers_row_has_the_four_suites_and_their_mean():
+    expected = [("Spatial", "25.0"), ("Object", "50.0"), ("Goal", "75.0"), ("Long", "100.0"), ("Avg", "62.5")]
+    assert paper_row(libero(*SUITES), "libero") == expected
+
+
+def test_the_papers_average_is_over_suites_not_over_episodes():
+    parts = [played(SUCCESS, suite=suite, task="t") for suite in list(SUITES)[:3]]
+    table = rows(*both(*parts, played(*[FAILURE] * 9, suite="libero_10", task="t")))
+    assert paper_row(table, "libero")[-1] == ("Avg", "75.0")
+
+
+def test_a_suite_that_was_not_played_is_a_dash_and_so_is_the_average():
+    expected = [("Spatial", "–"), ("Object", "–"), ("Goal", "75.0"), ("Long", "100.0"), ("Avg", "–")]
+    assert paper_row(libero("libero_goal", "libero_10"), "libero") == expected
+
+
+def test_a_benchmark_without_a_papers_row_has_none():
+    assert paper_row(rows(*played(SUCCESS)), "toy") is None
+    assert "Avg" not in markdown(run(), rows(*played(SUCCESS)))
+
+
+def test_the_caption_says_who_played_under_which_rules_and_how_it_was_trained():
+    text = caption(run(checkpoint="ab12"), rows(*played(SUCCESS)))
+    assert "Agent expert ab12 (training regime: four suites), protocol strict [0123456789ab] on mujoco 3.3.7." in text
+    assert "Wilson's 95 % interval" in text
+    assert "NOT FINAL" not in text
+
+
+def test_the_caption_of_an_unfinished_table_says_that_it_is_not_final_and_why():
+    plan, final = both(played(SUCCESS, ERROR, None, None), played(ERROR, suite="other"))
+    assert "NOT FINAL: 2 episodes ended in ERROR, 2 not played yet" in caption(run(), rows(plan, final))
+
+
+def test_markdown_holds_the_table_the_papers_row_and_the_caption():
+    table = libero(*SUITES)
+    lines = markdown(run("libero"), table).splitlines()
+    assert lines[0] == "| Suite | Task | Successes | SR % | 95 % interval | PS % | Errors |"
+    assert lines[2].startswith("| libero_spatial | t | 1/4 | 25.0 | 4.6–69.9 | – |")
+    assert lines[3].startswith("| **libero_spatial** | **all tasks** | **1/4** |")
+    assert "| SR % | Spatial | Object | Goal | Long | Avg |" in lines
+    assert "| expert | 25.0 | 50.0 | 75.0 | 100.0 | 62.5 |" in lines
+    assert lines[-1] == caption(run("libero"), table)
+    assert {line.count("|") for line in lines[:10]} == {len(HEADINGS) + 1}
+
+
+def test_markdown_of_a_suite_that_is_alone_still_shows_the_papers_row():
+    assert "| expert | – | – | 75.0 | – | – |" in markdown(run("libero"), libero("libero_goal"))
+
+
+def test_csv_has_all_digits_and_empty_cells_where_there_is_nothing():
+    plan, final = both(played((SUCCESS, 1, 3), FAILURE, FAILURE, task="a"), played(ERROR, task="b, c"))
+    read = list(csv.DictReader(io.StringIO(as_csv(run(regime='40k steps, "both"'), rows(plan, final)))))
+    assert [row["task"] for row in read] == ["a", "b, c", ""]
+    assert float(read[0]["sr"]) == 1 / 3
+    assert (float(read[0]["sr_low"]), float(read[0]["sr_high"])) == wilson(1, 3)
+    assert [read[1][name] for name in ("trials", "errors", "sr", "sr_low", "sr_high", "ps")] == ["0", "1", *[""] * 4]
+    assert {row["regime"] for row in read} == {'40k steps, "both"'}
+    assert {row["protocol_hash"] for row in read} == {"0123456789ab"}

@@ -1,0 +1,269 @@
+"""A run outlives its simulators and workers, and continues where it stopped."""
+
+from __future__ import annotations
+
+import os
+import signal
+import tempfile
+from collections import Counter
+from collections.abc import Callable
+from itertools import groupby
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from lingbot_eval.errors import BadInput, LingbotEvalError
+from lingbot_eval.settings import AgentSettings, RunSettings, SuiteSettings, ToySettings
+from lingbot_eval.suites.local import Event, play
+from lingbot_eval.suites.plan import plan, remaining
+from lingbot_eval.suites.store import RecordFile, RunDirectory
+from lingbot_eval.types import Episode, EpisodeRecord, Outcome, Provenance
+from tests.conftest import IMPATIENT, toy_run
+from tests.processes import children, running, wait_for
+
+WHO = Provenance("expert", "", "toy", "0" * 12, {}, "here")
+
+
+@pytest.fixture(autouse=True)
+def temporary_files(tmp_path_factory, monkeypatch) -> None:
+    """What a killed process leaves behind lies where pytest tidies up."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path_factory.mktemp("tmp")))
+
+
+def carry_on(
+    path: Path, settings: RunSettings, tell: Callable[[Event], None] = lambda event: None
+) -> tuple[dict[str, EpisodeRecord], list[Event]]:
+    """Play what is missing in ``path``; the final records, and what was told."""
+    folder, episodes, told = RunDirectory(path), plan(settings.suite, settings.protocol), []
+
+    def listen(event: Event) -> None:
+        told.append(event)
+        tell(event)
+
+    folder.open({"suite": "toy"}, episodes)
+    play(folder, remaining(episodes, folder.records().done()), settings, WHO, listen)
+    return folder.records().final(), told
+
+
+def outcomes(final: dict[str, EpisodeRecord]) -> dict[str, str]:
+    return {"/".join(id.split("/")[1:4:2]): record.outcome.value for id, record in final.items()}
+
+
+ALL = {f"{task}/{seed}" for task in ("reach", "return") for seed in range(3)}
+FEW = SuiteSettings(name="toy", suites=("toy",), tasks=("reach",), episodes=2, seed=None)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_every_episode_is_played_once_and_recorded_by_who_played_it(tmp_path, workers):
+    final, told = carry_on(tmp_path, toy_run(workers=workers, limits=IMPATIENT))
+    assert outcomes(final) == dict.fromkeys(ALL, "success")
+    assert len(RunDirectory(tmp_path).records().all) == 6
+    assert all(record.provenance == WHO for record in final.values())
+    assert len(list((tmp_path / "records").glob("*.jsonl"))) == workers
+    starts = [event.episode.id for event in told if event.record is None]
+    ends = [event.episode.id for event in told if event.record is not None]
+    assert sorted(starts) == sorted(ends) == sorted(final)
+    for worker in range(workers):  # each keeps its simulator while there is work for it, and starts with its own task
+        tasks = [event.episode.task for event in told if event.record is None and event.worker == worker]
+        assert len(list(groupby(tasks))) <= 2
+
+
+def test_the_number_of_workers_changes_no_record(tmp_path):
+    results = []
+    for workers in (1, 2):
+        final, _ = carry_on(tmp_path / str(workers), toy_run("random", workers=workers, limits=IMPATIENT))
+        results.append({id: (r.outcome, r.commands, r.progress, r.out_of_bounds) for id, r in final.items()})
+    assert results[0] == results[1]
+    assert {outcome for outcome, *_ in results[0].values()} == {Outcome.FAILURE}
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        ("raise", "RuntimeError: the toy was told to raise"),
+        ("die", "was ended by SIGKILL"),
+        ("hang", "no answer to 'step' within 1 s"),
+    ],
+)
+def test_an_episode_that_fails_is_tried_twice_and_recorded_with_its_reason_while_others_go_on(tmp_path, fault, reason):
+    final, told = carry_on(tmp_path, toy_run(faults={0: fault}, limits=IMPATIENT, suite=FEW))
+    assert outcomes(final) == {"reach/0": "error", "reach/1": "success"}
+    errors = [r for r in RunDirectory(tmp_path).records().all if r.outcome is Outcome.ERROR]
+    assert [(record.episode.seed, record.attempt) for record in errors] == [(0, 1), (0, 2)]
+    assert all(reason in record.error for record in errors)
+    assert [event.will_retry for event in told if event.record and event.episode.seed == 0] == [True, False]
+
+
+def test_errors_are_played_again_on_resume_and_every_attempt_stays_in_the_files(tmp_path):
+    carry_on(tmp_path, toy_run(faults={1: "raise"}, limits=IMPATIENT, suite=FEW))
+    before = {file.name: file.read_bytes() for file in (tmp_path / "records").iterdir()}
+    final, told = carry_on(tmp_path, toy_run(limits=IMPATIENT, suite=FEW))
+    assert outcomes(final) == {"reach/0": "success", "reach/1": "success"}
+    assert {event.episode.seed for event in told} == {1}
+    assert final["toy/reach/-/1/-"].attempt == 3
+    assert all((tmp_path / "records" / name).read_bytes() == content for name, content in before.items())
+    assert len(RunDirectory(tmp_path).records().all) == 2 + 1 + 1
+
+
+def test_errors_that_stay_are_tried_twice_more_by_the_next_run(tmp_path):
+    for _ in range(2):
+        carry_on(tmp_path, toy_run(faults={1: "raise"}, limits=IMPATIENT, suite=FEW))
+    attempts = [r.attempt for r in RunDirectory(tmp_path).records().all if r.episode.seed == 1]
+    assert sorted(attempts) == [1, 2, 3, 4]
+
+
+def test_a_fault_that_goes_away_is_retried_to_a_result(tmp_path):
+    class Once:
+        """Kills the simulator of the first episode, once."""
+
+        killed = 0
+
+        def __call__(self, event: Event) -> None:
+            if not self.killed and event.record is None:
+                (worker,) = children(os.getpid())
+                wait_for(lambda: children(worker))
+                self.killed = children(worker)[0]
+                os.kill(self.killed, signal.SIGKILL)
+
+    final, told = carry_on(tmp_path, toy_run(limits=IMPATIENT), Once())
+    assert outcomes(final) == dict.fromkeys(ALL, "success")
+    first = next(event for event in told if event.record)
+    assert first.will_retry
+    assert first.record is not None
+    assert "SIGKILL" in first.record.error
+    assert final[first.episode.id].attempt == 2
+
+
+def test_a_worker_that_is_killed_is_replaced_and_its_episode_played_again(tmp_path):
+    killed = []
+
+    def kill_first_worker(event: Event) -> None:
+        if event.record is None and not killed:
+            (worker,) = children(os.getpid())
+            wait_for(lambda: children(worker))
+            killed.extend([worker, *children(worker)])
+            os.kill(worker, signal.SIGKILL)
+
+    final, told = carry_on(tmp_path, toy_run(faults={0: "slow"}, limits=IMPATIENT), kill_first_worker)
+    assert outcomes(final) == dict.fromkeys(ALL, "success")
+    first = next(event for event in told if event.record)
+    assert first.record is not None
+    assert (first.record.outcome, first.will_retry) == (Outcome.ERROR, True)
+    assert first.record.error == "the worker was ended by SIGKILL"
+    wait_for(lambda: not any(running(pid) for pid in killed))
+
+
+def test_a_worker_that_dies_with_every_try_leaves_an_error_and_the_others_are_played(tmp_path):
+    target = "toy/reach/-/0/-"
+
+    def kill_its_worker(event: Event) -> None:
+        if event.record is None and event.episode.id == target:
+            (worker,) = children(os.getpid())
+            os.kill(worker, signal.SIGKILL)
+
+    final, _ = carry_on(tmp_path, toy_run(faults={0: "slow"}, limits=IMPATIENT), kill_its_worker)
+    assert outcomes(final) == {**dict.fromkeys(ALL, "success"), "reach/0": "error"}
+    assert final[target].attempt == 2
+    assert "SIGKILL" in final[target].error
+
+
+@pytest.mark.parametrize(("first", "then"), [(1, 2), (2, 1)])
+def test_a_run_continued_with_another_number_of_workers_counts_each_episode_once(tmp_path, first, then):
+    class Enough(Exception):
+        pass
+
+    def stop_at_third(event: Event) -> None:
+        done.extend([event.episode.id] if event.record else [])
+        if len(done) == 3:
+            raise Enough
+
+    done: list[str] = []
+    with pytest.raises(Enough):
+        carry_on(tmp_path, toy_run(workers=first, faults={2: "slow"}), stop_at_third)
+    on_disk = RunDirectory(tmp_path).records().done()
+    assert set(done) <= on_disk
+    final, told = carry_on(tmp_path, toy_run(workers=then, faults={2: "slow"}))
+    assert outcomes(final) == dict.fromkeys(ALL, "success")
+    assert not {event.episode.id for event in told} & on_disk
+    assert Counter(r.episode.id for r in RunDirectory(tmp_path).records().all) == Counter(list(final))
+
+
+def test_a_run_that_is_stopped_leaves_no_process(tmp_path):
+    seen: list[int] = []
+
+    def interrupt(event: Event) -> None:
+        (worker,) = children(os.getpid())
+        wait_for(lambda: children(worker))
+        seen.extend([worker, *children(worker)])
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        carry_on(tmp_path, toy_run(faults={0: "hang"}), interrupt)
+    assert len(seen) == 2
+    wait_for(lambda: not any(running(pid) for pid in seen))
+
+
+def test_a_run_leaves_neither_process_nor_temporary_file(tmp_path, monkeypatch):
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))  # of the workers
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    carry_on(tmp_path / "run", toy_run(faults={0: "hang"}, limits=IMPATIENT, video="on", suite=FEW))
+    assert children(os.getpid()) == []
+    assert list((tmp_path / "tmp").iterdir()) == []
+    assert not [file for file in (tmp_path / "run" / "videos").iterdir() if file.is_file()]
+
+
+def test_an_episode_that_failed_is_not_played_again(tmp_path):
+    (tmp_path / "records").mkdir()
+    episode = Episode("toy", "reach", 0, "go to the mark")
+    RecordFile(tmp_path / "records" / "z.jsonl").append(EpisodeRecord(episode, Outcome.FAILURE, 60, 1.0, attempt=1))
+    final, told = carry_on(tmp_path, toy_run())
+    assert outcomes(final)["reach/0"] == "failure"
+    assert episode.id not in {event.episode.id for event in told}
+
+
+def test_two_workers_start_on_different_tasks(tmp_path):
+    _, told = carry_on(tmp_path, toy_run(workers=2, faults={0: "slow"}))
+    assert {event.episode.task for event in [e for e in told if e.record is None][:2]} == {"reach", "return"}
+
+
+def test_videos_and_actions_are_kept_where_they_are_wanted(tmp_path):
+    carry_on(tmp_path, toy_run(video="on", actions=True, faults={1: "raise"}, limits=IMPATIENT, suite=FEW))
+    videos = sorted(file.relative_to(tmp_path).as_posix() for file in (tmp_path / "videos").rglob("*.mp4"))
+    assert videos == ["videos/reach/0-success.mp4", "videos/reach/1-error.mp4"]
+    assert [file.name for file in (tmp_path / "actions" / "reach").iterdir()] == ["0.npz"]
+
+
+def test_a_recorded_run_can_be_replayed_to_the_same_outcomes(tmp_path):
+    first, _ = carry_on(tmp_path / "first", toy_run(actions=True, suite=FEW))
+    replay = AgentSettings("replay", False, 1, str(tmp_path / "first" / "actions"), None)
+    again, _ = carry_on(tmp_path / "again", msgspec.structs.replace(toy_run(suite=FEW), agent=replay))
+    assert {id: (r.outcome, r.commands) for id, r in again.items()} == {
+        id: (r.outcome, r.commands) for id, r in first.items()
+    }
+
+
+def test_an_agent_that_cannot_be_loaded_is_refused_by_the_first_worker(tmp_path):
+    with pytest.raises(BadInput, match=r"agent\.path=RUN/actions"):
+        carry_on(tmp_path, msgspec.structs.replace(toy_run(), agent=AgentSettings("replay", False, 1, None, None)))
+
+
+def test_a_worker_that_cannot_start_ends_the_run_with_the_place_of_its_log(tmp_path):
+    def no_records(event: Event) -> None:
+        raise AssertionError("nothing can be played")
+
+    folder, settings = RunDirectory(tmp_path), toy_run()
+    episodes = plan(settings.suite, settings.protocol)
+    folder.open({"suite": "toy"}, episodes)
+    (tmp_path / "records").rmdir()
+    with pytest.raises(LingbotEvalError, match=r"before its first episode; see .*logs"):
+        play(folder, episodes, settings, WHO, no_records)
+    assert "FileNotFoundError" in (tmp_path / "logs" / "worker-0.log").read_text()
+
+
+def test_a_simulator_that_cannot_start_is_an_error_of_each_episode(tmp_path):
+    broken = ToySettings(python="/bin/false", faults={})
+    final, _ = carry_on(tmp_path, toy_run(limits=IMPATIENT, suite=FEW, env=broken))
+    assert outcomes(final) == {"reach/0": "error", "reach/1": "error"}
+    assert all("exited with status 1" in record.error for record in final.values())

@@ -1,0 +1,225 @@
+"""What a run directory keeps, what it makes of torn and damaged files, and which record counts."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lingbot_eval.errors import BadInput, CorruptRecords, NotReady, RunMismatch
+from lingbot_eval.suites.plan import remaining
+from lingbot_eval.suites.store import RecordFile, Records, RunDirectory
+from lingbot_eval.types import Episode, EpisodeRecord, Outcome
+
+EPISODES = [Episode("toy", "reach", seed, "go to the mark", index=seed) for seed in range(4)]
+EXPERIMENT = {
+    "suite": {"name": "toy", "episodes": 4, "plan": "aaaa"},
+    "protocol": {"name": "toy", "command_limit": 60, "warmup": [0.0, 1.0]},
+    "agent": {"name": "idle"},
+}
+
+
+def record(seed: int, outcome: Outcome = Outcome.SUCCESS, attempt: int = 1, finished: str = "") -> EpisodeRecord:
+    return EpisodeRecord(EPISODES[seed], outcome, 10, 0.5, attempt=attempt, finished=finished)
+
+
+@pytest.fixture
+def run(tmp_path) -> RunDirectory:
+    folder = RunDirectory(tmp_path / "run")
+    folder.open(EXPERIMENT, EPISODES)
+    return folder
+
+
+def write(run: RunDirectory, name: str, records: Sequence[EpisodeRecord], rest: bytes = b"") -> Path:
+    file = run.path / "records" / name
+    written = RecordFile(file)
+    for one in records:
+        written.append(one)
+    with file.open("ab") as stream:
+        stream.write(rest)
+    return file
+
+
+def test_a_new_run_directory_holds_the_plan_and_the_experiment(run):
+    assert run.plan() == EPISODES
+    assert json.loads(json.dumps(run.run()["experiment"])) == EXPERIMENT
+    assert run.records() == Records([], [])
+
+
+def test_records_are_read_back_as_they_were_written(run):
+    records = [record(0), record(1, Outcome.FAILURE), dataclasses.replace(record(2, Outcome.ERROR), error="a\nb – ü")]
+    write(run, "a.jsonl", records[:2])
+    write(run, "b.jsonl", records[2:])
+    assert run.records() == Records(records, [])
+
+
+def test_a_record_is_on_disk_when_append_returns(run):
+    file = RecordFile(run.path / "records" / "a.jsonl")
+    for count in (1, 2, 3):
+        file.append(record(0, attempt=count))
+        assert len(run.records().all) == count
+
+
+def test_a_record_file_is_never_written_by_a_second_process(run):
+    write(run, "a.jsonl", [record(0)])
+    with pytest.raises(FileExistsError):
+        RecordFile(run.path / "records" / "a.jsonl")
+
+
+@pytest.mark.parametrize("cut", [1, 2, 40])
+def test_a_torn_last_line_is_reported_and_its_episode_is_played_again(run, cut):
+    file = write(run, "a.jsonl", [record(0), record(1)])
+    file.write_bytes(file.read_bytes()[:-cut])
+    write(run, "b.jsonl", [record(2)])
+    records = run.records()
+    assert [one.episode.seed for one in records.all] == [0, 2]
+    assert len(records.torn) == 1
+    assert "a.jsonl: the last line" in records.torn[0]
+    assert [episode.seed for episode in remaining(EPISODES, records.done())] == [1, 3]
+
+
+@settings(max_examples=40)
+@given(st.data())
+def test_a_file_cut_anywhere_gives_its_whole_lines_and_no_error(tmp_path_factory, data):
+    run = RunDirectory(tmp_path_factory.mktemp("run") / "r")
+    run.open(EXPERIMENT, EPISODES)
+    file = write(run, "a.jsonl", [record(0), record(1), record(2)])
+    content = file.read_bytes()
+    cut = data.draw(st.integers(0, len(content)))
+    file.write_bytes(content[:cut])
+    records = run.records()
+    assert len(records.all) == content[:cut].count(b"\n")
+    assert len(records.torn) == (not content[:cut].endswith(b"\n") and cut > 0)
+
+
+@pytest.mark.parametrize(
+    "damage", [b"{", b"", b"null", b"[]", b'{"episode": 3}', b"\xff\xfe", b'{"episode": "\xff"}', b"\0" * 50]
+)
+def test_a_damaged_line_in_the_middle_is_named_with_file_and_line_and_nothing_is_counted(run, damage):
+    file = write(run, "a.jsonl", [record(0), record(1), record(2)])
+    lines = file.read_bytes().split(b"\n")
+    file.write_bytes(b"\n".join([lines[0], damage, *lines[2:]]))
+    with pytest.raises(CorruptRecords, match=r"a\.jsonl:2: "):
+        run.records()
+
+
+def test_a_record_with_invented_values_is_refused(run):
+    write(run, "a.jsonl", [], rest=msgspec.json.encode(record(0)).replace(b'"success"', b'"great"') + b"\n")
+    with pytest.raises(CorruptRecords, match=r"a\.jsonl:1: .*great"):
+        run.records()
+
+
+def test_a_record_of_a_newer_version_is_refused_with_both_versions(run):
+    write(run, "a.jsonl", [record(0), dataclasses.replace(record(1), schema=2)])
+    with pytest.raises(CorruptRecords, match=r"a\.jsonl:2 has schema 2; this version reads up to 1"):
+        run.records()
+
+
+def test_a_newer_version_is_recognised_even_where_its_record_looks_otherwise(run):
+    line = msgspec.json.encode(dataclasses.replace(record(0), schema=2)).replace(b'"success"', b'"timeout"')
+    write(run, "a.jsonl", [], rest=line + b"\n")
+    with pytest.raises(CorruptRecords, match="schema 2"):
+        run.records()
+
+
+def test_a_run_of_a_newer_version_is_refused(run):
+    run.write_run({**run.run(), "schema": 2})
+    with pytest.raises(CorruptRecords, match=r"run\.json has schema 2; .* reads up to 1"):
+        run.open(EXPERIMENT, EPISODES)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "3", "{}"])
+def test_a_damaged_run_json_is_named(run, content):
+    (run.path / "run.json").write_text(content)
+    with pytest.raises(CorruptRecords, match=r"run\.json"):
+        run.open(EXPERIMENT, EPISODES)
+
+
+def test_a_folder_that_is_no_run_is_called_so(tmp_path):
+    with pytest.raises(BadInput, match=r"is not a run directory: it has no run\.json"):
+        RunDirectory(tmp_path).run()
+
+
+def test_a_folder_that_cannot_be_written_is_named_with_what_to_do(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(NotReady, match=r"cannot write to .*file/run: .*--out DIR"):
+        RunDirectory(tmp_path / "file" / "run").open(EXPERIMENT, EPISODES)
+
+
+def test_the_same_experiment_goes_on_where_it_was(run):
+    write(run, "a.jsonl", [record(0)])
+    before = (run.path / "run.json").read_bytes(), (run.path / "plan.jsonl").read_bytes()
+    RunDirectory(run.path).open({**EXPERIMENT, "protocol": {**EXPERIMENT["protocol"], "warmup": (0, 1)}}, EPISODES)
+    assert run.records().done() == {EPISODES[0].id}
+    assert ((run.path / "run.json").read_bytes(), (run.path / "plan.jsonl").read_bytes()) == before
+
+
+@pytest.mark.parametrize(
+    ("change", "difference"),
+    [
+        ({"protocol": {"name": "toy", "command_limit": 70, "warmup": [0.0, 1.0]}}, "command_limit: there 60, here 70"),
+        ({"protocol": {"name": "toy", "command_limit": 60}}, r"warmup: there \[0\.0, 1\.0\], here None"),
+        ({"agent": {"name": "expert"}}, "agent.name: there 'idle', here 'expert'"),
+        ({"regime": "all"}, "regime: there None, here 'all'"),
+    ],
+)
+def test_another_experiment_is_refused_with_what_differs_and_what_to_do(run, change, difference):
+    with pytest.raises(RunMismatch, match=f"another experiment: .*{difference}.*--out DIR"):
+        run.open({**EXPERIMENT, **change}, EPISODES)
+
+
+@pytest.mark.parametrize(
+    ("episodes", "difference"),
+    [
+        (EPISODES[:3], "reach/-/3/-"),
+        ([*EPISODES[:3], dataclasses.replace(EPISODES[3], seed=77)], "reach/-/77/-"),
+        ([*EPISODES[:3], dataclasses.replace(EPISODES[3], instruction="go home")], "go home"),
+    ],
+)
+def test_another_plan_is_refused_with_an_episode_that_differs(run, episodes, difference):
+    other = {**EXPERIMENT, "suite": {"name": "toy", "episodes": len(episodes), "plan": "bbbb"}}
+    with pytest.raises(RunMismatch, match=difference) as caught:
+        run.open(other, episodes)
+    assert "command_limit" not in str(caught.value)
+    assert run.plan() == EPISODES
+
+
+records = st.builds(
+    record,
+    st.integers(0, 3),
+    st.sampled_from(Outcome),
+    attempt=st.integers(1, 4),
+    finished=st.integers(0, 99).map(lambda second: f"2030-01-01T00:00:00.{second:03d}+00:00"),
+)
+tellable_apart = st.lists(records, max_size=12, unique_by=lambda r: (r.episode.id, r.attempt, r.finished))
+
+
+@given(tellable_apart, st.randoms())
+def test_the_first_record_that_is_no_error_is_final_in_whatever_order_files_are_read(given_records, random):
+    shuffled = given_records[:]
+    random.shuffle(shuffled)
+    final = Records(shuffled, []).final()
+    assert final == Records(given_records, []).final()
+    for episode in EPISODES:
+        mine = sorted((r for r in given_records if r.episode == episode), key=lambda r: (r.attempt, r.finished))
+        good = [r for r in mine if r.outcome is not Outcome.ERROR]
+        assert final.get(episode.id) == (good[0] if good else mine[-1] if mine else None)
+
+
+@given(tellable_apart)
+def test_an_episode_is_done_once_it_has_a_record_that_is_no_error(given_records):
+    known = Records(given_records, [])
+    good = {r.episode.id for r in given_records if r.outcome is not Outcome.ERROR}
+    assert known.done() == good
+    assert {episode.id for episode in remaining(EPISODES, known.done())} == {e.id for e in EPISODES} - good
+    assert known.attempts() == {
+        episode.id: max(r.attempt for r in given_records if r.episode == episode)
+        for episode in EPISODES
+        if any(r.episode == episode for r in given_records)
+    }

@@ -26,7 +26,7 @@ from lingbot_eval.cli.report import write_report
 from lingbot_eval.envs.check import Machine, inspect
 from lingbot_eval.envs.libero_tasks import suite_names
 from lingbot_eval.errors import BadInput, LingbotEvalError, UnknownName
-from lingbot_eval.settings import RunSettings, protocol_hash, protocol_names, to_dict
+from lingbot_eval.settings import LiberoProtocol, RunSettings, protocol_hash, protocol_names, to_dict
 from lingbot_eval.suites import local
 from lingbot_eval.suites.plan import plan, plan_hash, remaining
 from lingbot_eval.suites.store import RunDirectory
@@ -164,6 +164,8 @@ def _play(
         end="",
     )
     print(f"[{experiment['protocol_hash']}]")
+    if isinstance(chosen.protocol, LiberoProtocol) and chosen.protocol.seeding == "drawn":
+        print(f"protocol {chosen.protocol.name} never seeds its scenes: plan.jsonl holds one drawn seed per episode")
     if not todo:
         return
     versions = {"lingbot_eval": metadata.version("lingbot_eval"), **machine.notes, **machine.facts}

@@ -6,6 +6,7 @@ Only for a process that does nothing else (``host.py``): environment variables a
 from __future__ import annotations
 
 import atexit
+import importlib.util
 import os
 import shutil
 import sys
@@ -17,7 +18,8 @@ from pathlib import Path
 import yaml
 
 from lingbot_eval.envs.gl import Backend
-from lingbot_eval.envs.libero_assets import libero_root
+from lingbot_eval.envs.libero_assets import INSTALL, libero_root
+from lingbot_eval.errors import NotReady
 
 SCORE_MOVING = ("mujoco", "robosuite", "hf-libero")
 """Packages whose version changes trajectories or pictures (docs/pitfalls.md); part of the protocol hash."""
@@ -49,13 +51,30 @@ def prepare(assets: Path, gl: Backend | None) -> None:
     }
     (folder / "config.yaml").write_text(yaml.safe_dump(paths))
     os.environ["LIBERO_CONFIG_PATH"] = str(folder)
-    macros = types.ModuleType("robosuite.macros_private")  # robosuite's own hook for a user's settings
-    macros.FILE_LOGGING_LEVEL = None  # type: ignore[attr-defined]
-    macros.MUJOCO_GPU_RENDERING = False  # type: ignore[attr-defined]  # or it overrides MUJOCO_GL
-    sys.modules["robosuite.macros_private"] = macros
+    _load_robosuite()
     import libero.libero
 
     libero.libero._assets_path_cache = str(assets)  # hf-libero 0.1.4 reads no setting for it
+
+
+def _load_robosuite() -> None:
+    """Import robosuite with two of its macros changed; it reads them while it is being imported, so they come first."""
+    package = importlib.util.find_spec("robosuite")
+    if package is None or not package.submodule_search_locations:
+        raise NotReady(f"robosuite is not installed: {INSTALL}")
+    file = Path(package.submodule_search_locations[0]) / "macros.py"
+    spec = importlib.util.spec_from_file_location("robosuite.macros", file)
+    if spec is None or spec.loader is None:
+        raise NotReady(f"no {file}: this is not the robosuite that LIBERO needs; {INSTALL}")
+    macros = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(macros)
+    # Or it appends to /tmp/robosuite.log, and overrides MUJOCO_GL.
+    vars(macros).update(FILE_LOGGING_LEVEL=None, MUJOCO_GPU_RENDERING=False)
+    sys.modules["robosuite.macros"] = macros
+    sys.modules["robosuite.macros_private"] = types.ModuleType("robosuite.macros_private")  # or it warns of none
+    import robosuite
+
+    robosuite.macros = macros
 
 
 def versions() -> dict[str, str]:

@@ -31,7 +31,8 @@ def probe(backend: Backend, python: str | None = None) -> str:
     Raises NotReady with the backend's own last words.
     """
     command = [python or sys.executable, "-c", _DRAW]
-    environment = {**os.environ, "MUJOCO_GL": backend, "PYOPENGL_PLATFORM": backend}
+    caches = {"MESA_SHADER_CACHE_DISABLE": "true", "__GL_SHADER_DISK_CACHE": "0"}  # the drivers' lie in the user's home
+    environment = {**os.environ, **caches, "MUJOCO_GL": backend, "PYOPENGL_PLATFORM": backend}
     try:
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
     except subprocess.TimeoutExpired:

@@ -4,7 +4,6 @@ The scripted expert plays, so no GPU and no checkpoint are needed. Running it ag
 """
 
 import sys
-from pathlib import Path
 
 from lingbot_eval.cli.run_suite import main
 from lingbot_eval.envs.check import inspect
@@ -22,11 +21,7 @@ def demo() -> int:
     except NotReady as reason:
         print(f"Playing the toy suite instead of LIBERO: {reason}\n")
         suite = TOY
-    out = Path("runs") / f"demo-{suite[0]}"
-    status = main([*suite, "--agent", "expert", "--video", "on", "--out", str(out)])
-    for video in sorted(out.glob("videos/*/*.mp4")):
-        print(video)
-    return status
+    return main([*suite, "--agent", "expert", "--video", "on"])
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ from __future__ import annotations
 import ctypes
 import json
 import os
-import select
 import signal
 import socket
 import sys
@@ -43,13 +42,15 @@ class Line:
         """
         end = None if seconds is None else time.monotonic() + seconds
         while b"\n" not in self._rest:
-            left = None if end is None else max(0.0, end - time.monotonic())
-            if not select.select([self._socket], [], [], left)[0]:
-                raise TimeoutError
+            self._socket.settimeout(None if end is None else max(1e-6, end - time.monotonic()))
             try:
                 piece = self._socket.recv(1 << 16)
+            except TimeoutError:
+                raise
             except OSError:
                 raise Closed from None
+            finally:
+                self._socket.settimeout(None)
             if not piece:
                 raise Closed
             self._rest += piece
@@ -71,5 +72,11 @@ def die_with_parent(parent: int) -> None:
     """
     if sys.platform.startswith("linux"):
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it ended before the request was in place
+    if os.getppid() != parent:
+        print(
+            f"process {parent} started this one but is not its parent: it has ended, or the interpreter is a script "
+            "that should `exec` the real one",
+            file=sys.stderr,
+            flush=True,
+        )
         os._exit(1)

@@ -113,7 +113,6 @@ class AgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     commands_per_action: Count
     path: str | None
     """What it plays from (replay: a run directory's ``actions`` folder); None for agents that need nothing."""
-    checkpoint: str | None
 
 
 class SuiteSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -150,6 +149,10 @@ class RunSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Keep every episode's commands, to be played again by the replay agent."""
     regime: str
     """What the checkpoint was trained on, in the user's words."""
+
+    @property
+    def records_video(self) -> bool:
+        return self.video == "on" or (self.video == "auto" and self.agent.looks)
 
 
 def protocol_names(suite: str) -> list[str]:

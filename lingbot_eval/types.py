@@ -38,7 +38,7 @@ class Observation(TypedDict):
 
 @dataclass(frozen=True)
 class EnvSpec:
-    """What an environment speaks; an agent that speaks something else is refused before episode 1."""
+    """What an environment speaks. Whoever makes an agent for it compares this with what the agent speaks."""
 
     cameras: tuple[str, ...]
     """Names in the order of ``Observation.images``; empty when no picture is rendered."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,20 @@ EXPERTS = {
     "toy": "lingbot_eval.envs.testing:Pusher",
 }
 """By suite: the class that the simulator's process loads."""
+
+
+def checkpoint_hash(settings: AgentSettings) -> str:
+    """12 hex digits over the content of what the agent plays from; empty for an agent that needs nothing.
+
+    Raises BadInput.
+    """
+    if settings.name != "replay" or settings.path is None:
+        return ""
+    files = recordings(Path(settings.path))
+    digest = hashlib.sha256()
+    for seed in sorted(files):
+        digest.update(hashlib.sha256(files[seed].read_bytes()).digest())
+    return digest.hexdigest()[:12]
 
 
 def load_agent(settings: AgentSettings, suite: str) -> Callable[[RemoteEnv], Agent]:

@@ -21,13 +21,15 @@ def doctor(console: Console, assets: str | None, python: str | None) -> int:
     _line(console, True, "python", sys.version.split()[0])
     for library in ("lingbot_eval", *LIBRARIES):
         _line(console, True, library, metadata.version(library))
-    drawn = []
+    drawn, failed = [], []
     for backend in BACKENDS:
         try:
             _line(console, True, f"GL backend {backend}", f"a frame was drawn by {probe(backend, python)}")
             drawn.append(backend)
         except NotReady as error:
-            _line(console, False, f"GL backend {backend}", str(error))
+            failed.append(f"GL backend {backend}: {error}")
+    for text in failed:
+        _line(console, bool(drawn), "not needed" if drawn else "no picture can be drawn", text)
     simulator = LiberoSettings(assets=assets, download=False, gl="auto", python=python)
     try:
         machine = inspect(simulator, draws=False)

@@ -18,7 +18,8 @@ class Progress:
     """Done, successes, errors and time left per suite."""
 
     def __init__(self, plan: Sequence[Episode], final: Mapping[str, EpisodeRecord], console: Console) -> None:
-        self._plan, self._final, self._console = plan, dict(final), console
+        self._plan, self._console = plan, console
+        self._final = {id: record for id, record in final.items() if record.outcome is not Outcome.ERROR}
         self._start, self._played = time.monotonic(), 0
         self._bars = rich_progress.Progress(
             rich_progress.TextColumn("{task.description}"),
@@ -53,7 +54,9 @@ class Progress:
             last = record.error.strip().splitlines()[-1] if record.error.strip() else "no reason given"
             again = "trying once more" if event.will_retry else "given up for this run"
             self._console.print(
-                f"[red]ERROR[/red] {escape(event.episode.id)} ({again}): {escape(last)}", highlight=False
+                f"[red]ERROR[/red] {escape(event.episode.id)} ({again}): {escape(last)}",
+                highlight=False,
+                soft_wrap=True,
             )
         if not event.will_retry:
             self._played += 1

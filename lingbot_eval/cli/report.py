@@ -20,14 +20,15 @@ def write_report(folder: RunDirectory) -> dict[str, EpisodeRecord]:
     """
     run, plan, records = folder.run(), folder.plan(), folder.records()
     console = screen()
-    for sentence in records.torn:
-        print(f"lingbot-eval: {sentence}", file=sys.stderr)
     planned = {episode.id for episode in plan}
     final = {id: record for id, record in records.final().items() if id in planned}
     if foreign := len(records.final()) - len(final):
         print(f"lingbot-eval: {folder.path / 'records'}: {foreign} episodes are not in the plan", file=sys.stderr)
     rows = tables.rows(plan, final)
     _print(rows, tables.paper_row(rows, run["experiment"]["suite"]["name"]), console)
+    if len(final) < len(plan):
+        for sentence in records.torn:
+            print(f"lingbot-eval: {sentence}", file=sys.stderr)
     console.print(tables.caption(run, rows), style="dim", highlight=False, markup=False)
     target = folder.path / "report"
     try:
@@ -37,6 +38,8 @@ def write_report(folder: RunDirectory) -> dict[str, EpisodeRecord]:
     except OSError as error:
         raise NotReady(f"cannot write to {target}: {error.strerror}") from None
     console.print(f"{target / 'table.md'}, {target / 'table.csv'}", highlight=False, markup=False)
+    for video in sorted(folder.path.glob("videos/*/*.mp4"))[:3]:
+        console.print(f"{video}", highlight=False, markup=False)
     return final
 
 
@@ -45,7 +48,7 @@ def screen() -> Console:
     return Console() if sys.stdout.isatty() else Console(width=160)
 
 
-def _print(rows: list[tables.Row], paper: list[tuple[str, str]] | None, console: Console) -> None:
+def _print(rows: list[tables.Row], paper: list[tables.PaperCell] | None, console: Console) -> None:
     table = Table(show_edge=False, pad_edge=False)
     table.add_column("Task", overflow="fold")
     for heading in tables.HEADINGS[2:]:
@@ -58,7 +61,8 @@ def _print(rows: list[tables.Row], paper: list[tuple[str, str]] | None, console:
     if paper and len({row.suite for row in rows}) > 1:
         line = Table(show_edge=False, pad_edge=False)
         line.add_column("SR %")
-        for heading, _ in paper:
-            line.add_column(heading, justify="right")
-        line.add_row("", *(value for _, value in paper))
+        for known in paper:
+            line.add_column(known.heading, justify="right")
+        line.add_row("", *(known.rate for known in paper))
+        line.add_row("N", *(str(known.trials) for known in paper))
         console.print(line)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import json
 import shlex
@@ -19,7 +20,7 @@ from typing import Any, NoReturn
 import msgspec
 from rich.console import Console
 
-from lingbot_eval.agents import AGENTS, load_agent
+from lingbot_eval.agents import AGENTS, checkpoint_hash, load_agent
 from lingbot_eval.cli.compose import quoted, settings
 from lingbot_eval.cli.progress import Progress
 from lingbot_eval.cli.report import write_report
@@ -30,7 +31,6 @@ from lingbot_eval.settings import LiberoProtocol, RunSettings, protocol_hash, pr
 from lingbot_eval.suites import local
 from lingbot_eval.suites.plan import plan, plan_hash, remaining
 from lingbot_eval.suites.store import RunDirectory
-from lingbot_eval.suites.worker import records_video
 from lingbot_eval.types import Episode, Outcome, Provenance
 
 SUITES = {"libero": "strict", "toy": "toy"}
@@ -55,15 +55,16 @@ def run(arguments: list[str]) -> int:
     chosen = _settings(given)
     load_agent(chosen.agent, chosen.suite.name)  # refuse now what every worker would refuse
     episodes = plan(chosen.suite, chosen.protocol)
-    draws = chosen.agent.looks or records_video(chosen)
+    draws = chosen.agent.looks or chosen.records_video
     if given.dry_run:
         return _dry_run(chosen, episodes, draws, given.out)
     machine = inspect(chosen.env, draws)
     chosen = msgspec.structs.replace(chosen, env=machine.simulator)
     experiment = _experiment(chosen, machine, episodes)
     folder = RunDirectory(Path(given.out) if given.out else _default_folder(chosen, experiment))
-    folder.open(experiment, episodes)
-    _play(folder, chosen, machine, experiment, episodes, arguments)
+    with folder.playing():
+        folder.open(experiment, episodes)
+        _play(folder, chosen, machine, experiment, episodes, arguments)
     final = write_report(folder)
     return int(any(record.outcome is Outcome.ERROR for record in final.values()))
 
@@ -129,13 +130,15 @@ def _settings(given: argparse.Namespace) -> RunSettings:
 
 def _experiment(chosen: RunSettings, machine: Machine, episodes: Sequence[Episode]) -> dict[str, Any]:
     """What must be the same for a run to be continued."""
+    agent = {name: value for name, value in to_dict(chosen.agent).items() if name != "path"}  # its content counts
+    base = chosen.protocol.seed if chosen.suite.seed is None else chosen.suite.seed
     return {
-        "suite": {"name": chosen.suite.name, "episodes": len(episodes), "plan": plan_hash(episodes)},
+        "suite": {"name": chosen.suite.name, "seed": base, "episodes": len(episodes), "plan": plan_hash(episodes)},
         "protocol": to_dict(chosen.protocol),
         "facts": machine.facts,
         "protocol_hash": protocol_hash(chosen.protocol, machine.facts),
-        "agent": to_dict(chosen.agent),
-        "checkpoint": "",
+        "agent": agent,
+        "checkpoint": checkpoint_hash(chosen.agent),
         "regime": chosen.regime,
     }
 
@@ -168,7 +171,12 @@ def _play(
         print(f"protocol {chosen.protocol.name} never seeds its scenes: plan.jsonl holds one drawn seed per episode")
     if not todo:
         return
-    versions = {"lingbot_eval": metadata.version("lingbot_eval"), **machine.notes, **machine.facts}
+    versions = {
+        "lingbot_eval": metadata.version("lingbot_eval"),
+        "git": git_revision(),
+        **machine.notes,
+        **machine.facts,
+    }
     host = socket.gethostname()
     provenance = Provenance(
         agent=chosen.agent.name,
@@ -183,7 +191,6 @@ def _play(
         "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "host": host,
         "versions": versions,
-        "git": git_revision(),
         "settings": to_dict(chosen),
         "to_play": len(todo),
     }
@@ -196,7 +203,8 @@ def _play(
             local.play(folder, todo, chosen, provenance, progress.tell)
     finally:
         session["seconds"] = round(time.monotonic() - start, 1)
-        folder.write_run(run)
+        with contextlib.suppress(OSError):  # a full disk: the records say so already
+            folder.write_run(run)
 
 
 def _dry_run(chosen: RunSettings, episodes: Sequence[Episode], draws: bool, out: str | None) -> int:
@@ -206,13 +214,15 @@ def _dry_run(chosen: RunSettings, episodes: Sequence[Episode], draws: bool, out:
         print(f"  {episode.id}: {episode.instruction!r}")
     print("  ..." if len(episodes) > 3 else "", end="\n" if len(episodes) > 3 else "")
     print(f"protocol {to_dict(chosen.protocol)}")
-    print(f"agent {to_dict(chosen.agent)}, {chosen.workers} workers, video {'on' if records_video(chosen) else 'off'}")
+    print(f"agent {to_dict(chosen.agent)}, {chosen.workers} workers, video {'on' if chosen.records_video else 'off'}")
     machine = inspect(chosen.env, draws)
     print(f"machine {machine.facts | machine.notes}")
     print(f"protocol hash {protocol_hash(chosen.protocol, machine.facts)}")
-    folder = RunDirectory(Path(out) if out else _default_folder(chosen, _experiment(chosen, machine, episodes)))
-    todo = remaining(episodes, folder.records().done())
-    print(f"{folder.path}: {len(todo)} to play")
+    experiment = _experiment(chosen, machine, episodes)
+    folder = RunDirectory(Path(out) if out else _default_folder(chosen, experiment))
+    if (folder.path / "run.json").exists():
+        folder.compare(experiment, episodes)
+    print(f"{folder.path}: {len(remaining(episodes, folder.records().done()))} to play")
     return 0
 
 

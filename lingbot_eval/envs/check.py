@@ -6,6 +6,7 @@ the GL backend is tried out, in a process of its own, where pictures are wanted.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import platform
 import subprocess
@@ -45,6 +46,8 @@ def inspect(simulator: SimulatorSettings, draws: bool) -> Machine:
         )
     except OSError as error:
         raise NotReady(f"env.python={python} cannot be started: {error.strerror}") from None
+    except subprocess.TimeoutExpired:
+        raise NotReady(f"{python} -m lingbot_eval.envs.check gave no answer within half an hour") from None
     if done.returncode:
         words = done.stderr.strip().splitlines()[-1:] or [f"exit {done.returncode}"]
         raise NotReady(f"{python} -m lingbot_eval.envs.check: {words[0]}; is lingbot_eval installed there?")
@@ -60,7 +63,7 @@ def inspect(simulator: SimulatorSettings, draws: bool) -> Machine:
 
 def look_around(simulator: SimulatorSettings, draws: bool) -> Machine:
     """As :func:`inspect`, for this interpreter."""
-    notes = {"python": platform.python_version(), "numpy": metadata.version("numpy")}
+    notes = {"python": platform.python_version(), **_installed("numpy", "gymnasium", "numba", "scipy", "pillow")}
     if not isinstance(simulator, LiberoSettings):
         return Machine(simulator, {}, notes)
     from lingbot_eval.envs.gl import choose
@@ -82,6 +85,15 @@ def look_around(simulator: SimulatorSettings, draws: bool) -> Machine:
         {**facts, "assets": assets_hash(assets)},
         {**notes, "assets_folder": str(assets)},
     )
+
+
+def _installed(*packages: str) -> dict[str, str]:
+    """Versions of those that are installed here."""
+    found = {}
+    for package in packages:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[package] = metadata.version(package)
+    return found
 
 
 def main() -> None:

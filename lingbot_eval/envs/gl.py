@@ -12,6 +12,8 @@ from lingbot_eval.errors import NotReady
 Backend = Literal["egl", "osmesa"]
 BACKENDS: tuple[Backend, ...] = ("egl", "osmesa")  # EGL is the one that uses a GPU
 
+ADVICE = "On Debian: apt install libegl1 libegl-mesa0 libgl1-mesa-dri libosmesa6; with a GPU its driver's EGL will do"
+
 _DRAW = """
 import mujoco
 model = mujoco.MjModel.from_xml_string('<mujoco><worldbody><light pos="0 0 3"/><geom size="1"/></worldbody></mujoco>')
@@ -37,13 +39,15 @@ def probe(backend: Backend, python: str | None = None) -> str:
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
     except subprocess.TimeoutExpired:
         raise NotReady(f"MuJoCo's {backend} backend drew no frame within 120 s") from None
+    except OSError as error:
+        raise NotReady(f"{command[0]} cannot be started: {error.strerror}") from None
     if done.returncode or not done.stdout.strip():
         words = [line for line in done.stderr.splitlines() if line.strip()][-1:] or [f"exit {done.returncode}"]
         raise NotReady(f"MuJoCo's {backend} backend draws nothing here: {words[0].strip()}")
     return done.stdout.strip().splitlines()[-1]
 
 
-def choose(wanted: Literal["auto", "egl", "osmesa"], python: str | None = None) -> tuple[Backend, str]:
+def choose(wanted: Literal["auto", "egl", "osmesa"]) -> tuple[Backend, str]:
     """The backend to use and the device that drew with it; ``auto`` takes EGL where it works, else OSMesa.
 
     Raises NotReady.
@@ -51,7 +55,7 @@ def choose(wanted: Literal["auto", "egl", "osmesa"], python: str | None = None) 
     failures = []
     for backend in BACKENDS if wanted == "auto" else (wanted,):
         try:
-            return backend, probe(backend, python)
+            return backend, probe(backend)
         except NotReady as error:
             failures.append(str(error))
-    raise NotReady(f"{'; '.join(failures)}. On Debian: apt install libegl1 libegl-mesa0 libosmesa6")
+    raise NotReady(f"{'; '.join(failures)}. {ADVICE}")

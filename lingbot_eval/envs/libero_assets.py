@@ -16,8 +16,12 @@ from pathlib import Path
 
 from lingbot_eval.errors import NotReady
 
+HUB_DATASET = "lerobot/libero-assets"  # hf-libero 0.1.4, libero/libero/utils/download_utils.py: HF_ASSETS_REPO_ID
 CACHE = Path("~/.cache/libero/assets")  # hf-libero 0.1.4, libero/libero/utils/download_utils.py
-INSTALL = "pip install 'lingbot_eval[libero]' && pip install --no-deps hf-libero==0.1.4 bddl==1.0.1 robosuite==1.4.0"
+INSTALL = (
+    "in a checkout of lingbot_eval: pip install -c constraints.txt -e '.[libero]' && "
+    "pip install --no-deps -r requirements-libero.txt (make setup does both)"
+)
 INSIDE_A_CHECKOUT = Path("libero/libero/assets")  # of Lifelong-Robot-Learning/LIBERO
 
 
@@ -28,7 +32,7 @@ def required() -> list[str]:
 
 def find_assets(given: str | None, download: bool) -> Path:
     """The first complete assets folder of: ``env.assets``, ``$LIBERO_ASSETS``, the installed LIBERO checkout's own,
-    hf-libero's cache, hf-libero's download (only where ``env.download=true``).
+    hf-libero's cache, a download to there (only where ``env.download=true``).
 
     A folder that was named (by setting or variable) and is incomplete is an error: nothing else is taken instead.
     Raises NotReady naming where it looked and what to do.
@@ -46,7 +50,7 @@ def find_assets(given: str | None, download: bool) -> Path:
     if download:
         return _download()
     raise NotReady(
-        f"no LIBERO assets; looked at {', '.join(looked)}. {_ADVICE}, or let hf-libero download it: env.download=true."
+        f"no LIBERO assets; looked at {', '.join(looked)}. {_ADVICE}, or have it downloaded: env.download=true."
     )
 
 
@@ -94,13 +98,21 @@ def _verdict(folder: Path, missing: list[str]) -> str:
 
 
 def _download() -> Path:
-    """Let hf-libero fetch its dataset; its own code decides from where and keeps it in :data:`CACHE`."""
-    code = (
-        "from pathlib import Path; from lingbot_eval.envs.libero_process import prepare; prepare(Path('/'), None);"
-        "from libero.libero.utils.download_utils import download_assets_from_huggingface as get; get()"
+    """Fetch hf-libero's data set to where hf-libero keeps it, resuming what an interruption left.
+
+    Not by hf-libero's own function: it passes an argument that huggingface_hub has dropped, and takes four folders for
+    a complete download.
+    """
+    get = "hub.snapshot_download(sys.argv[1], repo_type='dataset', local_dir=sys.argv[2])"
+    code = f"import sys, huggingface_hub as hub; {get}"
+    folder = CACHE.expanduser()
+    done = subprocess.run(
+        [sys.executable, "-c", code, HUB_DATASET, str(folder)], stderr=subprocess.PIPE, stdout=sys.stderr, text=True
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, stdin=subprocess.DEVNULL)
     if done.returncode:
         reason = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
-        raise NotReady(f"hf-libero could not download LIBERO's assets: {reason[0]}. {_ADVICE}.")
-    return find_assets(str(CACHE), download=False)
+        raise NotReady(f"the hub's data set {HUB_DATASET} could not be downloaded to {folder}: {reason[0]}. {_ADVICE}.")
+    missing = [name for name in required() if not (folder / name).is_file()]
+    if missing:
+        raise NotReady(f"the download of {HUB_DATASET} is incomplete ({_verdict(folder, missing)}). {_ADVICE}.")
+    return folder

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import shutil
 import signal
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import gymnasium as gym
+import msgspec
 import numpy as np
 import yaml
 
@@ -34,6 +36,8 @@ class RemoteEnv(gym.Env[Observation, Action]):
     Spaces, specification, observations and info are the child's. A child that raises, dies or gives no answer in time
     is killed and the call raises SimulatorRaised, SimulatorDied or SimulatorHung; the next ``reset`` starts a fresh
     one. ``log``: the file to which the child's prints are appended.
+
+    The child dies with the *thread* that started it (Linux ties the request to the thread): make it in one that lasts.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 20}
@@ -72,7 +76,7 @@ class RemoteEnv(gym.Env[Observation, Action]):
         It is asked with :meth:`expert_reset` and :meth:`expert_command` and never appears in an observation or info.
         """
         self._expert_path = path
-        self._deadline = time.monotonic() + self._limits.start_seconds
+        self._deadline = math.inf
         self._ask("expert", self._limits.start_seconds, path=path)
 
     def expert_reset(self) -> None:
@@ -94,7 +98,7 @@ class RemoteEnv(gym.Env[Observation, Action]):
 
     def _start(self) -> None:
         self._child = _Child(self._settings.simulator.python or sys.executable, self._log)
-        self._deadline = time.monotonic() + self._limits.start_seconds
+        self._deadline = math.inf  # no episode yet
         made = self._ask("make", self._limits.start_seconds, settings=to_dict(self._settings))
         cameras = {name: (height, width) for name, (height, width) in made["cameras"].items()}
         self._frame = Frame(self._child.memory, made["state"], cameras)
@@ -110,12 +114,15 @@ class RemoteEnv(gym.Env[Observation, Action]):
         if self._child is None:
             raise SimulatorDied("the simulator's process has ended; reset() starts another")
         left = self._deadline - time.monotonic()
+        if left <= 0:
+            self._end()
+            raise SimulatorHung(f"the episode outlasted its {self._limits.episode_seconds:g} s before {op!r} was asked")
         try:
             self._child.line.send({"op": op, **values})
-            answer = self._child.line.receive(min(seconds, max(0.0, left)))
+            answer = self._child.line.receive(min(seconds, left))
         except TimeoutError:
             self._end()
-            limit = f"{seconds:.0f} s" if seconds < left else "the episode's time limit"
+            limit = f"{seconds:g} s" if seconds <= left else f"the episode's {self._limits.episode_seconds:g} s"
             raise SimulatorHung(f"the simulator gave no answer to {op!r} within {limit} and was killed") from None
         except Closed:
             how = self._child.how_it_ended()
@@ -230,4 +237,5 @@ def make_libero(
         cameras=cameras,
         render=render_mode is not None,
     )
-    return RemoteEnv(settings, default_limits())
+    patient = msgspec.structs.replace(default_limits(), episode_seconds=math.inf)  # somebody may be looking around
+    return RemoteEnv(settings, patient)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import gymnasium as gym
 import imageio
 import numpy as np
 
-from lingbot_eval.names import safe_name, stem
+from lingbot_eval.names import UNFINISHED, safe_name, stem
 from lingbot_eval.types import Action, Episode, Image, Observation, Outcome
 
 LOOK_EVERY = 4
@@ -37,7 +38,7 @@ class RecordVideo(gym.Wrapper[Observation, Action, Observation, Action]):
         observation, info = self.env.reset(seed=seed, options=options)
         self._drop()
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._part = self._folder / f".recording-{id(self):x}.mp4"
+        self._part = self._folder / f"{UNFINISHED}{os.getpid()}-{id(self):x}.mp4"
         self._writer = imageio.get_writer(self._part, fps=self._rate, macro_block_size=2, quality=7)
         self._seen = 0
         self._write(observation)

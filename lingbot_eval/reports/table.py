@@ -16,6 +16,9 @@ PAPER_ROWS = {
 }
 """Columns of a benchmark's row in papers, by suite; the average over them is their mean."""
 
+TASKS_PER_SUITE = 10
+"""In each suite of PAPER_ROWS."""
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -88,18 +91,35 @@ def texts(row: Row) -> tuple[str, ...]:
     return (row.suite, row.task or "all tasks", counted, rate, interval, progress, str(known.errors or ""))
 
 
-def paper_row(table: Sequence[Row], benchmark: str) -> list[tuple[str, str]] | None:
-    """(heading, SR in %) as papers print them, and Avg, the mean of the columns; a suite not played is ``–``.
+@dataclass(frozen=True)
+class PaperCell:
+    """One number of the row that papers print."""
+
+    heading: str
+    """The suite's short name; with the number of tasks where not all were planned."""
+    rate: str
+    """SR in %, or a dash."""
+    trials: int
+
+
+def paper_row(table: Sequence[Row], benchmark: str) -> list[PaperCell] | None:
+    """The benchmark's row, ending in Avg, the mean of its columns, which needs all of them.
 
     None for a benchmark without such a row.
     """
     if benchmark not in PAPER_ROWS:
         return None
-    rates = {row.suite: row.cell.rate for row in table if not row.task}
-    found = [(heading, rates.get(suite)) for suite, heading in PAPER_ROWS[benchmark].items()]
-    known = [rate for _, rate in found if rate is not None]
-    average = sum(known) / len(known) if len(known) == len(found) else None
-    return [(heading, "–" if rate is None else f"{100 * rate:.1f}") for heading, rate in [*found, ("Avg", average)]]
+    cells, rates = [], []
+    for suite, name in PAPER_ROWS[benchmark].items():
+        total = next((row.cell for row in table if row.suite == suite and not row.task), None)
+        tasks = sum(row.suite == suite and bool(row.task) for row in table)
+        rate, trials = (total.rate, total.trials) if total else (None, 0)
+        heading = name if tasks in (0, TASKS_PER_SUITE) else f"{name} ({tasks}/{TASKS_PER_SUITE} tasks)"
+        cells.append(PaperCell(heading, "–" if rate is None else f"{100 * rate:.1f}", trials))
+        rates.append(rate)
+    known = [rate for rate in rates if rate is not None]
+    average = f"{100 * sum(known) / len(known):.1f}" if len(known) == len(rates) else "–"
+    return [*cells, PaperCell("Avg", average, sum(cell.trials for cell in cells))]
 
 
 def caption(run: Mapping[str, Any], table: Sequence[Row]) -> str:
@@ -109,9 +129,10 @@ def caption(run: Mapping[str, Any], table: Sequence[Row]) -> str:
     facts = ", ".join(f"{name} {value}" for name, value in experiment["facts"].items())
     text = f"Agent {agent} (training regime: {experiment['regime']}), protocol {experiment['protocol']['name']} "
     text += f"[{experiment['protocol_hash']}]" + (f" on {facts}." if facts else ".")
-    text += (
-        " SR = successes / trials with Wilson's 95 % interval; PS = mean of progress / maximum; ERRORs are in neither."
-    )
+    tasks, planned = sum(bool(row.task) for row in table), sum(row.cell.planned for row in table if row.task)
+    text += f" {planned} episodes of {tasks} tasks, base seed {experiment['suite']['seed']}."
+    text += " SR = successes / trials with Wilson's 95 % interval; PS = mean of progress / maximum; "
+    text += "ERRORs are in neither."
     suites = [row.cell for row in table if not row.task]
     errors, missing = sum(c.errors for c in suites), sum(c.planned - c.trials - c.errors for c in suites)
     if errors or missing:
@@ -126,9 +147,13 @@ def markdown(run: Mapping[str, Any], table: Sequence[Row]) -> str:
         lines.append("| " + " | ".join(cells if row.task else [f"**{text}**" if text else "" for text in cells]) + " |")
     paper = paper_row(table, run["experiment"]["suite"]["name"])
     if paper:
-        headings, values = zip(*paper, strict=True)
-        lines += ["", "| SR % | " + " | ".join(headings) + " |", "|---" + "|---:" * len(headings) + "|"]
-        lines.append(f"| {run['experiment']['agent']['name']} | " + " | ".join(values) + " |")
+        lines += [
+            "",
+            "| SR % | " + " | ".join(cell.heading for cell in paper) + " |",
+            "|---" + "|---:" * len(paper) + "|",
+        ]
+        lines.append(f"| {run['experiment']['agent']['name']} | " + " | ".join(cell.rate for cell in paper) + " |")
+        lines.append("| N | " + " | ".join(str(cell.trials) for cell in paper) + " |")
     return "\n".join([*lines, "", caption(run, table), ""])
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 import signal
 import socket
 import subprocess
@@ -19,6 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from multiprocessing.connection import wait  # select() without its limit on descriptors
 from pathlib import Path
 from typing import Any
 
@@ -84,11 +84,12 @@ class _Queue:
         return len(self._orders)
 
     def next_for(self, last: Episode | None) -> Order | None:
-        """An order of the task that was played last, else the first."""
+        """An order of the task that was played last, else of the task with the most episodes left."""
         if not self._orders:
             return None
         same = (n for n, order in enumerate(self._orders) if last and _task(order.episode) == _task(last))
-        order = self._orders.pop(next(same, self._fullest_task()))
+        found = next(same, None)
+        order = self._orders.pop(self._fullest_task() if found is None else found)
         self._tries[order.episode.id] += 1
         return order
 
@@ -116,7 +117,7 @@ class _Pool:
         now = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S.%f")
         self._prefix = f"{now}-{safe_name(provenance.host)}-{os.getpid()}"
         self._workers: list[_WorkerProcess] = []
-        self._started = 0
+        self._started = self._stillborn = 0
         self._obituaries: RecordFile | None = None
 
     @property
@@ -141,18 +142,19 @@ class _Pool:
 
     def wait(self) -> list[tuple[int, Order, EpisodeRecord]]:
         """What has been finished, by playing or by dying, after at most a second."""
-        readable = select.select([worker.line for worker in self._workers], [], [], 1.0)[0]
+        readable = wait([worker.line.fileno() for worker in self._workers], timeout=1.0)
         finished = []
         for worker in list(self._workers):
             late = worker.overdue(self._settings)
-            if worker.line not in readable and not late:
+            if worker.line.fileno() not in readable and not late:
                 continue
             order = worker.order
             record = None if late else worker.read()
             if record is None and not worker.alive:
                 reason = f"the worker {worker.end('outlasted the time limit' if late else '')}"
                 self._workers.remove(worker)
-                if order is None and not worker.ready:
+                self._stillborn += not worker.ready
+                if not worker.ready and self._stillborn > self._settings.workers:
                     raise LingbotEvalError(f"{reason} before its first episode; see {self._folder.path / 'logs'}")
                 record = self._obituary(order, reason, worker.seconds) if order else None
             if record is not None and order is not None:
@@ -162,8 +164,9 @@ class _Pool:
     def close(self) -> None:
         for worker in self._workers:
             worker.line.close()  # all of them first: each then ends its simulator while we wait for the others
+        end = time.monotonic() + 3.0
         for worker in self._workers:
-            worker.end()
+            worker.end(patience=max(0.0, end - time.monotonic()))
 
     def _obituary(self, order: Order, reason: str, seconds: float) -> EpisodeRecord:
         if self._obituaries is None:
@@ -201,6 +204,7 @@ class _WorkerProcess:
                 stderr=subprocess.STDOUT,
                 pass_fds=(theirs.fileno(),),
                 start_new_session=True,  # so that Ctrl-C reaches us alone
+                env={**os.environ, "TMPDIR": str(Path(job.folder).resolve() / "tmp")},
             )
         theirs.close()
         self.line.send(to_dict(job))
@@ -244,12 +248,12 @@ class _WorkerProcess:
         self.alive = False
         return True
 
-    def end(self, how: str = "") -> str:
+    def end(self, how: str = "", patience: float = 3.0) -> str:
         """Kill it, with the simulator that it started, and say how it had ended."""
         self.line.close()
         if not how:
             try:
-                code = self._process.wait(3.0)
+                code = self._process.wait(patience)
                 how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"exited with status {code}"
             except subprocess.TimeoutExpired:
                 how = "was stopped"

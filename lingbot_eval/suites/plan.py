@@ -37,11 +37,14 @@ def plan(suite: SuiteSettings, protocol: Protocol) -> list[Episode]:
         tasks = {"toy": tuple(testing.TASKS)}
     count = suite.episodes or protocol.episodes_per_task
     base = protocol.seed if suite.seed is None else suite.seed
-    return [
-        episode
-        for name, task in _chosen(tasks, [str(task) for task in suite.tasks])
-        for episode in _episodes(protocol, name, task, count, base)
-    ]
+    chosen = _chosen(tasks, [str(task) for task in suite.tasks])
+    episodes = [episode for name, task in chosen for episode in _episodes(protocol, name, task, count, base)]
+    if len({episode.id for episode in episodes}) < len(episodes):
+        raise BadInput(
+            f"{count} episodes per task, but protocol {protocol.name} has fewer different ones: with one seed per task "
+            "each stored state can be played once"
+        )
+    return episodes
 
 
 def remaining(episodes: Sequence[Episode], done: Collection[str]) -> list[Episode]:

@@ -4,6 +4,8 @@
     plan.jsonl        one Episode per line, written once
     records/*.jsonl   one EpisodeRecord per line; one file per process that wrote, never written again by another
     videos/ actions/ logs/ report/
+    tmp/              of running processes; emptied at the next start
+    .lock             held by the process that plays here
 
 A line counts when it ends in a newline: it was written in one piece and flushed to disk before anybody was told. A
 file's last line without one was torn by a crash; it is reported and its episode is played again.
@@ -11,9 +13,12 @@ file's last line without one was torn by a crash; it is reported and its episode
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +26,8 @@ from typing import Any
 import msgspec
 
 from lingbot_eval.errors import BadInput, CorruptRecords, NotReady, RunMismatch
-from lingbot_eval.suites.plan import to_lines
+from lingbot_eval.names import UNFINISHED
+from lingbot_eval.suites.plan import plan_hash, to_lines
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome
 
 SCHEMA = 1
@@ -63,28 +69,59 @@ class RunDirectory:
     def __init__(self, path: Path) -> None:
         self.path = path
 
+    @contextlib.contextmanager
+    def playing(self) -> Iterator[None]:
+        """While this lasts nobody else may play here; the kernel lets go of the lock however we end.
+
+        Raises NotReady where another process plays or nothing can be written.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock = (self.path / ".lock").open("w")
+        except OSError as error:
+            raise self._unwritable(error) from None
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise NotReady(f"another process plays in {self.path}; wait for it, or use another --out DIR") from None
+            self._sweep()
+            yield
+
     def open(self, experiment: Mapping[str, Any], episodes: Sequence[Episode]) -> None:
         """Begin a run here, or continue the one that is here if it is the same experiment.
 
         Raises RunMismatch with what differs, NotReady where nothing can be written.
         """
         try:
-            (self.path / "records").mkdir(parents=True, exist_ok=True)
-            (self.path / "logs").mkdir(exist_ok=True)
+            for name in ("records", "logs", "tmp"):
+                (self.path / name).mkdir(parents=True, exist_ok=True)
             if not (self.path / "run.json").exists():
                 _replace(self.path / "plan.jsonl", to_lines(episodes))
                 self.write_run({"schema": SCHEMA, "experiment": dict(experiment), "sessions": []})
         except OSError as error:
-            raise NotReady(f"cannot write to {self.path}: {error.strerror}; choose another with --out DIR") from None
+            raise self._unwritable(error) from None
+        self.compare(experiment, episodes)
+
+    def _unwritable(self, error: OSError) -> NotReady:
+        return NotReady(f"cannot write to {self.path}: {error.strerror}; choose another with --out DIR")
+
+    def compare(self, experiment: Mapping[str, Any], episodes: Sequence[Episode]) -> None:
+        """Raises RunMismatch, with what differs, where this directory holds another experiment."""
         differences = compare(self.run()["experiment"], experiment)
         if differences:
-            differences = plan_difference(self.plan(), episodes) + [
-                d for d in differences if not d.startswith("suite.")
-            ]
+            plans = plan_difference(self.plan(), episodes)
+            others = [difference for difference in differences if not difference.startswith("suite.")]
             raise RunMismatch(
-                f"{self.path} holds another experiment: {'; '.join(differences)}. Use another --out DIR, "
+                f"{self.path} holds another experiment: {'; '.join(plans + others)}. Use another --out DIR, "
                 "or the command in its run.json"
             )
+
+    def _sweep(self) -> None:
+        """Remove what killed processes have left: nobody else is here."""
+        shutil.rmtree(self.path / "tmp", ignore_errors=True)
+        for part in (self.path / "videos").glob(f"{UNFINISHED}*"):
+            part.unlink()
 
     def run(self) -> dict[str, Any]:
         """The content of run.json.
@@ -110,21 +147,28 @@ class RunDirectory:
         _replace(self.path / "run.json", json.dumps(run, indent=2, default=str).encode() + b"\n")
 
     def plan(self) -> list[Episode]:
-        """Raises CorruptRecords."""
-        if not (self.path / "plan.jsonl").is_file():
+        """Raises CorruptRecords, also where it is not the plan that run.json names."""
+        file = self.path / "plan.jsonl"
+        if not file.is_file():
             raise CorruptRecords(f"{self.path} has lost its plan.jsonl")
-        return [_decode(line, Episode, self.path / "plan.jsonl", n) for n, line in self._lines("plan.jsonl")]
+        plan = [_decode(line, Episode, file, number) for number, line in self._lines("plan.jsonl")]
+        if plan_hash(plan) != self.run()["experiment"]["suite"]["plan"]:
+            raise CorruptRecords(f"{file} is not the plan that {self.path / 'run.json'} names: one of them was changed")
+        return plan
 
     def records(self) -> Records:
-        """Raises CorruptRecords for anything but a torn last line."""
+        """Raises CorruptRecords for anything but a torn last line, also for records of another experiment."""
         records, torn = [], []
-        for file in sorted((self.path / "records").glob("*.jsonl")):
+        files = sorted((self.path / "records").glob("*.jsonl"))
+        experiment = self.run()["experiment"] if files else {}
+        for file in files:
             content = file.read_bytes()
             *lines, rest = content.split(b"\n")
             if rest:
                 torn.append(f"{file}: the last line ({len(rest)} bytes) is torn, its episode counts as not played")
             for number, line in enumerate(lines, start=1):
                 records.append(_decode(line, EpisodeRecord, file, number))
+                _check_origin(records[-1], experiment, f"{file}:{number}")
         return Records(records, torn)
 
     def _lines(self, name: str) -> Iterable[tuple[int, bytes]]:
@@ -143,6 +187,17 @@ class RecordFile:
         while data:
             data = data[os.write(self._descriptor, data) :]
         os.fsync(self._descriptor)
+
+
+def _check_origin(record: EpisodeRecord, experiment: Mapping[str, Any], place: str) -> None:
+    if (theirs := record.provenance) is None:
+        return
+    ours = (experiment["agent"]["name"], experiment["checkpoint"], experiment["protocol_hash"])
+    if (theirs.agent, theirs.checkpoint, theirs.protocol_hash) != ours:
+        raise CorruptRecords(
+            f"{place} was played by {theirs.agent} {theirs.checkpoint} under protocol {theirs.protocol_hash}, but this "
+            f"is a run of {ours[0]} {ours[1]} under {ours[2]}: the file belongs to another run directory"
+        )
 
 
 def compare(theirs: Mapping[str, Any], ours: Mapping[str, Any], path: str = "") -> list[str]:

@@ -64,12 +64,15 @@ class Worker:
         except Exception as error:  # the package's one bulkhead: a crash is a result, not the end of the run
             words = str(error) if isinstance(error, SimulatorError) else traceback.format_exc()
             record = EpisodeRecord(order.episode, Outcome.ERROR, 0, time.perf_counter() - start, error=words)
-        self._save(record)
-        if record.outcome is Outcome.ERROR:
-            self._leave()
         now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
         record = replace(record, attempt=order.attempt, finished=now, provenance=self._job.provenance)
         self._file.append(record)
+        try:
+            self._save(record)
+        except Exception:  # a result is not lost because its video cannot be written; the log has the reason
+            traceback.print_exc()
+        if record.outcome is Outcome.ERROR:
+            self._leave()
         return record
 
     def close(self) -> None:
@@ -90,7 +93,7 @@ class Worker:
         if self._settings.actions:
             env = RecordActions(env, self._folder / "actions")
             self._savers.append(env)
-        if records_video(self._settings):
+        if self._settings.records_video:
             env = RecordVideo(env, self._folder / "videos")
             self._savers.append(env)
         return env
@@ -105,10 +108,6 @@ class Worker:
             self._env = None
 
 
-def records_video(settings: RunSettings) -> bool:
-    return settings.video == "on" or (settings.video == "auto" and settings.agent.looks)
-
-
 def env_settings_for(settings: RunSettings, episode: Episode) -> EnvSettings:
     return EnvSettings(
         simulator=settings.env,
@@ -117,7 +116,7 @@ def env_settings_for(settings: RunSettings, episode: Episode) -> EnvSettings:
         task=episode.task,
         commands_per_action=settings.agent.commands_per_action,
         cameras=settings.agent.looks,
-        render=records_video(settings) and not settings.agent.looks,
+        render=settings.records_video and not settings.agent.looks,
     )
 
 

@@ -278,6 +278,19 @@ def test_a_dry_run_of_a_run_that_was_begun_shows_what_is_missing(tmp_path, capsy
     assert record_files(tmp_path) == before
 
 
+def test_a_dry_run_of_another_experiment_in_the_same_directory_is_refused_like_the_real_one(tmp_path, capsys):
+    main(toy(tmp_path))
+    assert main(toy(tmp_path, "--dry-run", "--agent", "idle")) == 2
+    assert "agent.name: there 'expert', here 'idle'" in capsys.readouterr().err
+
+
+def test_a_video_that_cannot_be_written_costs_no_result(tmp_path):
+    (tmp_path / "run" / "videos").mkdir(parents=True)
+    (tmp_path / "run" / "videos" / "reach").write_text("a file where a folder should be")
+    assert main(toy(tmp_path, "--video", "on")) == 0
+    assert [r.outcome for r in records(tmp_path).all] == [Outcome.SUCCESS] * 6
+
+
 def test_without_out_the_same_command_finds_its_own_folder_and_another_one_another(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     one, other = ["toy", "--tasks", "0", "--episodes", "1"], ["toy", "--tasks", "0", "--episodes", "1", "--seed", "5"]

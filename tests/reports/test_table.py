@@ -18,7 +18,7 @@ SUCCESS, FAILURE, ERROR = Outcome.SUCCESS, Outcome.FAILURE, Outcome.ERROR
 
 def run(suite: str = "toy", **changes: Any) -> dict[str, Any]:
     experiment = {
-        "suite": {"name": suite},
+        "suite": {"name": suite, "seed": 7},
         "protocol": {"name": "strict"},
         "protocol_hash": "0123456789ab",
         "facts": {"mujoco": "3.3.7"},
@@ -107,20 +107,31 @@ def libero(*suites: str):
     return rows(*both(*parts))
 
 
+def papers(table: list[Row]) -> list[tuple[str, str]]:
+    return [(cell.heading.partition(" ")[0], cell.rate) for cell in paper_row(table, "libero")]
+
+
 def test_the_papers_row_has_the_four_suites_and_their_mean():
     expected = [("Spatial", "25.0"), ("Object", "50.0"), ("Goal", "75.0"), ("Long", "100.0"), ("Avg", "62.5")]
-    assert paper_row(libero(*SUITES), "libero") == expected
+    assert papers(libero(*SUITES)) == expected
+    assert [cell.trials for cell in paper_row(libero(*SUITES), "libero")] == [4, 4, 4, 4, 16]
+
+
+def test_the_papers_row_says_where_not_all_tasks_were_planned():
+    parts = [played(SUCCESS, suite="libero_goal", task=str(task)) for task in range(10)]
+    parts += [played(SUCCESS, suite="libero_10", task="only")]
+    assert [cell.heading for cell in paper_row(rows(*both(*parts)), "libero")][2:4] == ["Goal", "Long (1/10 tasks)"]
 
 
 def test_the_papers_average_is_over_suites_not_over_episodes():
     parts = [played(SUCCESS, suite=suite, task="t") for suite in list(SUITES)[:3]]
     table = rows(*both(*parts, played(*[FAILURE] * 9, suite="libero_10", task="t")))
-    assert paper_row(table, "libero")[-1] == ("Avg", "75.0")
+    assert papers(table)[-1] == ("Avg", "75.0")
 
 
 def test_a_suite_that_was_not_played_is_a_dash_and_so_is_the_average():
     expected = [("Spatial", "–"), ("Object", "–"), ("Goal", "75.0"), ("Long", "100.0"), ("Avg", "–")]
-    assert paper_row(libero("libero_goal", "libero_10"), "libero") == expected
+    assert papers(libero("libero_goal", "libero_10")) == expected
 
 
 def test_a_benchmark_without_a_papers_row_has_none():
@@ -132,6 +143,7 @@ def test_the_caption_says_who_played_under_which_rules_and_how_it_was_trained():
     text = caption(run(checkpoint="ab12"), rows(*played(SUCCESS)))
     assert "Agent expert ab12 (training regime: four suites), protocol strict [0123456789ab] on mujoco 3.3.7." in text
     assert "Wilson's 95 % interval" in text
+    assert "1 episodes of 1 tasks, base seed 7." in text
     assert "NOT FINAL" not in text
 
 
@@ -146,7 +158,9 @@ def test_markdown_holds_the_table_the_papers_row_and_the_caption():
     assert lines[0] == "| Suite | Task | Successes | SR % | 95 % interval | PS % | Errors |"
     assert lines[2].startswith("| libero_spatial | t | 1/4 | 25.0 | 4.6–69.9 | – |")
     assert lines[3].startswith("| **libero_spatial** | **all tasks** | **1/4** |")
-    assert "| SR % | Spatial | Object | Goal | Long | Avg |" in lines
+    headings = " | ".join(f"{suite} (1/10 tasks)" for suite in ("Spatial", "Object", "Goal", "Long"))
+    assert f"| SR % | {headings} | Avg |" in lines
+    assert "| N | 4 | 4 | 4 | 4 | 16 |" in lines
     assert "| expert | 25.0 | 50.0 | 75.0 | 100.0 | 62.5 |" in lines
     assert lines[-1] == caption(run("libero"), table)
     assert {line.count("|") for line in lines[:10]} == {len(HEADINGS) + 1}

@@ -16,13 +16,18 @@ import pytest
 from lingbot_eval.errors import BadInput, LingbotEvalError
 from lingbot_eval.settings import AgentSettings, RunSettings, SuiteSettings, ToySettings
 from lingbot_eval.suites.local import Event, play
-from lingbot_eval.suites.plan import plan, remaining
+from lingbot_eval.suites.plan import plan, plan_hash, remaining
 from lingbot_eval.suites.store import RecordFile, RunDirectory
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome, Provenance
 from tests.conftest import IMPATIENT, toy_run
 from tests.processes import children, running, wait_for
 
 WHO = Provenance("expert", "", "toy", "0" * 12, {}, "here")
+
+
+def experiment(episodes):
+    suite = {"name": "toy", "plan": plan_hash(episodes)}
+    return {"suite": suite, "agent": {"name": WHO.agent}, "checkpoint": "", "protocol_hash": WHO.protocol_hash}
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +46,7 @@ def carry_on(
         told.append(event)
         tell(event)
 
-    folder.open({"suite": "toy"}, episodes)
+    folder.open(experiment(episodes), episodes)
     play(folder, remaining(episodes, folder.records().done()), settings, WHO, listen)
     return folder.records().final(), told
 
@@ -237,7 +242,7 @@ def test_videos_and_actions_are_kept_where_they_are_wanted(tmp_path):
 
 def test_a_recorded_run_can_be_replayed_to_the_same_outcomes(tmp_path):
     first, _ = carry_on(tmp_path / "first", toy_run(actions=True, suite=FEW))
-    replay = AgentSettings("replay", False, 1, str(tmp_path / "first" / "actions"), None)
+    replay = AgentSettings("replay", False, 1, str(tmp_path / "first" / "actions"))
     again, _ = carry_on(tmp_path / "again", msgspec.structs.replace(toy_run(suite=FEW), agent=replay))
     assert {id: (r.outcome, r.commands) for id, r in again.items()} == {
         id: (r.outcome, r.commands) for id, r in first.items()
@@ -246,7 +251,7 @@ def test_a_recorded_run_can_be_replayed_to_the_same_outcomes(tmp_path):
 
 def test_an_agent_that_cannot_be_loaded_is_refused_by_the_first_worker(tmp_path):
     with pytest.raises(BadInput, match=r"agent\.path=RUN/actions"):
-        carry_on(tmp_path, msgspec.structs.replace(toy_run(), agent=AgentSettings("replay", False, 1, None, None)))
+        carry_on(tmp_path, msgspec.structs.replace(toy_run(), agent=AgentSettings("replay", False, 1, None)))
 
 
 def test_a_worker_that_cannot_start_ends_the_run_with_the_place_of_its_log(tmp_path):
@@ -255,7 +260,7 @@ def test_a_worker_that_cannot_start_ends_the_run_with_the_place_of_its_log(tmp_p
 
     folder, settings = RunDirectory(tmp_path), toy_run()
     episodes = plan(settings.suite, settings.protocol)
-    folder.open({"suite": "toy"}, episodes)
+    folder.open(experiment(episodes), episodes)
     (tmp_path / "records").rmdir()
     with pytest.raises(LingbotEvalError, match=r"before its first episode; see .*logs"):
         play(folder, episodes, settings, WHO, no_records)

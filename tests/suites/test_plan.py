@@ -202,3 +202,9 @@ def test_the_plan_as_lines_reads_back_and_every_change_moves_its_hash():
         [*episodes[:-1], dataclasses.replace(episodes[-1], instruction="go")],
     ]
     assert len({plan_hash(other) for other in [episodes, *others]}) == 6
+
+
+def test_a_plan_with_the_same_episode_twice_is_refused():
+    protocol = msgspec.structs.replace(load_protocol("libero", "openpi"), initial_states="modulo")
+    with pytest.raises(BadInput, match="fewer different ones"):
+        plan(SuiteSettings("libero", ("libero_goal",), ("0",), 51, None), protocol)

@@ -13,15 +13,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lingbot_eval.errors import BadInput, CorruptRecords, NotReady, RunMismatch
-from lingbot_eval.suites.plan import remaining
+from lingbot_eval.suites.plan import plan_hash, remaining, to_lines
 from lingbot_eval.suites.store import RecordFile, Records, RunDirectory
-from lingbot_eval.types import Episode, EpisodeRecord, Outcome
+from lingbot_eval.types import Episode, EpisodeRecord, Outcome, Provenance
 
 EPISODES = [Episode("toy", "reach", seed, "go to the mark", index=seed) for seed in range(4)]
 EXPERIMENT = {
-    "suite": {"name": "toy", "episodes": 4, "plan": "aaaa"},
+    "suite": {"name": "toy", "episodes": 4, "plan": plan_hash(EPISODES)},
     "protocol": {"name": "toy", "command_limit": 60, "warmup": [0.0, 1.0]},
+    "protocol_hash": "0123",
     "agent": {"name": "idle"},
+    "checkpoint": "",
 }
 
 
@@ -152,6 +154,32 @@ def test_a_folder_that_cannot_be_written_is_named_with_what_to_do(tmp_path):
         RunDirectory(tmp_path / "file" / "run").open(EXPERIMENT, EPISODES)
 
 
+def test_a_plan_that_was_changed_is_not_taken_for_the_planned_one(run):
+    (run.path / "plan.jsonl").write_bytes(to_lines(EPISODES[:1]))
+    with pytest.raises(CorruptRecords, match=r"plan\.jsonl is not the plan that .*run\.json names"):
+        run.plan()
+
+
+@pytest.mark.parametrize("change", [{"agent": "expert"}, {"checkpoint": "ab"}, {"protocol_hash": "4567"}])
+def test_a_record_of_another_experiment_is_named_and_not_counted(run, change):
+    own = Provenance("idle", "", "toy", "0123", {}, "here")
+    write(run, "a.jsonl", [dataclasses.replace(record(0), provenance=own)])
+    assert len(run.records().all) == 1
+    write(run, "b.jsonl", [dataclasses.replace(record(1), provenance=dataclasses.replace(own, **change))])
+    with pytest.raises(CorruptRecords, match=r"b\.jsonl:1 was played by .* belongs to another run directory"):
+        run.records()
+
+
+def test_nobody_else_may_play_in_a_run_directory_while_somebody_plays(run):
+    (run.path / "tmp" / "left-by-a-killed-process").mkdir(parents=True)
+    with run.playing():
+        assert not (run.path / "tmp").exists()
+        with pytest.raises(NotReady, match="another process plays"), RunDirectory(run.path).playing():
+            pass
+    with RunDirectory(run.path).playing():
+        pass
+
+
 def test_the_same_experiment_goes_on_where_it_was(run):
     write(run, "a.jsonl", [record(0)])
     before = (run.path / "run.json").read_bytes(), (run.path / "plan.jsonl").read_bytes()
@@ -183,7 +211,7 @@ def test_another_experiment_is_refused_with_what_differs_and_what_to_do(run, cha
     ],
 )
 def test_another_plan_is_refused_with_an_episode_that_differs(run, episodes, difference):
-    other = {**EXPERIMENT, "suite": {"name": "toy", "episodes": len(episodes), "plan": "bbbb"}}
+    other = {**EXPERIMENT, "suite": {"name": "toy", "episodes": len(episodes), "plan": plan_hash(episodes)}}
     with pytest.raises(RunMismatch, match=difference) as caught:
         run.open(other, episodes)
     assert "command_limit" not in str(caught.value)

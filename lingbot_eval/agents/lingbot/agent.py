@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -122,10 +122,12 @@ class LingBotVA:
         text = TextEncoder(checkpoint.parts / "tokenizer" / "tokenizer.json", encoder, device=text_home, exact=exact)
         return cls(settings, transformer, vision, text, kind, home)
 
-    def session(self, *, open_loop: bool = False, trace: Trace | None = None) -> Session:
+    def session(
+        self, *, open_loop: bool = False, trace: Trace | None = None, noise: Callable[[int], Noise] | None = None
+    ) -> Session:
         """One episode at a time. open_loop: predictions follow each other without feedback, so what only they would
-        read is computed too."""
-        return Session(self, open_loop=open_loop, trace=trace)
+        read is computed too. noise: gives a chunk's noise instead of the session's own generator."""
+        return Session(self, open_loop=open_loop, trace=trace, noise=noise)
 
     def prompt(self, instruction: str) -> Prompt:
         """Keys and values of an instruction (and of the negative prompt) in every layer; the last one is kept."""
@@ -142,10 +144,13 @@ class Session:
     ``reset`` and ``act`` are the core's protocol; ``infer`` and ``feedback`` are what it is made of.
     """
 
-    def __init__(self, model: LingBotVA, *, open_loop: bool, trace: Trace | None) -> None:
+    def __init__(
+        self, model: LingBotVA, *, open_loop: bool, trace: Trace | None, noise: Callable[[int], Noise] | None
+    ) -> None:
         settings, shape = model.settings, model.transformer.shape
         self._model, self._settings, self._open_loop, self._trace = model, settings, open_loop, trace
         self._everything = open_loop or model.transformer.exact
+        self._noise = noise or self._drawn
         self.pool = Pool(
             layers=shape.num_layers,
             rows=settings.rows,
@@ -183,11 +188,10 @@ class Session:
         return to_actions(executed, self._settings.commands_per_look)
 
     @torch.no_grad()
-    def infer(self, images: Mapping[str, Image] | None = None, *, noise: Noise | None = None) -> Commands:
+    def infer(self, images: Mapping[str, Image] | None = None) -> Commands:
         """Imagine the next frames and the commands that lead there.
 
-        images: one of each camera, (1, H, W, 3); needed in the first chunk, unused later. noise: instead of
-        the session's own.
+        images: one of each camera, (1, H, W, 3); needed in the first chunk, unused later.
         """
         settings, model, self._chunk = self._settings, self._model, self._chunk + 1
         start = self.frame
@@ -196,7 +200,7 @@ class Session:
                 raise BadInput("the first chunk needs a picture of every camera")
             self._seen = self._encode(images, "init")
         seen = self._seen if start == 0 else None
-        latents, actions = noise or self._noise()
+        latents, actions = self._noise(self._chunk)
         self.latents = denoise_video(
             self._predict("video", start),
             latents.to(model.device, model.dtype),
@@ -325,7 +329,8 @@ class Session:
 
         return self._model.vision.encode(images, self._memory, watch).to(self._model.device)
 
-    def _noise(self) -> Noise:
+    def _drawn(self, chunk: int) -> Noise:
+        """float32, in the original's order; rounded later, so that every dtype starts from the same noise."""
         settings, shape = self._settings, self._model.transformer.shape
         latents = (1, shape.in_channels, settings.frames, *settings.latent_size)
         actions = (1, shape.action_dim, settings.frames, settings.commands_per_frame, 1)

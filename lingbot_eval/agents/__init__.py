@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from lingbot_eval.agents.scripted import Expert, Idle, Random, Replay, recordings
 from lingbot_eval.envs.remote import RemoteEnv
-from lingbot_eval.errors import BadInput, UnknownName
+from lingbot_eval.errors import BadInput, NotReady, UnknownName
 from lingbot_eval.settings import AgentSettings
 from lingbot_eval.types import Agent
 
@@ -40,6 +41,13 @@ def load_agent(settings: AgentSettings, suite: str) -> Callable[[RemoteEnv], Age
     if settings.name == "random":
         return lambda simulator: Random(_box(simulator))
     return lambda simulator: Idle(_box(simulator))
+
+
+def require_lingbot() -> None:
+    """Raises NotReady where what LingBot-VA needs is not installed."""
+    needed = ("torch", "diffusers", "transformers", "tokenizers", "safetensors", "ftfy")
+    if missing := [name for name in needed if importlib.util.find_spec(name) is None]:
+        raise NotReady(f"LingBot-VA needs {', '.join(missing)}: pip install -c constraints.txt -e '.[lingbot]'")
 
 
 def _box(simulator: RemoteEnv) -> Any:

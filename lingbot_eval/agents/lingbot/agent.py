@@ -13,6 +13,7 @@ from torch import Tensor
 
 from lingbot_eval.agents.lingbot import loading
 from lingbot_eval.agents.lingbot.cache import Attended, Pool
+from lingbot_eval.agents.lingbot.checkpoint import locate
 from lingbot_eval.agents.lingbot.sampling import denoise_actions, denoise_video, schedule
 from lingbot_eval.agents.lingbot.scaling import Scaling
 from lingbot_eval.agents.lingbot.settings import LingBotSettings, overridden
@@ -110,7 +111,7 @@ class LingBotVA:
 
         Raises NotReady, BadInput, BadCheckpoint.
         """
-        checkpoint = loading.locate(path)
+        checkpoint = locate(path)
         settings, differences = overridden(settings, checkpoint.settings)
         for line in differences:
             print(f"LingBot-VA {path}: {line}")

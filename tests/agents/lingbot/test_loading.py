@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from lingbot_eval.agents.lingbot import loading
 from lingbot_eval.agents.lingbot.agent import LingBotVA
+from lingbot_eval.agents.lingbot.checkpoint import BadCheckpoint, locate
 from lingbot_eval.agents.lingbot.tiny import make_tiny
 from lingbot_eval.errors import BadInput, NotReady
 from tests.agents.lingbot.test_session import play, small
@@ -51,7 +52,7 @@ def test_missing_unexpected_and_misshapen_tensors_are_all_named(copy, part):
         tensors[second] = torch.zeros(3, 3, 3)
 
     edit(copy / part, change)
-    with pytest.raises(loading.BadCheckpoint) as error:
+    with pytest.raises(BadCheckpoint) as error:
         load(copy)
     words = str(error.value)
     assert "3 tensors do not fit" in words
@@ -62,7 +63,7 @@ def test_missing_unexpected_and_misshapen_tensors_are_all_named(copy, part):
 
 def test_a_configuration_that_contradicts_the_tensors_is_refused(copy):
     configure(copy / "transformer" / "config.json", num_layers=3)
-    with pytest.raises(loading.BadCheckpoint, match=r"missing blocks\.2\.attn1"):
+    with pytest.raises(BadCheckpoint, match=r"missing blocks\.2\.attn1"):
         load(copy)
 
 
@@ -73,11 +74,11 @@ def test_a_configuration_of_another_model_is_refused(copy):
 
 
 def test_the_embedding_in_use_is_the_files(copy):
-    checkpoint = loading.locate(str(copy))
+    checkpoint = locate(str(copy))
     encoder = loading.load_text_encoder(checkpoint, torch.float32, CPU)
     shared = load_file(copy / "text_encoder" / "model.safetensors")["shared.weight"]
     assert torch.equal(encoder.encoder.embed_tokens.weight, shared)
-    with pytest.raises(loading.BadCheckpoint, match="another table"):
+    with pytest.raises(BadCheckpoint, match="another table"):
         loading.prove_embedding(encoder, shared + 1)
 
 
@@ -138,24 +139,24 @@ def test_an_attention_mode_in_the_checkpoint_changes_nothing(copy):
     for mode in ("torch", "flashattn", "flex"):
         configure(copy / "transformer" / "config.json", attn_mode=mode)
         load(copy)
-        hashes.add(loading.locate(str(copy)).hash())
+        hashes.add(locate(str(copy)).hash())
     assert len(hashes) == 3  # the hash is of what is written, not of what is read
 
 
 def test_the_hash_follows_the_weights(tiny, copy):
-    assert loading.locate(str(tiny)).hash() == loading.locate(str(copy)).hash()
+    assert locate(str(tiny)).hash() == locate(str(copy)).hash()
     edit(copy / WEIGHTS, lambda tensors: tensors["proj_out.bias"].add_(1e-6))
-    assert loading.locate(str(tiny)).hash() != loading.locate(str(copy)).hash()
+    assert locate(str(tiny)).hash() != locate(str(copy)).hash()
 
 
 def test_what_is_not_there_is_said_with_what_to_do(tmp_path, monkeypatch):
     with pytest.raises(NotReady, match="make-tiny"):
-        loading.locate(str(tmp_path / "none"))
+        locate(str(tmp_path / "none"))
     with pytest.raises(NotReady, match=r"neither transformer/config\.json"):
-        loading.locate(str(tmp_path))
+        locate(str(tmp_path))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(NotReady, match=r"hf download owner/name --local-dir DIR.*agent\.checkpoint=DIR"):
-        loading.locate("owner/name")
+        locate("owner/name")
 
 
 def test_a_folder_in_use_is_not_overwritten(tiny):

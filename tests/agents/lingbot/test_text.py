@@ -7,6 +7,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install -e '.[lingbot]'")
 
 from lingbot_eval.agents.lingbot import loading
+from lingbot_eval.agents.lingbot.checkpoint import locate
 from lingbot_eval.agents.lingbot.text import TextEncoder, clean
 from lingbot_eval.agents.lingbot.transformer import folded
 
@@ -27,7 +28,7 @@ def test_cleaning(written, read):
 
 @pytest.fixture
 def encoder(tiny):
-    checkpoint, cpu = loading.locate(str(tiny)), torch.device("cpu")
+    checkpoint, cpu = locate(str(tiny)), torch.device("cpu")
     weights = loading.load_text_encoder(checkpoint, torch.float32, cpu)
     return lambda exact: TextEncoder(tiny / "tokenizer" / "tokenizer.json", weights, device=cpu, exact=exact)
 

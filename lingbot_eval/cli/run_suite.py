@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 import msgspec
 from rich.console import Console
 
-from lingbot_eval.agents import AGENTS, load_agent
+from lingbot_eval.agents import AGENTS, check_agent
 from lingbot_eval.cli.compose import quoted, settings
 from lingbot_eval.cli.progress import Progress
 from lingbot_eval.cli.report import write_report
@@ -53,14 +53,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(arguments: list[str]) -> int:
     given = _parser().parse_intermixed_args(arguments)
     chosen = _settings(given)
-    load_agent(chosen.agent, chosen.suite.name)  # refuse now what every worker would refuse
+    checkpoint = check_agent(chosen.agent, chosen.suite.name)
     episodes = plan(chosen.suite, chosen.protocol)
     draws = chosen.agent.looks or records_video(chosen)
     if given.dry_run:
-        return _dry_run(chosen, episodes, draws, given.out)
+        return _dry_run(chosen, episodes, draws, given.out, checkpoint)
     machine = inspect(chosen.env, draws)
     chosen = msgspec.structs.replace(chosen, env=machine.simulator)
-    experiment = _experiment(chosen, machine, episodes)
+    experiment = _experiment(chosen, machine, episodes, checkpoint)
     folder = RunDirectory(Path(given.out) if given.out else _default_folder(chosen, experiment))
     folder.open(experiment, episodes)
     _play(folder, chosen, machine, experiment, episodes, arguments)
@@ -127,7 +127,7 @@ def _settings(given: argparse.Namespace) -> RunSettings:
     return settings(groups, [*overrides, *given.overrides])
 
 
-def _experiment(chosen: RunSettings, machine: Machine, episodes: Sequence[Episode]) -> dict[str, Any]:
+def _experiment(chosen: RunSettings, machine: Machine, episodes: Sequence[Episode], checkpoint: str) -> dict[str, Any]:
     """What must be the same for a run to be continued."""
     return {
         "suite": {"name": chosen.suite.name, "episodes": len(episodes), "plan": plan_hash(episodes)},
@@ -135,7 +135,7 @@ def _experiment(chosen: RunSettings, machine: Machine, episodes: Sequence[Episod
         "facts": machine.facts,
         "protocol_hash": protocol_hash(chosen.protocol, machine.facts),
         "agent": to_dict(chosen.agent),
-        "checkpoint": "",
+        "checkpoint": checkpoint,
         "regime": chosen.regime,
     }
 
@@ -197,7 +197,7 @@ def _play(
         folder.write_run(run)
 
 
-def _dry_run(chosen: RunSettings, episodes: Sequence[Episode], draws: bool, out: str | None) -> int:
+def _dry_run(chosen: RunSettings, episodes: Sequence[Episode], draws: bool, out: str | None, checkpoint: str) -> int:
     tasks = {(episode.suite, episode.task) for episode in episodes}
     print(f"{len(episodes)} episodes of {len(tasks)} tasks, plan {plan_hash(episodes)}")
     for episode in episodes[:3]:
@@ -208,7 +208,8 @@ def _dry_run(chosen: RunSettings, episodes: Sequence[Episode], draws: bool, out:
     machine = inspect(chosen.env, draws)
     print(f"machine {machine.facts | machine.notes}")
     print(f"protocol hash {protocol_hash(chosen.protocol, machine.facts)}")
-    folder = RunDirectory(Path(out) if out else _default_folder(chosen, _experiment(chosen, machine, episodes)))
+    experiment = _experiment(chosen, machine, episodes, checkpoint)
+    folder = RunDirectory(Path(out) if out else _default_folder(chosen, experiment))
     todo = remaining(episodes, folder.records().done())
     print(f"{folder.path}: {len(todo)} to play")
     return 0

@@ -16,7 +16,7 @@ from lingbot_eval.agents.lingbot.cache import Attended, Pool
 from lingbot_eval.agents.lingbot.checkpoint import locate
 from lingbot_eval.agents.lingbot.sampling import denoise_actions, denoise_video, schedule
 from lingbot_eval.agents.lingbot.scaling import Scaling
-from lingbot_eval.agents.lingbot.settings import LingBotSettings, overridden
+from lingbot_eval.agents.lingbot.settings import overridden
 from lingbot_eval.agents.lingbot.text import TextEncoder
 from lingbot_eval.agents.lingbot.transformer import (
     Prompt,
@@ -29,7 +29,8 @@ from lingbot_eval.agents.lingbot.transformer import (
 )
 from lingbot_eval.agents.lingbot.vision import Memory, Vision
 from lingbot_eval.errors import BadInput
-from lingbot_eval.types import Actions, Image, Observation
+from lingbot_eval.settings_lingbot import LingBotSettings
+from lingbot_eval.types import Actions, EnvSpec, Image, Observation
 
 Commands = npt.NDArray[np.float32]
 """(n_used, F, A): per channel, latent frame and command, in robot units; upstream's order."""
@@ -122,6 +123,17 @@ class LingBotVA:
         encoder = loading.load_text_encoder(checkpoint, kind, text_home)
         text = TextEncoder(checkpoint.parts / "tokenizer" / "tokenizer.json", encoder, device=text_home, exact=exact)
         return cls(settings, transformer, vision, text, kind, home)
+
+    def check_env(self, spec: EnvSpec) -> None:
+        """Raises BadInput where an environment has other cameras or commands than the checkpoint was trained on."""
+        settings = self.settings
+        for what, theirs, ours in (
+            ("cameras", spec.cameras, tuple(settings.cameras)),
+            ("channels", spec.channels, settings.channels),
+            ("commands per action", spec.commands_per_action, settings.commands_per_look),
+        ):
+            if theirs != ours:
+                raise BadInput(f"the environment's {what} are {theirs}, LingBot-VA's settings say {ours}")
 
     def session(
         self, *, open_loop: bool = False, trace: Trace | None = None, noise: Callable[[int], Noise] | None = None

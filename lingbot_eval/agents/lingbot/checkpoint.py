@@ -137,7 +137,7 @@ def _from_hub(name: str) -> Path:
         raise NotReady(
             f"checkpoint {name} is neither a folder nor in the hub's cache, and the hub did not answer ({reason}). "
             f"On a machine that reaches it: `hf download {name} --local-dir DIR`; bring DIR here and say "
-            f"agent.checkpoint=DIR"
+            f"agent.checkpoint=DIR (lingbot-eval make-tiny DIR writes a random one; --agent expert needs none)"
         ) from None
 
 

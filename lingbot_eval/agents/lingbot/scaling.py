@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lingbot_eval.agents.lingbot.settings import LingBotSettings
+from lingbot_eval.settings_lingbot import LingBotSettings
 
 EPSILON = 1e-6
 """Added to every range by upstream; a channel whose quantiles are equal would divide by zero."""

@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from lingbot_eval.agents.lingbot.settings import LingBotSettings
 from lingbot_eval.errors import BadInput
+from lingbot_eval.settings_lingbot import LingBotSettings
 from lingbot_eval.types import Image
 
 Memory = dict[str, list[Any]]

@@ -114,6 +114,9 @@ class LingBotVA:
         """
         checkpoint = locate(path)
         settings, differences = overridden(settings, checkpoint.settings)
+        keys = checkpoint.config.get("obs_cam_keys", tuple(settings.cameras))
+        if len(keys) != len(settings.cameras):
+            raise BadInput(f"{path} was trained with cameras {', '.join(keys)}, not {', '.join(settings.cameras)}")
         for line in differences:
             print(f"LingBot-VA {path}: {line}")
         kind = DTYPES[dtype]

@@ -27,6 +27,7 @@ def load_transformer(
         model = VideoActionTransformer(Shape.from_config(checkpoint.config), exact=exact)
     tensors = Tensors(checkpoint.transformer, checkpoint.prefix)
     fill(model, tensors, dtype, device, unused=UNUSED)
+    model.fuse()
     return model.eval().requires_grad_(False)
 
 

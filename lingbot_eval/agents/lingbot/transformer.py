@@ -127,6 +127,29 @@ class Attention(nn.Module):
         self.to_q, self.to_k, self.to_v = (nn.Linear(width, width) for _ in range(3))
         self.to_out = nn.ModuleList([nn.Linear(width, width)])
         self.norm_q, self.norm_k = (nn.RMSNorm(width, eps=shape.eps) for _ in range(2))
+        self._fused: tuple[Tensor, Tensor, Tensor] | None = None
+
+    def fuse(self) -> None:
+        """Queries, keys and values by one product and one norm from now on; the single weights become views."""
+        parts = (self.to_q, self.to_k, self.to_v)
+        weight = torch.cat([part.weight.data for part in parts])
+        for part, own in zip(parts, weight.chunk(3), strict=True):
+            part.weight.data = own
+        bias = torch.cat([part.bias.data for part in parts])
+        self._fused = weight, bias, torch.stack([self.norm_q.weight.data, self.norm_k.weight.data])
+
+    def project(self, x: Tensor, rotation: Tensor, *, keys_only: bool) -> tuple[Tensor | None, Tensor, Tensor]:
+        """(b, L, D) -> queries (None if keys_only), keys and values (b, L, heads, head_dim), rotated and normed."""
+        if keys_only or self._fused is None:
+            keys, values = rotated(self.split(self.norm_k(self.to_k(x))), rotation), self.split(self.to_v(x))
+            queries = None if keys_only else rotated(self.split(self.norm_q(self.to_q(x))), rotation)
+            return queries, keys, values
+        weight, bias, norms = self._fused
+        both, values = F.linear(x, weight, bias).view(*x.shape[:2], 3, -1).split((2, 1), dim=2)  # type: ignore[no-untyped-call]
+        both = F.rms_norm(both, norms.shape[-1:], eps=self.norm_k.eps) * norms
+        turned = rotated(both.view(*x.shape[:2], 2 * self.heads, -1), rotation)
+        first, second = turned.chunk(2, dim=2)
+        return first, second, self.split(values.squeeze(2))
 
     def split(self, x: Tensor) -> Tensor:
         """(b, L, D) -> (b, L, heads, head_dim)."""
@@ -185,11 +208,10 @@ class Block(nn.Module):
         """
         parts = (self.scale_shift_table + modulation).unsqueeze(-2).unbind(2)  # six of (b, n, 1, D)
         attn, normed = self.attn1, modulated(x, parts[0], parts[1], self._eps)
-        keys = rotated(attn.split(attn.norm_k(attn.to_k(normed))), rotation)
-        keys, values = write(keys, attn.split(attn.to_v(normed)))
-        if keys_only:
+        queries, keys, values = attn.project(normed, rotation, keys_only=keys_only)
+        keys, values = write(keys, values)
+        if queries is None:
             return x
-        queries = rotated(attn.split(attn.norm_q(attn.to_q(normed))), rotation)
         out = attn.attend(queries.transpose(1, 2), keys.transpose(1, 2), values.transpose(1, 2))
         x = gated(x, out, parts[2])
         normed = F.layer_norm(
@@ -227,6 +249,12 @@ class VideoActionTransformer(nn.Module):
         self.proj_out = nn.Linear(width, shape.out_channels * patch)
         self.action_proj_out = nn.Linear(width, shape.action_dim)
         self._times: dict[tuple[Stream, float], Times] = {}
+
+    def fuse(self) -> None:
+        """To be called when the weights are there; exact mode keeps the original's products."""
+        if not self.exact:
+            for block in self.blocks:
+                block.attn1.fuse()  # type: ignore[operator, union-attr]
 
     def forward(
         self, tokens: Tensor, stream: Stream, times: Times, rotation: Tensor, prompt: Prompt, pool: Pool, *, head: bool
@@ -308,13 +336,13 @@ class VideoActionTransformer(nn.Module):
 def modulated(x: Tensor, shift: Tensor, scale: Tensor, eps: float) -> Tensor:
     """Layer norm of ``x`` (b, L, D) in float32, scaled and shifted by (b, n, 1, D)."""
     normed = F.layer_norm(x.float(), x.shape[-1:], eps=eps).view(len(x), shift.shape[1], -1, x.shape[-1])
-    return (normed * (1 + scale) + shift).view(x.shape).to(x.dtype)
+    return torch.addcmul(shift, normed, 1 + scale).view(x.shape).to(x.dtype)
 
 
 def gated(x: Tensor, out: Tensor, gate: Tensor) -> Tensor:
     """x + out * gate in float32; ``gate`` (b, n, 1, D)."""
-    change = out.float().view(len(x), gate.shape[1], -1, x.shape[-1]) * gate
-    return (x.float() + change.view(x.shape)).to(x.dtype)
+    runs = (len(x), gate.shape[1], -1, x.shape[-1])
+    return torch.addcmul(x.float().view(runs), out.float().view(runs), gate).view(x.shape).to(x.dtype)
 
 
 def rotated(x: Tensor, rotation: Tensor) -> Tensor:

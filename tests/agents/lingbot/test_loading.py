@@ -127,6 +127,12 @@ def test_lerobots_layout_brings_its_own_settings_and_says_so(tiny, tmp_path, cap
     assert play(lingbot.session(), settings, chunks=1)[0].shape == (4, 1, 2)
 
 
+def test_another_number_of_cameras_is_refused(tiny, tmp_path):
+    folder = as_lerobot(tiny, tmp_path / "lerobot", obs_cam_keys=["observation.images.image"])
+    with pytest.raises(BadInput, match=r"trained with cameras observation\.images\.image, not head, wrist"):
+        load(folder)
+
+
 def test_lerobots_layout_plays_as_upstreams(tiny, tmp_path):
     lerobot = load(as_lerobot(tiny, tmp_path / "lerobot"))
     upstream = LingBotVA.from_pretrained(str(tiny), lerobot.settings, dtype="float32")

@@ -128,3 +128,36 @@ def test_pictures_and_commands_must_fit(tiny):
         session.feedback({"head": picture, "wrist": picture}, commands)
     with pytest.raises(BadInput, match="commands of 2 frames, pictures of 1"):
         session.feedback(None, commands)
+
+
+def test_one_forward_is_at_most_45_kernels_per_layer_and_never_waits_for_the_device(tiny):
+    """Counted: operators that compute, not views; none may bring a number to the host."""
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    views = (
+        "view _unsafe_view slice select transpose t unsqueeze squeeze expand permute unbind split chunk detach alias "
+    )
+    views += "view_as_real view_as_complex as_strided"
+    called: list[str] = []
+
+    class Count(TorchDispatchMode):
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+            called.append(function._schema.name.removeprefix("aten::"))
+            return function(*args, **(kwargs or {}))
+
+    lingbot = model(tiny)
+    session = lingbot.session()
+    play(session, lingbot.settings, chunks=2)
+    session.pool.drop_predictions()
+    noise = torch.randn(1, 48, 2, *lingbot.settings.latent_size)
+
+    def forward() -> None:
+        session._forward("again", "video", noise, [500.0, 500.0], session.frame, rows=2, keep=None, head=True)
+
+    with torch.no_grad():
+        forward()  # a noise level and the rotary table are computed once
+        with Count():
+            forward()
+    computed = [name for name in called if name not in views.split()]
+    assert len(computed) <= 45 * lingbot.transformer.shape.num_layers
+    assert not {"_local_scalar_dense", "nonzero", "item", "_to_copy"} & set(computed)

@@ -13,6 +13,7 @@ import json
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -69,10 +70,13 @@ class Report:
         if got.shape != wanted.shape:
             self.differences.append(f"{name}: shape {tuple(got.shape)}, recorded {tuple(wanted.shape)}")
             return
+        if not got.isfinite().all():
+            self.differences.append(f"{name}: not finite")
+            return
         off = (got - wanted).abs()
         error = self.errors.setdefault(kind, Error())
         error.count += 1
-        excess = float((off / (atol + rtol * wanted.abs())).max()) if off.isfinite().all() else float("inf")
+        excess = float((off / (atol + rtol * wanted.abs())).max())
         if off.max() >= error.largest:
             error.largest, error.where = float(off.max()), name
         error.excess = max(error.excess, excess)
@@ -104,7 +108,10 @@ class Replay:
         self._serials = {call["tag"]: call["serial"] for call in self.case["calls"]}
         self._recorded = {call["tag"]: call for call in self.case["calls"]}
         self._made: list[str] = []
-        self.open_loop = self.case["mode"] == "i2va"
+        asked = [event["op"] for event in self.case["events"]] + ["end"]
+        self.open_loop = any(
+            now == "infer" and then != "compute_kv_cache" for now, then in pairwise(asked)
+        )  # somebody reads what was predicted
         self.model = LingBotVA.from_pretrained(
             str(path.parent / (model or self.case["model"])),
             from_upstream(self.case["config"]),
@@ -162,7 +169,7 @@ class Replay:
         self.report.close("actions", f"chunk{chunk}/actions", commands, self.tensors[f"chunk{chunk}/actions"])
 
     def _feedback(self, event: dict[str, Any]) -> None:
-        first, last = event["keyframes"]
+        first, last = event["keyframes"] or (0, 0)
         images = self._images(first, last) if last > first else None
         self.session.feedback(images, self.tensors[event["state"]].numpy())
 

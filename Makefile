@@ -1,4 +1,4 @@
-# make demo | test | check | torch | clean; each does all the set-up it needs, and little the second time.
+# make demo | test | check | lingbot | clean; each does all the set-up it needs, and little the second time.
 # A fresh Debian 12 machine with Python 3.11 needs nothing else than make; sudo is used where we are not root.
 
 PYTHON ?= python3
@@ -16,15 +16,15 @@ endif
 # LIBERO's assets beside the checkout, where they happen to be; a value of your own comes first.
 export LIBERO_ASSETS ?= $(wildcard $(CURDIR)/../shared/libero-assets)
 
-.PHONY: demo test check setup system torch clean
+.PHONY: demo test check setup system lingbot clean
 
 demo: setup
 	@$(BIN)/python examples/demo.py
 
-test: setup
+test: lingbot
 	$(BIN)/python -m pytest
 
-check: setup
+check: lingbot
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -45,9 +45,14 @@ $(VENV)/.set-up: pyproject.toml constraints.txt requirements-libero.txt
 	$(BIN)/pip install -q --no-deps -r requirements-libero.txt
 	touch $@
 
-# Nothing that is tested or shown here needs torch; the lingbot extra does.
-torch: setup
+# The demo needs no torch; LingBot-VA, its tests and its types do. torch comes first, from its own index where one is
+# given, so that nothing else decides which build it is.
+lingbot: setup $(VENV)/.lingbot
+
+$(VENV)/.lingbot: pyproject.toml constraints.txt
 	$(BIN)/pip install -q -c constraints.txt torch $(if $(strip $(TORCH_INDEX)),--index-url $(strip $(TORCH_INDEX)))
+	$(BIN)/pip install -q -c constraints.txt -e '.[lingbot]'
+	touch $@
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -15,8 +15,8 @@ import msgspec
 import yaml
 
 from lingbot_eval.errors import BadInput, UnknownName
+from lingbot_eval.settings_lingbot import Count, LingBotAgentSettings
 
-Count = Annotated[int, msgspec.Meta(ge=1)]
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
 
 
@@ -113,6 +113,9 @@ class AgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     commands_per_action: Count
     path: str | None
     """What it plays from (replay: a run directory's ``actions`` folder); None for agents that need nothing."""
+    checkpoint: str | None
+    lingbot: LingBotAgentSettings | None
+    """Of the agent lingbot-va."""
 
 
 class SuiteSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

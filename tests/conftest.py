@@ -52,7 +52,9 @@ def toy_run(agent: str = "expert", faults: dict[int, str] | None = None, **chang
         "suite": SuiteSettings(name="toy", suites=("toy",), tasks=(), episodes=3, seed=None),
         "env": toy(faults=faults).simulator,
         "protocol": load_protocol("toy", "toy"),
-        "agent": AgentSettings(name=agent, looks=False, commands_per_action=1, path=None),
+        "agent": AgentSettings(
+            name=agent, looks=False, commands_per_action=1, path=None, checkpoint=None, lingbot=None
+        ),
         "limits": default_limits(),
         "workers": 1,
         "video": "off",

@@ -25,6 +25,9 @@ ONLY_IN = {
     "torch": r"agents/lingbot",
     "diffusers": r"agents/lingbot",
     "transformers": r"agents/lingbot",
+    "tokenizers": r"agents/lingbot",
+    "safetensors": r"agents/lingbot",
+    "ftfy": r"agents/lingbot",
     "mujoco": r"envs/libero",
     "robosuite": r"envs/libero",
     "libero": r"envs/libero",
@@ -138,7 +141,16 @@ def test_importing_the_package_stays_light():
 
 
 def test_the_core_asks_for_nothing_else_than_its_few_dependencies():
-    core = ["__init__.py", "types.py", "errors.py", "names.py", "settings.py", "episode.py", "processes.py"]
+    core = [
+        "__init__.py",
+        "types.py",
+        "errors.py",
+        "names.py",
+        "settings.py",
+        "settings_lingbot.py",
+        "episode.py",
+        "processes.py",
+    ]
     core += ["envs/__init__.py", "envs/registry.py"]
     found = {name.split(".")[0] for path, names in of_package() if path in core for name in names}
     assert found - set(sys.stdlib_module_names) <= CORE

@@ -172,7 +172,7 @@ def test_a_protocol_set_to_what_it_already_says_keeps_its_name():
         ("workers=many", "workers"),
         ("workers=[1", r"\[1"),
         ("suite=toy", "unknown protocol .strict. .valid: toy."),
-        ("agent=robot", "expert idle random replay"),
+        ("agent=robot", "expert idle lingbot-va random replay"),
         ("suite.name=moon", "moon.*libero, toy"),
         ("video=maybe", "auto.*on.*off"),
     ],

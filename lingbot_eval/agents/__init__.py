@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lingbot_eval.agents.scripted import Expert, Idle, Random, Replay, recordings
 from lingbot_eval.envs.remote import RemoteEnv
-from lingbot_eval.errors import BadInput, UnknownName
+from lingbot_eval.errors import BadInput, NotReady, UnknownName
 from lingbot_eval.settings import AgentSettings
 from lingbot_eval.types import Agent
 
-AGENTS = ("idle", "random", "replay", "expert")
+if TYPE_CHECKING:
+    from lingbot_eval.agents.lingbot.checkpoint import Checkpoint
+
+AGENTS = ("idle", "random", "replay", "expert", "lingbot-va")
 
 EXPERTS = {
     "libero": "lingbot_eval.agents.libero.expert:LiberoExpert",
@@ -22,11 +26,17 @@ EXPERTS = {
 """By suite: the class that the simulator's process loads."""
 
 
-def checkpoint_hash(settings: AgentSettings) -> str:
-    """12 hex digits over the content of what the agent plays from; empty for an agent that needs nothing.
+def check_agent(settings: AgentSettings, suite: str) -> str:
+    """Refuse now what every worker would refuse, and load no weights for it.
 
-    Raises BadInput.
+    Returns 12 hex digits over the content of what the agent plays from, a checkpoint or recordings; empty for an agent
+    that needs nothing. Raises UnknownName, BadInput and NotReady.
     """
+    if settings.name == "lingbot-va":
+        return _lingbot_checkpoint(settings, suite).hash()
+    if settings.checkpoint is not None:
+        raise BadInput(f"the agent {settings.name} has no weights: agent.checkpoint is for lingbot-va")
+    load_agent(settings, suite)
     if settings.name != "replay" or settings.path is None:
         return ""
     files = recordings(Path(settings.path))
@@ -39,10 +49,12 @@ def checkpoint_hash(settings: AgentSettings) -> str:
 def load_agent(settings: AgentSettings, suite: str) -> Callable[[RemoteEnv], Agent]:
     """What a worker keeps for a run: a function that gives an agent for an environment's simulator.
 
-    Raises UnknownName and BadInput before anything is played.
+    Raises UnknownName, BadInput and NotReady before anything is played.
     """
     if settings.name not in AGENTS:
         raise UnknownName("agent", settings.name, AGENTS)
+    if settings.name == "lingbot-va":
+        return _load_lingbot(settings, suite)
     if settings.name == "replay":
         if settings.path is None:
             raise BadInput("the replay agent needs agent.path=RUN/actions")
@@ -55,6 +67,51 @@ def load_agent(settings: AgentSettings, suite: str) -> Callable[[RemoteEnv], Age
     if settings.name == "random":
         return lambda simulator: Random(_box(simulator))
     return lambda simulator: Idle(_box(simulator))
+
+
+def _lingbot_checkpoint(settings: AgentSettings, suite: str) -> Checkpoint:
+    require_lingbot()
+    from lingbot_eval.agents.lingbot.checkpoint import locate
+
+    if settings.lingbot is None or settings.checkpoint is None:
+        raise BadInput("lingbot-va needs agent.checkpoint=DIR; lingbot-eval make-tiny DIR writes a random one")
+    if suite != "libero":
+        raise BadInput(f"the agent lingbot-va plays libero; it has no settings for {suite}")
+    looks = settings.lingbot.settings.commands_per_look
+    if settings.commands_per_action != looks:
+        raise BadInput(f"LingBot-VA looks after every {looks} commands here: agent.commands_per_action={looks}")
+    return locate(settings.checkpoint)
+
+
+def _load_lingbot(settings: AgentSettings, suite: str) -> Callable[[RemoteEnv], Agent]:
+    """The weights once; a session for each simulator."""
+    _lingbot_checkpoint(settings, suite)
+    from lingbot_eval.agents.lingbot.agent import LingBotVA
+
+    chosen = settings.lingbot
+    assert chosen is not None and settings.checkpoint is not None  # noqa: S101, PT018  (checked above)
+    model = LingBotVA.from_pretrained(
+        settings.checkpoint,
+        chosen.settings,
+        dtype=chosen.dtype,
+        device=chosen.device,
+        text_device=chosen.text_device,
+        vae_device=chosen.vae_device,
+        exact=chosen.exact,
+    )
+
+    def session(simulator: RemoteEnv) -> Agent:
+        model.check_env(simulator.env_spec)
+        return model.session()
+
+    return session
+
+
+def require_lingbot() -> None:
+    """Raises NotReady where what LingBot-VA needs is not installed."""
+    needed = ("torch", "diffusers", "transformers", "tokenizers", "safetensors", "ftfy")
+    if missing := [name for name in needed if importlib.util.find_spec(name) is None]:
+        raise NotReady(f"LingBot-VA needs {', '.join(missing)}: pip install -c constraints.txt -e '.[lingbot]'")
 
 
 def _box(simulator: RemoteEnv) -> Any:

@@ -1,4 +1,4 @@
-"""``lingbot-eval``: what is there, what came out, and is this machine ready."""
+"""``lingbot-eval``: what is there, what came out, is this machine ready; and checkpoints to try it with."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from rich.console import Console
 
-from lingbot_eval.agents import AGENTS
+from lingbot_eval.agents import AGENTS, require_lingbot
 from lingbot_eval.cli.doctor import doctor
 from lingbot_eval.cli.report import write_report
 from lingbot_eval.cli.run_suite import SUITES
@@ -31,6 +31,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if given.command == "report":
             write_report(RunDirectory(Path(given.run)))
             return 0
+        if given.command == "make-tiny":
+            return tiny(Path(given.folder), given.mid)
         return doctor(Console(), given.assets, given.python)
     except LingbotEvalError as error:
         print(f"lingbot-eval: {error}", file=sys.stderr)
@@ -49,6 +51,9 @@ def _parser() -> argparse.ArgumentParser:
     listing.add_argument("what", nargs="?", default="all", help="suites | tasks | agents | protocols (default: all)")
     report = commands.add_parser("report", help="print a run's tables and write them to RUN/report")
     report.add_argument("run", metavar="RUN")
+    random = commands.add_parser("make-tiny", help="write a random LingBot-VA checkpoint: it plays, and cannot win")
+    random.add_argument("folder", metavar="DIR")
+    random.add_argument("--mid", action="store_true", help="a larger one for CPU benchmarks (about 300 MB, not 5)")
     check = commands.add_parser("doctor", help="is this machine ready; each line ok, or what to do")
     check.add_argument("--assets", metavar="DIR", help="LIBERO's assets, as env.assets")
     check.add_argument("--python", metavar="FILE", help="the simulator's interpreter, as env.python")
@@ -74,6 +79,15 @@ def ls(what: str) -> int:
             print(f"{name}:")
         if what in (name, "all"):
             print("\n".join(f"  {line}" if what == "all" else line for line in lines))
+    return 0
+
+
+def tiny(folder: Path, mid: bool) -> int:
+    require_lingbot()
+    from lingbot_eval.agents.lingbot.tiny import make_tiny
+
+    make_tiny(folder, mid=mid)
+    print(f"{folder}: a random checkpoint; run-suite libero --agent lingbot-va agent.checkpoint={folder}")
     return 0
 
 

@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 import msgspec
 from rich.console import Console
 
-from lingbot_eval.agents import AGENTS, checkpoint_hash, load_agent
+from lingbot_eval.agents import AGENTS, check_agent
 from lingbot_eval.cli.compose import quoted, settings
 from lingbot_eval.cli.progress import Progress
 from lingbot_eval.cli.report import write_report
@@ -32,6 +32,9 @@ from lingbot_eval.suites import local
 from lingbot_eval.suites.plan import plan, plan_hash, remaining
 from lingbot_eval.suites.store import RunDirectory
 from lingbot_eval.types import Episode, Outcome, Provenance
+
+PLACES = ("path", "checkpoint")
+"""Settings of an agent that say where something lies; in the experiment its content counts (``check_agent``)."""
 
 SUITES = {"libero": "strict", "toy": "toy"}
 """What can be run, with its default protocol."""
@@ -53,14 +56,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(arguments: list[str]) -> int:
     given = _parser().parse_intermixed_args(arguments)
     chosen = _settings(given)
-    load_agent(chosen.agent, chosen.suite.name)  # refuse now what every worker would refuse
+    checkpoint = check_agent(chosen.agent, chosen.suite.name)
     episodes = plan(chosen.suite, chosen.protocol)
     draws = chosen.agent.looks or chosen.records_video
     if given.dry_run:
-        return _dry_run(chosen, episodes, draws, given.out)
+        return _dry_run(chosen, episodes, draws, given.out, checkpoint)
     machine = inspect(chosen.env, draws)
     chosen = msgspec.structs.replace(chosen, env=machine.simulator)
-    experiment = _experiment(chosen, machine, episodes)
+    experiment = _experiment(chosen, machine, episodes, checkpoint)
     folder = RunDirectory(Path(given.out) if given.out else _default_folder(chosen, experiment))
     with folder.playing():
         folder.open(experiment, episodes)
@@ -128,9 +131,9 @@ def _settings(given: argparse.Namespace) -> RunSettings:
     return settings(groups, [*overrides, *given.overrides])
 
 
-def _experiment(chosen: RunSettings, machine: Machine, episodes: Sequence[Episode]) -> dict[str, Any]:
+def _experiment(chosen: RunSettings, machine: Machine, episodes: Sequence[Episode], checkpoint: str) -> dict[str, Any]:
     """What must be the same for a run to be continued."""
-    agent = {name: value for name, value in to_dict(chosen.agent).items() if name != "path"}  # its content counts
+    agent = {name: value for name, value in to_dict(chosen.agent).items() if name not in PLACES}
     base = chosen.protocol.seed if chosen.suite.seed is None else chosen.suite.seed
     return {
         "suite": {"name": chosen.suite.name, "seed": base, "episodes": len(episodes), "plan": plan_hash(episodes)},
@@ -138,7 +141,7 @@ def _experiment(chosen: RunSettings, machine: Machine, episodes: Sequence[Episod
         "facts": machine.facts,
         "protocol_hash": protocol_hash(chosen.protocol, machine.facts),
         "agent": agent,
-        "checkpoint": checkpoint_hash(chosen.agent),
+        "checkpoint": checkpoint,
         "regime": chosen.regime,
     }
 
@@ -207,7 +210,7 @@ def _play(
             folder.write_run(run)
 
 
-def _dry_run(chosen: RunSettings, episodes: Sequence[Episode], draws: bool, out: str | None) -> int:
+def _dry_run(chosen: RunSettings, episodes: Sequence[Episode], draws: bool, out: str | None, checkpoint: str) -> int:
     tasks = {(episode.suite, episode.task) for episode in episodes}
     print(f"{len(episodes)} episodes of {len(tasks)} tasks, plan {plan_hash(episodes)}")
     for episode in episodes[:3]:
@@ -218,7 +221,7 @@ def _dry_run(chosen: RunSettings, episodes: Sequence[Episode], draws: bool, out:
     machine = inspect(chosen.env, draws)
     print(f"machine {machine.facts | machine.notes}")
     print(f"protocol hash {protocol_hash(chosen.protocol, machine.facts)}")
-    experiment = _experiment(chosen, machine, episodes)
+    experiment = _experiment(chosen, machine, episodes, checkpoint)
     folder = RunDirectory(Path(out) if out else _default_folder(chosen, experiment))
     if (folder.path / "run.json").exists():
         folder.compare(experiment, episodes)

@@ -121,3 +121,18 @@ def test_a_folder_that_cannot_hold_the_report_is_named_on_one_line(run, tmp_path
 def test_a_run_without_its_plan_is_named_on_one_line(run, tmp_path, capsys):
     (tmp_path / "run.json").write_bytes((run / "run.json").read_bytes())
     assert "plan.jsonl" in refused(["report", str(tmp_path)], capsys)
+
+
+def test_make_tiny_writes_a_checkpoint_once(tmp_path, capsys):
+    pytest.importorskip("torch", reason="torch is not installed: pip install -e '.[lingbot]'")
+    folder = tmp_path / "tiny"
+    assert main(["make-tiny", str(folder)]) == 0
+    assert f"agent.checkpoint={folder}" in capsys.readouterr().out
+    written = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    assert written < 10_000_000
+    assert "not empty" in refused(["make-tiny", str(folder)], capsys)
+
+
+def test_make_tiny_says_what_to_install(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert "pip install" in refused(["make-tiny", str(tmp_path / "tiny")], capsys)

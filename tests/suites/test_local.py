@@ -242,7 +242,7 @@ def test_videos_and_actions_are_kept_where_they_are_wanted(tmp_path):
 
 def test_a_recorded_run_can_be_replayed_to_the_same_outcomes(tmp_path):
     first, _ = carry_on(tmp_path / "first", toy_run(actions=True, suite=FEW))
-    replay = AgentSettings("replay", False, 1, str(tmp_path / "first" / "actions"))
+    replay = AgentSettings("replay", False, 1, str(tmp_path / "first" / "actions"), None, None)
     again, _ = carry_on(tmp_path / "again", msgspec.structs.replace(toy_run(suite=FEW), agent=replay))
     assert {id: (r.outcome, r.commands) for id, r in again.items()} == {
         id: (r.outcome, r.commands) for id, r in first.items()
@@ -251,7 +251,9 @@ def test_a_recorded_run_can_be_replayed_to_the_same_outcomes(tmp_path):
 
 def test_an_agent_that_cannot_be_loaded_is_refused_by_the_first_worker(tmp_path):
     with pytest.raises(BadInput, match=r"agent\.path=RUN/actions"):
-        carry_on(tmp_path, msgspec.structs.replace(toy_run(), agent=AgentSettings("replay", False, 1, None)))
+        carry_on(
+            tmp_path, msgspec.structs.replace(toy_run(), agent=AgentSettings("replay", False, 1, None, None, None))
+        )
 
 
 def test_a_worker_that_cannot_start_ends_the_run_with_the_place_of_its_log(tmp_path):

@@ -1,0 +1,62 @@
+"""Whole LIBERO episodes with LingBot-VA: random weights, real physics."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from lingbot_eval.agents import check_agent
+from lingbot_eval.cli.compose import settings
+from lingbot_eval.cli.run_suite import main
+from lingbot_eval.errors import BadInput
+from lingbot_eval.suites.store import RunDirectory
+from lingbot_eval.types import Outcome
+
+QUICK = ["agent.lingbot.dtype=float32", "agent.lingbot.settings.video_steps=2", "agent.lingbot.settings.action_steps=2"]
+SHORT = ["protocol.command_limit.libero_object=32", "--suite", "object", "--tasks", "0", "--episodes", "1"]
+
+
+def chosen(benchmark: str, checkpoint: object, *overrides: str):
+    groups = {"libero": "protocol=libero/strict", "toy": "protocol=toy/toy"}
+    composed = [f"suite={benchmark}", f"env={benchmark}", "agent=lingbot-va", groups[benchmark]]
+    return settings(composed, [f"agent.checkpoint={checkpoint}", *QUICK, *overrides]).agent
+
+
+def test_two_identical_runs_give_identical_actions_and_say_which_weights(tiny, tmp_path, assets, monkeypatch):
+    monkeypatch.setenv("LIBERO_ASSETS", assets)
+    commands = []
+    for name in ("first", "second"):
+        out = tmp_path / name
+        arguments = ["libero", *SHORT, "--agent", "lingbot-va", "--video", "off", "--out", str(out), "actions=true"]
+        assert main([*arguments, f"agent.checkpoint={tiny}", *QUICK]) == 0
+        (record,) = RunDirectory(out).records().final().values()
+        assert (record.outcome, record.commands) == (Outcome.FAILURE, 32)  # random weights
+        with np.load(next((out / "actions").glob("*/*.npz"))) as kept:
+            commands.append(kept["actions"])
+    assert commands[0].shape == (32, 1, 7)
+    assert np.array_equal(*commands)
+    checkpoint = check_agent(chosen("libero", tiny), "libero")
+    assert len(checkpoint) == 12
+    assert record.provenance is not None
+    assert record.provenance.checkpoint == checkpoint
+    run = json.loads((out / "run.json").read_text())
+    assert run["experiment"]["agent"]["lingbot"]["settings"]["video_steps"] == 2
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "overrides", "words"),
+    [
+        ("toy", [], "plays libero"),
+        ("libero", ["agent.commands_per_action=4"], "looks after every 1 commands"),
+    ],
+)
+def test_what_cannot_be_played_is_refused_before_weights_are_loaded(tiny, benchmark, overrides, words):
+    with pytest.raises(BadInput, match=words):
+        check_agent(chosen(benchmark, tiny, *overrides), benchmark)
+
+
+def test_an_illegal_setting_on_the_command_line_is_refused():
+    with pytest.raises(BadInput, match="negative prompt"):
+        chosen("libero", "x", "agent.lingbot.settings.video_guidance=1", "agent.lingbot.settings.action_guidance=2")

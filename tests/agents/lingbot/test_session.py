@@ -1,0 +1,163 @@
+"""A session is the core's agent; its noise is its own, and the fast path computes what the exact one does."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="torch is not installed: pip install -e '.[lingbot]'")
+
+from lingbot_eval.agents.lingbot.agent import LingBotVA, Session
+from lingbot_eval.agents.lingbot.settings import LingBotSettings, load_benchmark
+from lingbot_eval.errors import BadInput
+from lingbot_eval.settings import as_struct
+from lingbot_eval.types import Observation
+
+SMALL = {"height": 32, "width": 32, "video_steps": 3, "action_steps": 3, "frames": 2, "window": 4}
+
+
+def small(benchmark: str = "libero", **values: object) -> LingBotSettings:
+    merged = msgspec.to_builtins(load_benchmark(benchmark)) | SMALL | values
+    settings: LingBotSettings = as_struct(merged, LingBotSettings)
+    return settings
+
+
+def model(tiny, *, exact: bool = False, **values: object) -> LingBotVA:
+    return LingBotVA.from_pretrained(str(tiny), small(**values), dtype="float32", exact=exact)
+
+
+def look(rng: np.random.Generator, settings: LingBotSettings) -> Observation:
+    images = {name: rng.integers(0, 256, (40, 48, 3), dtype=np.uint8) for name in settings.cameras}
+    return {"images": images, "state": np.zeros(0, np.float32)}
+
+
+def play(session: Session, settings: LingBotSettings, *, chunks: int = 4, seed: int = 1) -> list[np.ndarray]:
+    """The actions of the first chunks, on pictures of noise."""
+    rng = np.random.default_rng(0)
+    session.reset("pick up the bowl", seed=seed)
+    frames, taken = [look(rng, settings)], []
+    for _ in range(chunks):
+        taken.append(session.act(frames))
+        frames = [look(rng, settings) for _ in taken[-1]]
+    return taken
+
+
+def test_the_first_chunk_is_one_frame_shorter_and_every_action_is_one_look(tiny):
+    lingbot = model(tiny, commands_per_frame=8)
+    taken = play(lingbot.session(), lingbot.settings, chunks=3)
+    assert [actions.shape for actions in taken] == [(4, 2, 7), (8, 2, 7), (8, 2, 7)]
+    assert {actions.dtype for actions in taken} == {np.dtype(np.float32)}
+
+
+def test_the_same_seed_gives_the_same_actions_whatever_an_environment_seeds(tiny):
+    lingbot = model(tiny)
+    torch.manual_seed(1)
+    first = play(lingbot.session(), lingbot.settings)
+    torch.manual_seed(2)
+    session = lingbot.session()
+    play(session, lingbot.settings, seed=9)
+    again = play(session, lingbot.settings)  # a session that has played before
+    other = play(lingbot.session(), lingbot.settings, seed=2)
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+    assert not np.array_equal(first[0], other[0])
+
+
+VARIANTS = {
+    "as published": {},
+    "no guidance": {"video_guidance": 1.0},
+    "guided actions": {"action_guidance": 3.0},
+    "partial denoising": {"video_exec_step": 2},
+    "one step": {"video_exec_step": 1},
+    "all steps, no clean pass": {"video_exec_step": 3},
+    "two arms in a T": {"benchmark": "robotwin", "height": 64},
+    "channels permuted": {"channels": [29, 3, 0, 28, 7]},
+}
+
+
+@pytest.mark.parametrize("values", VARIANTS.values(), ids=VARIANTS)
+def test_the_fast_path_equals_the_exact_one(tiny, values):
+    fast, exact = model(tiny, **values), model(tiny, exact=True, **values)
+    for a, b in zip(*(play(m.session(), m.settings) for m in (fast, exact)), strict=True):
+        np.testing.assert_allclose(a, b, atol=2e-4, rtol=1e-4)
+
+
+def test_open_loop_predictions_follow_each_other(tiny):
+    taken = []
+    for exact in (False, True):
+        lingbot = model(tiny, exact=exact)
+        session = lingbot.session(open_loop=True)
+        session.reset("open the drawer", seed=3)
+        images = {name: np.full((1, 32, 32, 3), 7, np.uint8) for name in lingbot.settings.cameras}
+        taken.append([session.infer(images if chunk == 0 else None) for chunk in range(4)])
+    np.testing.assert_allclose(*taken, atol=2e-4, rtol=1e-4)
+
+
+def test_frames_that_were_not_executed_are_not_fed_back_and_groups_are_evicted_in_part(tiny):
+    pools, partial = [], False
+    for exact in (False, True):
+        lingbot = model(tiny, exact=exact, frames=4)
+        session, rng = lingbot.session(), np.random.default_rng(0)
+        session.reset("open the drawer", seed=3)
+        images = {name: rng.integers(0, 256, (1, 32, 32, 3), dtype=np.uint8) for name in lingbot.settings.cameras}
+        for executed in (3, 1, 2, 3, 1, 4, 4):
+            commands = session.infer(images)[:, :executed]
+            looks = 4 * executed - 4 * (session.frame == 0)
+            session.feedback(
+                {name: rng.integers(0, 256, (looks, 32, 32, 3), dtype=np.uint8) for name in images}, commands
+            )
+            partial = partial or any(group.first for group in session.pool.groups)
+        pools.append(session.pool)
+    assert partial
+    assert pools[0].tokens() == pools[1].tokens()
+    for ours, plain in zip(pools[0].contents(1), pools[1].contents(1), strict=True):
+        torch.testing.assert_close(ours, plain, atol=2e-4, rtol=1e-4)
+
+
+def test_pictures_and_commands_must_fit(tiny):
+    lingbot = model(tiny)
+    session = lingbot.session()
+    session.reset("x", seed=0)
+    picture = np.zeros((1, 32, 32, 3), np.uint8)
+    with pytest.raises(BadInput, match="no picture of wrist"):
+        session.infer({"head": picture})
+    with pytest.raises(BadInput, match="needs a picture"):
+        session.infer()
+    commands = session.infer({"head": picture, "wrist": picture})
+    with pytest.raises(BadInput, match="multiple of four"):
+        session.feedback({"head": picture, "wrist": picture}, commands)
+    with pytest.raises(BadInput, match="commands of 2 frames, pictures of 1"):
+        session.feedback(None, commands)
+
+
+def test_one_forward_is_at_most_45_kernels_per_layer_and_never_waits_for_the_device(tiny):
+    """Counted: operators that compute, not views; none may bring a number to the host."""
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    views = (
+        "view _unsafe_view slice select transpose t unsqueeze squeeze expand permute unbind split chunk detach alias "
+    )
+    views += "view_as_real view_as_complex as_strided"
+    called: list[str] = []
+
+    class Count(TorchDispatchMode):
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+            called.append(function._schema.name.removeprefix("aten::"))
+            return function(*args, **(kwargs or {}))
+
+    lingbot = model(tiny)
+    session = lingbot.session()
+    play(session, lingbot.settings, chunks=2)
+    session.pool.drop_predictions()
+    noise = torch.randn(1, 48, 2, *lingbot.settings.latent_size)
+
+    def forward() -> None:
+        session._forward("again", "video", noise, [500.0, 500.0], session.frame, rows=2, keep=None, head=True)
+
+    with torch.no_grad():
+        forward()  # a noise level and the rotary table are computed once
+        with Count():
+            forward()
+    computed = [name for name in called if name not in views.split()]
+    assert len(computed) <= 45 * lingbot.transformer.shape.num_layers
+    assert not {"_local_scalar_dense", "nonzero", "item", "_to_copy"} & set(computed)

@@ -1,0 +1,128 @@
+"""The fast path and the exact one compute what the original computes: recorded rollouts, replayed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch", reason="torch is not installed: pip install -e '.[lingbot]'")
+
+import gymnasium as gym
+import numpy as np
+import torch
+
+from lingbot_eval.episode import run_episode
+from lingbot_eval.types import Episode
+from tests.fidelity.replay import Replay
+
+FOLDER = Path(os.environ.get("LINGBOT_EVAL_GOLDEN", Path(__file__).parents[3] / "shared" / "golden"))
+CASES = sorted(path for path in FOLDER.glob("*.json") if "calls" in json.loads(path.read_text()))
+
+pytestmark = pytest.mark.skipif(not CASES, reason=f"no recorded rollouts in {FOLDER} (set LINGBOT_EVAL_GOLDEN)")
+
+NOT_COMPARED = (
+    "keyframes/",
+    "/noise/",
+    "/kv/state",
+    "decoded_video_",
+    "final_pool/",
+    "text/",
+    "/init_latent",
+    "/cache_",
+)
+"""Inputs; what is compared as lists; frame 0 of what the first call gets; slot tables of the original."""
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("mode", ["fast", "exact"])
+@pytest.mark.parametrize("case", CASES, ids=lambda path: path.stem)
+def test_a_recorded_rollout_is_reproduced(case, mode):
+    replay = Replay(case, exact=mode == "exact")
+    report = replay.run()
+    assert report.passed, "\n".join(report.lines())
+    if mode == "exact":
+        rest = [
+            name for name in set(replay.tensors) - report.compared if not any(part in name for part in NOT_COMPARED)
+        ]
+        assert rest == []
+
+
+class Recorded(gym.Env):
+    """Shows a case's pictures in turn, whatever is commanded, and remembers the commands."""
+
+    def __init__(self, replay: Replay) -> None:
+        keys = replay.model.settings.cameras
+        self._images = {name: replay.tensors[f"keyframes/{key}"].numpy() for name, key in keys.items()}
+        self._count = len(next(iter(self._images.values())))
+
+    def reset(self, *, seed=None, options=None):
+        self._shown, self.commands = 0, []
+        return self._look(), {}
+
+    def step(self, action):
+        self.commands.append(action)
+        self._shown += 1
+        info = {"commands": 0, "progress": 0.0, "max_progress": 0.0, "out_of_bounds": 0}
+        return self._look(), 0.0, self._shown == self._count - 1, False, info
+
+    def _look(self):
+        images = {name: pictures[self._shown] for name, pictures in self._images.items()}
+        return {"images": images, "state": np.zeros(0, np.float32)}
+
+
+def closed_loop(path: Path) -> bool:
+    """The executed commands are the returned ones, so that the core's loop makes the same calls."""
+    case = json.loads(path.read_text())
+    return case["mode"] == "server" and case["state_mode"] == "returned" and not case["exec_frames"]
+
+
+@pytest.mark.parametrize("case", [path for path in CASES if closed_loop(path)], ids=lambda path: path.stem)
+def test_the_cores_loop_makes_the_originals_calls(case):
+    replay = Replay(case, exact=True)
+    env = Recorded(replay)
+    run_episode(env, replay.session, Episode("recorded", case.stem, 0, replay.case["prompt"]))
+    replay.compare_calls(last=2)  # an episode that is over feeds nothing back
+    assert replay.report.passed, "\n".join(replay.report.lines())
+    chunks = [replay.tensors[f"chunk{chunk}/actions"].numpy() for chunk in range(replay.case["n_chunks"])]
+    executed = np.concatenate([chunk.transpose(1, 2, 0)[chunk is chunks[0] :] for chunk in chunks])
+    executed = executed.reshape(-1, *env.commands[0].shape)
+    if not replay.report.half:
+        np.testing.assert_allclose(np.stack(env.commands), executed, atol=2e-4, rtol=1e-4)
+
+
+@pytest.mark.skipif(not (FOLDER / "model_a_lerobot").is_dir(), reason="no recorded model in LeRobot's layout")
+def test_lerobots_layout_computes_the_same(capsys):
+    report = Replay(FOLDER / "libero.json", exact=False, model="model_a_lerobot").run()
+    assert report.passed, "\n".join(report.lines())
+    assert capsys.readouterr().out == ""  # its settings are the case's
+
+
+def test_the_script_says_what_is_beyond_tolerance_and_exits_1(tmp_path):
+    """One recorded action is moved by 1e-3."""
+    from safetensors.torch import load_file, save_file
+
+    case = FOLDER / "nocfg.json"
+    if not case.is_file():
+        pytest.skip(f"{case} is not there")
+    tensors = load_file(case.with_suffix(".safetensors"))
+    tensors["chunk1/actions"][0, 0, 0] += 1e-3
+    save_file(tensors, tmp_path / "nocfg.safetensors")
+    content = json.loads(case.read_text())
+    (tmp_path / "nocfg.json").write_text(json.dumps({**content, "model": str(case.parent / content["model"])}))
+    script = Path(__file__).parent / "replay.py"
+    command = [sys.executable, str(script), str(tmp_path / "nocfg.json"), "--mode", "fast"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 1, result.stderr
+    assert [line.split()[0] for line in result.stdout.splitlines() if "BEYOND" in line] == ["actions"]

@@ -52,7 +52,7 @@ class RecordVideo(gym.Wrapper[Observation, Action, Observation, Action]):
         return observation, reward, terminated, truncated, info
 
     def save(self, episode: Episode, outcome: Outcome) -> None:
-        """Finish the file as ``<folder>/<task>/<seed>-<outcome>.mp4``."""
+        """Finish the file as ``<folder>/<task>/<stem>-<outcome>.mp4``."""
         if self._writer is None:  # nothing was seen: the reset failed
             return
         self._writer.close()
@@ -102,7 +102,7 @@ class RecordActions(gym.Wrapper[Observation, Action, Observation, Action]):
         return self.env.step(action)
 
     def save(self, episode: Episode, outcome: Outcome) -> None:
-        """Write ``<folder>/<task>/<seed>.npz``: ``actions`` (actions, K, D) float32 and ``episode``, its id.
+        """Write ``<folder>/<task>/<stem>.npz``: ``actions`` (actions, K, D) float32 and ``episode``, its id.
 
         Nothing for an ERROR.
         """

@@ -85,6 +85,8 @@ class RunDirectory:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise NotReady(f"another process plays in {self.path}; wait for it, or use another --out DIR") from None
+            except OSError as error:  # a file system without locks
+                raise NotReady(f"cannot lock {self.path}: {error.strerror}; choose another with --out DIR") from None
             self._sweep()
             yield
 
@@ -121,7 +123,8 @@ class RunDirectory:
         """Remove what killed processes have left: nobody else is here."""
         shutil.rmtree(self.path / "tmp", ignore_errors=True)
         for part in (self.path / "videos").glob(f"{UNFINISHED}*"):
-            part.unlink()
+            with contextlib.suppress(OSError):  # not ours to remove; it costs nothing but its place
+                part.unlink()
 
     def run(self) -> dict[str, Any]:
         """The content of run.json.

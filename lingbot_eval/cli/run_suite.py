@@ -242,7 +242,7 @@ def _play(
     arguments: list[str],
 ) -> None:
     records = folder.records()
-    for sentence in folder.strangers() + records.torn:
+    for sentence in records.torn:
         print(f"run-suite: {sentence}", file=sys.stderr)
     todo = remaining(episodes, records.done())
     print(

@@ -84,7 +84,7 @@ def _hand_out(
             if time.monotonic() - looked >= LOOK_SECONDS:
                 queue.recall()
                 looked = time.monotonic()
-            if pool.idle:
+            if pool.idle and queue.waiting:
                 for record in queue.see(claims.records()):
                     tell(Event(None, record.episode, record))
             for lane in pool.idle:

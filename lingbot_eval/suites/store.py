@@ -118,7 +118,7 @@ class RunDirectory:
         Raises RunMismatch with what differs where another experiment is here, NotReady where nothing can be written.
         """
         try:
-            for name in ("plan", "records", "sessions", "claims", "logs", "tmp"):
+            for name in ("plan", "records", "logs"):
                 (self.path / name).mkdir(parents=True, exist_ok=True)
             content = {"schema": RUN_SCHEMA, "experiment": dict(experiment)}
             publish(self.path / "run.json", json.dumps(content, indent=2, default=str).encode() + b"\n")

@@ -23,6 +23,8 @@ EPISODES = [Episode("toy", "reach", seed, "go to the mark", index=seed) for seed
 def directory(path: Path) -> RunDirectory:
     run = RunDirectory(path)
     run.open({"suite": {"name": "toy", "seed": 0, "episodes": 3}}, EPISODES)
+    for name in ("sessions", "claims"):
+        (path / name).mkdir()
     return run
 
 

@@ -36,6 +36,7 @@ def present(run: RunDirectory) -> Presence:
 def attended(run: RunDirectory, id: str, process: Process = ELSEWHERE, counter: int | None = 1) -> str:
     """A session of some other process."""
     session = Session("run-suite toy", "there", process, {}, {}, 6, "2030-01-01T00:00:00+00:00")
+    (run.path / "sessions").mkdir(exist_ok=True)
     (run.path / "sessions" / f"{id}.json").write_bytes(msgspec.json.encode(session))
     if counter is not None:
         beat(run, id, counter)
@@ -81,7 +82,7 @@ def test_the_heartbeat_says_what_each_lane_plays_and_where_its_seconds_went(run,
             pass
     assert (seen.lanes[0].episode, seen.lanes[0].played) == (EPISODES[0].id, 0)
     assert (seen.lanes[1].episode, seen.lanes[1].played, seen.lanes[1].spent) == ("", 2, Spent(1.0, 2.0, 3.0))
-    assert 0 < seen.lanes[0].seconds <= seen.seconds
+    assert 0 <= seen.lanes[0].seconds <= seen.seconds
 
 
 def test_a_session_elsewhere_is_dead_when_its_heart_stands_still_for_the_lease_and_not_before(run):
@@ -124,13 +125,14 @@ def test_only_what_dead_sessions_left_is_swept_away(run):
         dead = attended(run, "dead", msgspec.structs.replace(this_process(), began="1"))
         elsewhere = attended(run, "elsewhere")
         for id in (session.id, dead, elsewhere):
-            (run.path / "tmp" / id).mkdir(exist_ok=True)
+            (run.path / "tmp" / id).mkdir(parents=True, exist_ok=True)
             (run.path / "tmp" / id / "film.mp4").write_text("")
         sweep(run, Watch(run))
         assert {folder.name for folder in (run.path / "tmp").iterdir()} == {session.id, elsewhere}
 
 
 def test_a_session_file_that_cannot_be_read_is_named(run):
+    attended(run, "broken")
     file = Path(run.path / "sessions" / "broken.json")
     file.write_text("{")
     with pytest.raises(CorruptRecords, match=str(file)):
@@ -140,6 +142,6 @@ def test_a_session_file_that_cannot_be_read_is_named(run):
 
 
 def test_a_session_where_nothing_can_be_written_is_refused(run):
-    (run.path / "sessions").rmdir()
-    with pytest.raises(NotReady, match=r"cannot write to .*: No such file or directory"):
+    (run.path / "sessions").write_text("a file")
+    with pytest.raises(NotReady, match=r"cannot write to .*: File exists; .*--out DIR"):
         present(run).__enter__()

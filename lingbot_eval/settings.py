@@ -121,7 +121,7 @@ class ToySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_f
     """The toy simulator, and the faults it shows on purpose."""
 
     python: str | None
-    faults: Mapping[int, Literal["raise", "die", "hang", "slow"]]
+    faults: Mapping[int, Literal["raise", "die", "hang", "slow", "eat"]]
     """By seed: what happens at the third command of such an episode."""
 
 
@@ -203,7 +203,7 @@ class SuiteSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Wall time after which a process counts as hung."""
+    """Wall time after which a process counts as hung, and the memory that it may take."""
 
     load_seconds: Seconds
     """A worker: import, and the agent's weights."""
@@ -212,6 +212,8 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reset_seconds: Seconds
     command_seconds: Seconds
     episode_seconds: Seconds
+    env_gigabytes: Annotated[float, msgspec.Meta(gt=0)]
+    """Memory of a simulator's process and those that it started (resident, 1e9 bytes); above it, they are killed."""
 
 
 class RunSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from lingbot_eval.envs.remote import default_limits
 from lingbot_eval.settings import (
     AgentSettings,
     EnvSettings,
-    Limits,
     RunSettings,
     SuiteSettings,
     ToySettings,
@@ -81,4 +81,11 @@ def toy_run(agent: str = "expert", faults: dict[int, str] | None = None, **chang
     return RunSettings(**{**values, **changes})  # type: ignore[arg-type]
 
 
-IMPATIENT = Limits(load_seconds=60.0, start_seconds=60.0, reset_seconds=20.0, command_seconds=1.0, episode_seconds=30.0)
+IMPATIENT = msgspec.structs.replace(
+    default_limits(),
+    load_seconds=60.0,
+    start_seconds=60.0,
+    reset_seconds=20.0,
+    command_seconds=1.0,
+    episode_seconds=30.0,
+)

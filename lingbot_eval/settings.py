@@ -216,13 +216,43 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Memory of a simulator's process and those that it started (resident, 1e9 bytes); above it, they are killed."""
 
 
+class LocalSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="local"):
+    """Workers on this machine."""
+
+    gpus: tuple[str | int, ...] | None
+    """NVIDIA's, as $CUDA_VISIBLE_DEVICES names them; worker k has the k-th, in turn. Empty: none. None: all that are
+    visible; once everything is decided (``workers.decided``): workers see what we see."""
+
+
+Amount = Annotated[float, msgspec.Meta(ge=0)]
+
+
+class RaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="ray"):
+    """Workers on a Ray cluster (``suites/cluster.py``). Amounts are what Ray's scheduler counts with, not limits."""
+
+    address: str | None
+    """``host:port`` or ``auto``; None: $RAY_ADDRESS, else one of our own on this machine."""
+    gpus_per_worker: Amount | None
+    """None: one where any node has one, else none."""
+    cpus_per_worker: Amount
+    """In addition to those of its environments."""
+    cpus_per_environment: Amount
+    patience_seconds: Seconds
+    """How long to wait for room while no worker has any."""
+
+
+ClusterSettings = LocalSettings | RaySettings
+
+
 class RunSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     suite: SuiteSettings
     env: SimulatorSettings
     protocol: Protocol
     agent: AgentSettings
     limits: Limits
-    workers: Count
+    cluster: ClusterSettings
+    workers: Count | None
+    """Processes that play at the same time. None: one per GPU, or one; on Ray: as many as there is room for."""
     video: Literal["auto", "imagined", "on", "off"]
     """imagined: below what the agent saw, what it had imagined. auto: imagined where the agent does, on where it looks
     at pictures anyway, else off."""

@@ -12,6 +12,7 @@ from lingbot_eval.envs.remote import default_limits
 from lingbot_eval.settings import (
     AgentSettings,
     EnvSettings,
+    LocalSettings,
     RunSettings,
     SuiteSettings,
     ToySettings,
@@ -72,6 +73,7 @@ def toy_run(agent: str = "expert", faults: dict[int, str] | None = None, **chang
             name=agent, looks=False, commands_per_action=1, path=None, checkpoint=None, lingbot=None, sessions=1
         ),
         "limits": default_limits(),
+        "cluster": LocalSettings(gpus=None),
         "workers": 1,
         "video": "off",
         "video_every": 1,

@@ -90,7 +90,7 @@ def _hand_out(
             for lane in pool.idle:
                 while episode := queue.next_for(lane.last, pool.beside(lane)):
                     if attempt := claims.take(episode):
-                        lane.play(Order(episode, attempt))
+                        pool.play(lane, Order(episode, attempt))
                         session.plays(lane.number, episode)
                         tell(Event(lane.number, episode, None))
                         break

@@ -40,6 +40,8 @@ class Job:
     """The run directory."""
     records: str
     """The file that this lane alone writes."""
+    tmp: str
+    """Where the worker's temporary files go, and its simulators'."""
     settings: RunSettings
     provenance: Provenance
 

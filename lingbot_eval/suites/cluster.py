@@ -47,7 +47,7 @@ class RayWorkers:
         if self._ours:
             _connect(chosen.address)
         self._actors: dict[int, _Actor] = {}
-        self._alone = self._ours and chosen.address is None and "RAY_ADDRESS" not in os.environ
+        alone = self._ours and not chosen.address and "RAY_ADDRESS" not in os.environ
         self._patience = chosen.patience_seconds
         self._idle_since = time.monotonic()
         nodes = _nodes()
@@ -58,13 +58,15 @@ class RayWorkers:
         self._needs = {"GPU": gpus, "CPU": chosen.cpus_per_worker + sessions * chosen.cpus_per_environment}
         rooms = sum(_rooms(node, self._needs) for node in nodes)
         if not rooms:
-            self._say_no_room(final=self._alone)
+            if alone:  # nobody will join
+                raise NotReady(self._no_room("on this machine"))
+            print(f"run-suite: {self._no_room('so far')}; waiting {self._patience:g} s for one", file=sys.stderr)
         self.count = settings.workers or max(1, rooms)
 
     def start(self, number: int, jobs: Sequence[Job]) -> None:
         options = {"num_cpus": self._needs["CPU"], "num_gpus": self._needs["GPU"], "scheduling_strategy": "SPREAD"}
         handle = ray.remote(Relay).options(**options).remote()
-        start = handle.start.remote(number, [to_dict(job) for job in jobs], os.getcwd(), _versions())
+        start = handle.start.remote(number, [to_dict(job) for job in jobs], os.getcwd(), versions())
         self._actors[number] = _Actor(handle, start)
 
     def tell(self, number: int, lane: int, message: dict[str, Any]) -> None:
@@ -84,7 +86,7 @@ class RayWorkers:
         if any(actor.placed for actor in self._actors.values()):
             self._idle_since = time.monotonic()
         elif time.monotonic() - self._idle_since > self._patience:
-            self._say_no_room(final=True)
+            raise NotReady(self._no_room(f"after {self._patience:g} s (cluster.patience_seconds)"))
         return heard
 
     def _hear(self, number: int) -> list[News]:
@@ -115,17 +117,13 @@ class RayWorkers:
         for actor in actors:
             ray.kill(actor.handle)
 
-    def _say_no_room(self, final: bool) -> None:
-        """Raises NotReady when ``final``, else warns (stderr)."""
+    def _no_room(self, when: str) -> str:
         nodes = "; ".join(_amounts(node) for node in _nodes())
-        words = (
-            f"no node of the Ray cluster has room for a worker, which takes {_amounts(self._needs)} "
-            f"(cluster.gpus_per_worker; cluster.cpus_per_worker + agent.sessions x cluster.cpus_per_environment). "
-            f"Nodes: {nodes or 'none'}"
+        return (
+            f"{when} no node of the Ray cluster has room for a worker, which takes {_amounts(self._needs)} "
+            "(cluster.gpus_per_worker; cluster.cpus_per_worker + agent.sessions x cluster.cpus_per_environment). "
+            f"Nodes, busy or not: {nodes or 'none'}"
         )
-        if final:
-            raise NotReady(words)
-        print(f"run-suite: {words}; waiting {self._patience:g} s for one (cluster.patience_seconds)", file=sys.stderr)
 
 
 @dataclass
@@ -146,13 +144,13 @@ class _Actor:
 class Relay:
     """Of the actor, on its node. It answers one call at a time, all of them on the thread that the worker dies with."""
 
-    def start(self, number: int, jobs: Sequence[dict[str, Any]], folder: str, versions: dict[str, str]) -> Said:
+    def start(self, number: int, jobs: Sequence[dict[str, Any]], folder: str, same: dict[str, str]) -> Said:
         """Start the worker in ``folder``, where the coordinator's paths mean what they mean there."""
         try:
-            if _versions() != versions:
-                raise NotReady(f"it has {_versions()}, the coordinator {versions}: install the same")
+            if versions() != same:
+                raise NotReady(f"it has {versions()}, the coordinator {same}: install the same")
             _enter(Path(folder), Path(jobs[0]["tmp"]))
-            self._worker = WorkerProcess(number, _adapted([as_struct(job, Job) for job in jobs]), {})
+            self._worker = WorkerProcess(number, adapted([as_struct(job, Job) for job in jobs]), {})
         except LingbotEvalError as error:
             return [(0, {"refused": f"Ray node {socket.gethostname()}: {error}"})]
         return []
@@ -178,7 +176,7 @@ def _enter(folder: Path, tmp: Path) -> None:
         raise NotReady(f"there is no {tmp.resolve()} on it: the run directory must lie on a disk that all nodes share")
 
 
-def _adapted(jobs: Sequence[Job]) -> list[Job]:
+def adapted(jobs: Sequence[Job]) -> list[Job]:
     """``jobs`` with the choices that are this node's own, and its name and versions for the records.
 
     Raises NotReady where its simulator is another: what it played would count for an experiment that it is not.
@@ -186,8 +184,8 @@ def _adapted(jobs: Sequence[Job]) -> list[Job]:
     settings, provenance = jobs[0].settings, jobs[0].provenance
     machine = inspect(settings.env, draws=settings.agent.looks or settings.films != "off")
     for name, here in machine.facts.items():
-        if provenance.versions[name] != here:
-            raise NotReady(f"{name} is {here} there, and {provenance.versions[name]} in this experiment")
+        if (wanted := provenance.versions.get(name)) != here:
+            raise NotReady(f"{name} is {here} there, and {wanted} in this experiment")
     agent = place_agent(settings.agent, settings.suite.name, workers=1)
     settings = msgspec.structs.replace(settings, env=machine.simulator, agent=agent)
     versions = {**provenance.versions, **machine.notes, **agent_versions(agent)}
@@ -195,7 +193,7 @@ def _adapted(jobs: Sequence[Job]) -> list[Job]:
     return [replace(job, settings=settings, provenance=provenance) for job in jobs]
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
     """What must be the same on all nodes besides the simulator's facts; Ray compares Python's and its own."""
     return {name: metadata.version(name) for name in ("lingbot_eval", "msgspec")}
 

@@ -46,6 +46,7 @@ class RayWorkers:
         self._ours = not ray.is_initialized()
         if self._ours:
             _connect(chosen.address)
+        self._wanted = settings.workers
         self._actors: dict[int, _Actor] = {}
         alone = self._ours and not chosen.address and "RAY_ADDRESS" not in os.environ
         self._patience = chosen.patience_seconds
@@ -56,12 +57,18 @@ class RayWorkers:
             gpus = 1.0 if any(node.get("GPU") for node in nodes) else 0.0
         sessions = settings.agent.sessions
         self._needs = {"GPU": gpus, "CPU": chosen.cpus_per_worker + sessions * chosen.cpus_per_environment}
-        rooms = sum(_rooms(node, self._needs) for node in nodes)
-        if not rooms:
+        if not self._rooms():
             if alone:  # nobody will join
                 raise NotReady(self._no_room("on this machine"))
             print(f"run-suite: {self._no_room('so far')}; waiting {self._patience:g} s for one", file=sys.stderr)
-        self.count = settings.workers or max(1, rooms)
+
+    @property
+    def count(self) -> int:
+        """Unless it is given, as many as all nodes could hold if they were empty: they may join and leave."""
+        return self._wanted or max(1, self._rooms())
+
+    def _rooms(self) -> int:
+        return sum(_rooms(node, self._needs) for node in _nodes())
 
     def start(self, number: int, jobs: Sequence[Job]) -> None:
         options = {"num_cpus": self._needs["CPU"], "num_gpus": self._needs["GPU"], "scheduling_strategy": "SPREAD"}

@@ -48,8 +48,8 @@ class Pool:
         """Have as many workers as there is work for."""
         sessions = self._settings.agent.sessions
         unoccupied = sum(not lane.order for lanes in self._lanes.values() for lane in lanes)
-        while len(self._lanes) < self._processes.count and unoccupied < waiting:
-            number = next(n for n in range(self._processes.count) if n not in self._lanes)
+        free = (number for number in range(self._processes.count) if number not in self._lanes)
+        while unoccupied < waiting and (number := next(free, None)) is not None:
             names = [f"worker-{number}" + f"-{lane}" * (sessions > 1) for lane in range(sessions)]
             self._processes.start(number, [self._job(name) for name in names])
             self._lanes[number] = [_Lane(number * sessions + lane) for lane in range(sessions)]

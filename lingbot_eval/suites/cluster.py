@@ -216,12 +216,21 @@ def _connect(address: str | None) -> None:
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     try:
         if address:
+            if address != "auto":
+                _knock(address)
             ray.init(address=address, **quiet)
             return
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would report to its makers
         ray.init(address="local", include_dashboard=False, object_store_memory=SMALLEST_STORE, **quiet)
     except (RayError, OSError, ValueError, RuntimeError) as error:
-        raise NotReady(f"Ray at {address or 'this machine'}: {_first_line(error)}") from None
+        place = f"cluster.address={address}" if address else "a Ray of our own"
+        raise NotReady(f"{place}: {_first_line(error)}") from None
+
+
+def _knock(address: str) -> None:
+    """Raises OSError, ValueError where nothing listens at ``host:port``: Ray would try for minutes."""
+    host, _, port = address.rpartition(":")
+    socket.create_connection((host.strip("[]"), int(port)), timeout=10.0).close()
 
 
 def _nodes() -> list[dict[str, float]]:

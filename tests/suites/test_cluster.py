@@ -101,11 +101,17 @@ def test_a_worker_that_fits_nowhere_is_waited_for_and_then_refused_with_what_it_
     assert re.search(words + r".*waiting 1 s", capsys.readouterr().err)
 
 
-def test_rays_own_client_is_refused_with_what_to_do():
-    settings = toy_run(cluster=RaySettings("ray://host:10001", None, 0, 1, 1.0))
-    assert isinstance(settings.cluster, RaySettings)
-    with pytest.raises(BadInput, match=r"on one of its nodes, with cluster\.address=auto"):
-        RayWorkers(settings, settings.cluster)
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("ray://host:10001", r"on one of its nodes, with cluster\.address=auto"),
+        ("127.0.0.1:1", r"cluster\.address=127\.0\.0\.1:1: .*refused"),
+        ("head", r"cluster\.address=head: "),
+    ],
+)
+def test_an_address_where_no_cluster_is_gets_one_line(address, words):
+    with pytest.raises((BadInput, NotReady), match=words):
+        RayWorkers(toy_run(), RaySettings(address, None, 0, 1, 1.0))
 
 
 @pytest.mark.parametrize(

@@ -102,10 +102,9 @@ class RayWorkers:
         try:
             heard = [News(number, lane, message) for lane, message in ray.get(call)]
         except RayActorError as error:  # also where it is only out of reach: nobody knows what it has heard
-            ray.kill(actor.handle)
             heard = [News(number, 0, {"lost": f"was lost with its node: {_first_line(error)}"})]
         if any("ended" in news.message or "lost" in news.message for news in heard):
-            del self._actors[number]
+            ray.kill(self._actors.pop(number).handle)  # what it held is free for the next
         return heard
 
     def end(self, number: int) -> None:
@@ -151,6 +150,9 @@ class _Actor:
 class Relay:
     """Of the actor, on its node. It answers one call at a time, all of them on the thread that the worker dies with."""
 
+    def __init__(self) -> None:
+        self._worker: WorkerProcess | None = None
+
     def start(self, number: int, jobs: Sequence[dict[str, Any]], folder: str, same: dict[str, str]) -> Said:
         """Start the worker in ``folder``, where the coordinator's paths mean what they mean there."""
         try:
@@ -164,13 +166,16 @@ class Relay:
 
     def exchange(self, orders: Said) -> Said:
         """Pass ``orders`` on; return what the worker has said."""
+        worker = self._worker
+        assert worker is not None  # noqa: S101  (one that was refused ends the run)
         for lane, order in orders:
-            self._worker.tell(lane, order)
-        wait([line.fileno() for line in self._worker.lines], timeout=LISTENS_SECONDS)
-        return self._worker.heard()
+            worker.tell(lane, order)
+        wait([line.fileno() for line in worker.lines], timeout=LISTENS_SECONDS)
+        return worker.heard()
 
     def end(self) -> None:
-        self._worker.end(PATIENCE)
+        if self._worker is not None:
+            self._worker.end(PATIENCE)
 
 
 def _enter(folder: Path, tmp: Path) -> None:

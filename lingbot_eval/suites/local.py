@@ -1,4 +1,4 @@
-"""Play a plan on this machine: hand out episodes (``queue.py``) that no other session plays (``claims.py``) to worker
+"""Play a plan: hand out episodes (``queue.py``) that no other session plays (``claims.py``) to worker
 processes (``pool.py``), and be resumable after our death."""
 
 from __future__ import annotations

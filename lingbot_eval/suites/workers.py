@@ -183,13 +183,15 @@ class WorkerProcess:
         return [*said, (0, {"ended": how})]
 
     def _read(self) -> tuple[list[tuple[int, dict[str, Any]]], bool]:
-        """What is there, and whether a lane is closed."""
+        """A message of each lane that has one, and whether a lane is closed. A lane says one thing and waits."""
         said, closed = [], False
+        readable = wait([line.fileno() for line in self.lines], timeout=0.0)
         for lane, line in enumerate(self.lines):
+            if line.fileno() not in readable:
+                continue
             try:
-                while True:
-                    said.append((lane, line.receive(0.0)))
-            except TimeoutError:
+                said.append((lane, line.receive(0.0)))
+            except TimeoutError:  # half a message; the rest comes
                 pass
             except Closed:
                 closed = True

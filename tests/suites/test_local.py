@@ -90,6 +90,8 @@ def test_the_number_of_workers_changes_no_record(tmp_path):
         ("raise", "RuntimeError: the toy was told to raise"),
         ("die", "was ended by SIGKILL"),
         ("hang", "no answer to 'step' within 1 s"),
+        ("stop", "no answer to 'step' within 1 s"),
+        ("spin", "no answer to 'step' within 1 s"),
     ],
 )
 def test_an_episode_that_fails_is_tried_twice_and_recorded_with_its_reason_while_others_go_on(tmp_path, fault, reason):

@@ -3,7 +3,7 @@
     python -m benchmarks.faults [--faults 200] [--toy 260] [--tabletop 3] [--ray] [--seed 0]
 
 Each suite is played once undisturbed. Then it is played again while `kill -9` hits workers, simulators and coordinators
-(``run-suite``); a coordinator that is gone is started again, now and then as two at once. With --ray, workers are on
+(``run-suite``); a coordinator that is gone is started again, as one or as two at once. With --ray, workers are on
 two local Ray nodes, which are killed too. A suite that is done before its share of faults is played once more.
 
 Afterwards every planned episode must have exactly one final record, with the outcome and the number of commands of the
@@ -38,14 +38,11 @@ PROGRAMS = {
     "simulator": "lingbot_eval.envs.host",
 }
 
-SHARES = {"coordinator": 2, "worker": 5, "simulator": 5, "node": 2}
+SHARES = {"coordinator": 3, "worker": 4, "simulator": 4, "node": 2}
 """How often each is drawn."""
 
 STORE = 80_000_000
 """Bytes of shared memory for a Ray node's objects; Ray refuses less than 75 MiB."""
-
-BESIDE = 1 / 3
-"""Of the restarts, how many start two coordinators at once."""
 
 PATIENCE_SECONDS = 1800.0
 """A run that takes longer hangs."""
@@ -186,11 +183,6 @@ class Run:
         path = os.fsencode(self.path.resolve())
         return path in command or any(variable.startswith(b"TMPDIR=%b/tmp/" % path) for variable in variables)
 
-    def kill_all(self) -> None:
-        for kind in PROGRAMS:
-            for pid in self.find(kind):
-                kill(pid)
-
 
 def undisturbed(path: Path, suite: Suite) -> dict[str, EpisodeRecord]:
     run = Run(path, suite)
@@ -205,40 +197,33 @@ def undisturbed(path: Path, suite: Suite) -> dict[str, EpisodeRecord]:
 
 def disturbed(run: Run, faults: int, pause: float, dice: random.Random) -> Tally:
     """Play ``run`` to its end, under at most so many faults."""
-    tally, began = Tally(), time.monotonic()
+    tally, began, coordinators = Tally(), time.monotonic(), 1
     kinds = [kind for kind in SHARES if kind != "node" or run.nodes]
     try:
-        while time.monotonic() - began < PATIENCE_SECONDS:
-            if not run.playing():
-                if complete(run):
-                    break
-                start(run, tally, dice)
-            if tally.faults.total() < faults:
-                (kind,) = dice.choices(kinds, [SHARES[kind] for kind in kinds])
-                if strike(run, kind, dice.uniform(0.0, 2.0 * pause), dice):
-                    tally.faults[kind] += 1
-            else:
+        while run.playing() or not complete(run):
+            if time.monotonic() - began > PATIENCE_SECONDS:
+                raise RuntimeError(f"still plays after {PATIENCE_SECONDS:.0f} s")
+            if run.playing() < coordinators and not complete(run):
+                tally.doubled += run.playing() > 0
+                tally.starts += 1
+                run.start(workers=dice.choice((1, 2)))
+            if tally.faults.total() >= faults:
                 time.sleep(0.1)
-        else:
-            tally.wrong.append(f"still plays after {PATIENCE_SECONDS:.0f} s")
+                continue
+            (kind,) = dice.choices(kinds, [SHARES[kind] for kind in kinds])
+            if strike(run, kind, dice.uniform(0.0, 2.0 * pause), dice):
+                tally.faults[kind] += 1
+                coordinators = dice.choice((1, 2)) if kind == "coordinator" else coordinators
     except RuntimeError as error:
         tally.wrong.append(str(error))
     finally:
         tally.seconds = time.monotonic() - began
-        if left := sum(len(run.find(kind)) for kind in PROGRAMS):
-            time.sleep(2.0)  # the kernel takes a moment to end orphans
-            if left := sum(len(run.find(kind)) for kind in PROGRAMS):
-                tally.wrong.append(f"{left} processes are left")
-        run.kill_all()
+        time.sleep(2.0)  # the kernel takes a moment to end orphans
+        if left := [pid for kind in PROGRAMS for pid in run.find(kind)]:
+            tally.wrong.append(f"{len(left)} processes are left")
+        for pid in left:
+            kill(pid)
     return tally
-
-
-def start(run: Run, tally: Tally, dice: random.Random) -> None:
-    both = tally.starts > 0 and dice.random() < BESIDE
-    for _ in range(1 + both):
-        run.start(workers=dice.choice((1, 2)))
-    tally.starts += 1 + both
-    tally.doubled += both
 
 
 def strike(run: Run, kind: str, pause: float, dice: random.Random) -> bool:

@@ -6,6 +6,7 @@ import os
 import resource
 import signal
 import tempfile
+import threading
 from collections import Counter
 from collections.abc import Callable
 from itertools import groupby
@@ -348,6 +349,33 @@ def test_a_worker_that_cannot_start_ends_the_run_with_the_place_of_its_log(tmp_p
     with pytest.raises(LingbotEvalError, match=r"before its first episode; see .*logs"):
         play(folder, episodes, settings, WHO, no_records)
     assert "FileNotFoundError" in (tmp_path / "logs" / "worker-0.log").read_text()
+
+
+def test_workers_that_die_while_they_load_do_not_end_a_run_in_which_others_play(tmp_path):
+    """Every other one does, and each of the others plays one episode."""
+    over = threading.Event()
+
+    def kill_while_loading() -> None:
+        known: list[int] = []
+        while not over.is_set():
+            for worker in set(children(os.getpid())) - set(known):
+                known.append(worker)
+                if len(known) % 2:
+                    os.kill(worker, signal.SIGKILL)
+
+    def kill_after_an_episode(event: Event) -> None:
+        if event.record is not None and event.record.outcome is Outcome.SUCCESS:
+            for worker in children(os.getpid()):
+                os.kill(worker, signal.SIGKILL)
+
+    killer = threading.Thread(target=kill_while_loading)
+    killer.start()
+    try:
+        final, _ = carry_on(tmp_path, toy_run(suite=FEW), kill_after_an_episode)
+    finally:
+        over.set()
+        killer.join()
+    assert outcomes(final) == {"reach/0": "success", "reach/1": "success"}
 
 
 def test_a_simulator_that_cannot_start_is_an_error_of_each_episode(tmp_path):

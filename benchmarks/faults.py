@@ -53,6 +53,10 @@ class Suite:
     name: str
     episodes: int
     """Planned in all."""
+    share: float
+    """Of the faults."""
+    pause: float
+    """Mean seconds between a victim's appearance and its end; shorter, and no episode would ever be finished."""
     arguments: tuple[str, ...]
 
 
@@ -79,44 +83,42 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--faults", type=int, default=200, help="in all")
     parser.add_argument("--toy", type=int, default=260, help="episodes of each of the toy's two tasks")
     parser.add_argument("--tabletop", type=int, default=3, help="episodes of each of tabletop's tasks and settings")
-    parser.add_argument("--pause", type=float, default=1.0, help="mean seconds from a victim's appearance to its end")
     parser.add_argument("--ray", action="store_true", help="workers on two local Ray nodes, which are killed as well")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help="keep the run directories here")
     given = parser.parse_args(argv)
-    suites = [toy(given.toy)] * bool(given.toy) + [tabletop(given.tabletop)] * bool(given.tabletop)
     dice = random.Random(given.seed)  # noqa: S311  (of faults, not of secrets)
-    wanted = given.faults
+    tallies = []
     with contextlib.ExitStack() as stack:
-        out = given.out or Path(stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
+        temporary = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+        out = (given.out or Path(stack.enter_context(temporary))).resolve()
+        suites = [toy(given.toy)] * bool(given.toy) + [tabletop(given.tabletop, out)] * bool(given.tabletop)
         nodes = stack.enter_context(contextlib.closing(RayNodes())) if given.ray else None
-        tallies = []
-        for left, suite in zip(range(len(suites), 0, -1), suites, strict=True):
-            share, done = wanted // left, 0
+        for suite in suites:
+            left, number = round(given.faults * suite.share / sum(suite.share for suite in suites)), 0
             expected = undisturbed(out / f"{suite.name}-undisturbed", suite)
-            for number in range(100):
-                if done >= share:
-                    break
+            while left > 0:
                 run = Run(out / f"{suite.name}-{number}", suite, nodes)
-                tally = disturbed(run, share - done, given.pause, dice)
+                tally = disturbed(run, left, dice)
                 check(run, expected, tally)
-                done += tally.faults.total()
-                tallies.append((run.path.name, tally))
-                print(line(*tallies[-1]), flush=True)
-            wanted -= done
+                left, number = left - tally.faults.total(), number + 1
+                tallies.append(tally)
+                print(line(run.path.name, tally), flush=True)
+                if tally.wrong:
+                    break
     return report(tallies)
 
 
 def toy(episodes: int) -> Suite:
     """Each takes a fifth of a second, so that a fault finds one."""
     slow = ",".join(f"{seed}:slow" for seed in range(episodes))
-    return Suite("toy", 2 * episodes, ("--episodes", str(episodes), f"env.faults={{{slow}}}"))
+    return Suite("toy", 2 * episodes, 4.0, 1.0, ("--episodes", str(episodes), f"env.faults={{{slow}}}"))
 
 
-def tabletop(episodes: int) -> Suite:
+def tabletop(episodes: int, out: Path) -> Suite:
     """The expert looks at no picture, so none is drawn."""
-    arguments = ("--setting", "both", "--agent", "expert", "--video", "off", "--episodes", str(episodes))
-    return Suite("tabletop", 16 * episodes, arguments)
+    arguments = ("--setting", "both", "--video", "off", "--episodes", str(episodes), f"suite.manifest={out / 'scenes'}")
+    return Suite("tabletop", 16 * episodes, 1.0, 6.0, arguments)
 
 
 class RayNodes:
@@ -150,12 +152,12 @@ class Run:
     """One run directory, and all processes that play in it."""
 
     def __init__(self, path: Path, suite: Suite, nodes: RayNodes | None = None) -> None:
-        self.path, self.nodes = path, nodes
-        self._suite, self._coordinators = suite, list[subprocess.Popen[bytes]]()
+        self.path, self.nodes = path.resolve(), nodes
+        self.suite, self._coordinators = suite, list[subprocess.Popen[bytes]]()
         path.mkdir(parents=True)
 
     def start(self, workers: int) -> None:
-        command = [sys.executable, "-m", PROGRAMS["coordinator"], self._suite.name, *self._suite.arguments]
+        command = [sys.executable, "-m", PROGRAMS["coordinator"], self.suite.name, *self.suite.arguments]
         command += ["--workers", str(workers), "--out", str(self.path), *(self.nodes.settings if self.nodes else ())]
         with (self.path / "output.txt").open("ab") as output:
             self._coordinators.append(subprocess.Popen(command, stdout=output, stderr=output))
@@ -180,7 +182,7 @@ class Run:
             variables = (Path("/proc") / str(pid) / "environ").read_bytes().split(b"\0")
         except OSError:  # it has ended
             return False
-        path = os.fsencode(self.path.resolve())
+        path = os.fsencode(self.path)
         return path in command or any(variable.startswith(b"TMPDIR=%b/tmp/" % path) for variable in variables)
 
 
@@ -195,8 +197,8 @@ def undisturbed(path: Path, suite: Suite) -> dict[str, EpisodeRecord]:
     return final
 
 
-def disturbed(run: Run, faults: int, pause: float, dice: random.Random) -> Tally:
-    """Play ``run`` to its end, under at most so many faults."""
+def disturbed(run: Run, faults: int, dice: random.Random) -> Tally:
+    """Play ``run`` to its end, under at most so many ``faults``."""
     tally, began, coordinators = Tally(), time.monotonic(), 1
     kinds = [kind for kind in SHARES if kind != "node" or run.nodes]
     try:
@@ -211,7 +213,7 @@ def disturbed(run: Run, faults: int, pause: float, dice: random.Random) -> Tally
                 time.sleep(0.1)
                 continue
             (kind,) = dice.choices(kinds, [SHARES[kind] for kind in kinds])
-            if strike(run, kind, dice.uniform(0.0, 2.0 * pause), dice):
+            if strike(run, kind, dice.uniform(0.0, 2.0 * run.suite.pause), dice):
                 tally.faults[kind] += 1
                 coordinators = dice.choice((1, 2)) if kind == "coordinator" else coordinators
     except RuntimeError as error:
@@ -295,10 +297,10 @@ def line(name: str, tally: Tally) -> str:
     )
 
 
-def report(tallies: Sequence[tuple[str, Tally]]) -> int:
-    faults: Counter[str] = sum((tally.faults for _, tally in tallies), Counter())
+def report(tallies: Sequence[Tally]) -> int:
+    faults: Counter[str] = sum((tally.faults for tally in tallies), Counter())
     print("\n".join([f"{'killed':12} times", *(f"{kind:12} {count:5}" for kind, count in sorted(faults.items()))]))
-    planned, wrong = sum(tally.planned for _, tally in tallies), sum(len(tally.wrong) for _, tally in tallies)
+    planned, wrong = sum(tally.planned for tally in tallies), sum(len(tally.wrong) for tally in tallies)
     verdict = f"{wrong} THINGS ARE WRONG" if wrong else "nothing lost, nothing twice"
     print(f"{faults.total()} faults over {planned} episodes: {verdict}")
     return int(wrong > 0)

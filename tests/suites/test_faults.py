@@ -1,0 +1,102 @@
+"""What becomes of a run whose disk is full or read-only, or which is stopped and comes back: real processes, real
+file systems. ``docs/reliability.md`` lists what else is promised, and which test holds it to that."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lingbot_eval.cli.lingbot_eval import main as lingbot_eval
+from lingbot_eval.cli.run_suite import main
+from lingbot_eval.suites.store import RunDirectory
+from lingbot_eval.types import Outcome
+from tests.processes import children, running, wait_for
+
+HASTY = """
+import sys
+from lingbot_eval.suites import local, sessions
+sessions.HEARTBEAT_SECONDS, local.LOOK_SECONDS = 0.2, 0.2
+sessions.Watch.__init__.__defaults__ = (2.0,)  # the lease
+from lingbot_eval.cli.run_suite import main
+sys.exit(main(sys.argv[1:]))
+"""
+"""A run-suite that takes others for dead after seconds, not minutes."""
+
+SLOW = "env.faults={0:slow,1:slow,2:slow,3:slow,4:slow,5:slow}"
+ALL = 12
+
+
+def toy(run: Path, *more: str) -> list[str]:
+    """Of twelve episodes that take a fifth of a second each."""
+    return ["toy", "--episodes", "6", SLOW, "--out", str(run), *more]
+
+
+def hasty(arguments: list[str]) -> subprocess.Popen[str]:
+    return subprocess.Popen([sys.executable, "-c", HASTY, *arguments], stdout=-1, stderr=-1, text=True)
+
+
+@pytest.fixture
+def disk(tmp_path) -> Iterator[Path]:
+    """A file system of one megabyte."""
+    path = tmp_path / "disk"
+    path.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", path], capture_output=True, text=True)
+    if mounted.returncode:
+        pytest.skip(f"a small disk cannot be mounted here: {mounted.stderr.strip() or 'no root'}")
+    yield path
+    subprocess.run(["umount", "-l", path], check=True)
+
+
+def fill(disk: Path) -> Path:
+    ballast = disk / "ballast"
+    with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(b"x" * 4096)
+    return ballast
+
+
+def has_recorded(run: Path) -> bool:
+    return any(file.stat().st_size for file in (run / "records").glob("*.jsonl"))
+
+
+def test_a_disk_that_becomes_full_ends_the_run_in_one_line_and_with_room_it_goes_on(disk, capsys):
+    run = disk / "run"
+    with hasty(toy(run, "--workers", "2")) as process:
+        wait_for(lambda: has_recorded(run))
+        ballast = fill(disk)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert "No space left on device" in err.splitlines()[-1]
+    assert "Traceback" not in err
+    ballast.unlink()
+    kept = RunDirectory(run).records()
+    assert kept.torn == []
+    assert main(toy(run)) == 0
+    assert f"{ALL - len(kept.done())} to play" in capsys.readouterr().out
+    assert len(RunDirectory(run).records().done()) == ALL
+
+
+def test_in_a_read_only_run_directory_nothing_is_played_and_its_table_is_shown(disk, capsys):
+    run = disk / "run"
+    assert main(toy(run, "--tasks", "reach")) == 0
+    subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+    for arguments in (toy(run), toy(run, "--tasks", "reach"), toy(disk / "another")):
+        capsys.readouterr()
+        assert main(arguments) == 2
+        out, err = capsys.readouterr()
+        assert "Read-only file system" in err
+        assert err.count("\n") == 1
+    assert lingbot_eval(["report", str(run)]) == 2
+    out, err = capsys.readouterr()
+    assert "6/6" in out
+    assert "Read-only file system" in err

@@ -100,3 +100,55 @@ def test_in_a_read_only_run_directory_nothing_is_played_and_its_table_is_shown(d
     out, err = capsys.readouterr()
     assert "6/6" in out
     assert "Read-only file system" in err
+
+
+def test_a_run_that_stood_still_and_was_taken_for_dead_comes_back_and_goes_on(tmp_path):
+    """All of it stands still, as on a suspended machine; another plays its episode and tidies up behind it."""
+    run = tmp_path / "run"
+    with hasty(toy(run)) as stopped, contextlib.ExitStack() as stack:
+        stack.callback(resume, stopped.pid)
+        episode = stop_while_it_plays(run, stopped.pid)
+        assert main_hasty(toy(run, "--tasks", episode.split("/")[1])) == 0
+        assert not list((run / "tmp").glob(f"*-{stopped.pid}-*"))
+        resume(stopped.pid)
+        out, err = stopped.communicate(timeout=60)
+    assert (stopped.returncode, err) == (0, "")
+    assert "12/12" in out
+    records = RunDirectory(run).records()
+    assert {record.outcome for record in records.all} == {Outcome.SUCCESS}  # none is lost with a folder that was removed
+    twice = [id for id, count in Counter(record.episode.id for record in records.all).items() if count > 1]
+    assert twice == [episode]
+    assert records.final()[episode].attempt == 1
+
+
+def main_hasty(arguments: list[str]) -> int:
+    with hasty(arguments) as process:
+        process.communicate(timeout=60)
+    return process.returncode
+
+
+def stop_while_it_plays(run: Path, coordinator: int) -> str:
+    """Stop it with all its processes; the id of the episode that is being played."""
+    while True:
+        wait_for(lambda: has_recorded(run) and claims(run))
+        for pid in family(coordinator)[::-1]:  # the simulator first
+            os.kill(pid, signal.SIGSTOP)
+        time.sleep(0.1)
+        claimed = [claim["episode"] for claim in claims(run)]
+        if claimed and claimed[0] not in RunDirectory(run).records().final():
+            return claimed[0]
+        resume(coordinator)
+
+
+def resume(coordinator: int) -> None:
+    for pid in family(coordinator):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
+
+
+def family(pid: int) -> list[int]:
+    return [pid, *(descendant for child in children(pid) for descendant in family(child))]
+
+
+def claims(run: Path) -> list[dict[str, str]]:
+    return [json.loads(file.read_text()) for file in (run / "claims").glob("[!.]*")]

@@ -109,8 +109,8 @@ class Pusher:
 
 
 def misbehave(fault: str) -> None:
-    """Do what simulators do: raise, die, take their time, or memory (2 GB in 2 s), or hang: asleep, stopped, or spinning
-    in native code."""
+    """Do what simulators do: raise, die, take their time, take memory (2 GB in 2 s), or hang: asleep, stopped, or
+    spinning in native code."""
     if fault == "raise":
         raise RuntimeError("the toy was told to raise")
     if fault == "die":

@@ -20,7 +20,7 @@ from lingbot_eval.cli.lingbot_eval import main as lingbot_eval
 from lingbot_eval.cli.run_suite import main
 from lingbot_eval.suites.store import RunDirectory
 from lingbot_eval.types import Outcome
-from tests.processes import children, running, wait_for
+from tests.processes import children, wait_for
 
 HASTY = """
 import sys
@@ -115,7 +115,7 @@ def test_a_run_that_stood_still_and_was_taken_for_dead_comes_back_and_goes_on(tm
     assert (stopped.returncode, err) == (0, "")
     assert "12/12" in out
     records = RunDirectory(run).records()
-    assert {record.outcome for record in records.all} == {Outcome.SUCCESS}  # none is lost with a folder that was removed
+    assert {record.outcome for record in records.all} == {Outcome.SUCCESS}  # none is lost with the folder
     twice = [id for id, count in Counter(record.episode.id for record in records.all).items() if count > 1]
     assert twice == [episode]
     assert records.final()[episode].attempt == 1

@@ -121,6 +121,38 @@ def test_a_run_that_stood_still_and_was_taken_for_dead_comes_back_and_goes_on(tm
     assert records.final()[episode].attempt == 1
 
 
+JUMPING = """
+import datetime, random, time
+true = datetime.datetime
+
+class Jumping(true):
+    @classmethod
+    def now(cls, zone=None):
+        return true.now(zone) + datetime.timedelta(days=random.uniform(-9000, 9000))
+
+datetime.datetime = Jumping
+seconds = time.time
+time.time = lambda: seconds() + random.uniform(-1e9, 1e9)
+"""
+"""Every look at the wall clock shows another year."""
+
+
+def test_under_clocks_that_jump_and_kill_9_each_episode_is_played_once(tmp_path, monkeypatch):
+    (tmp_path / "sitecustomize.py").write_text(JUMPING)  # which every Python that we start imports
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}")
+    run = tmp_path / "run"
+    with hasty(toy(run)) as killed:
+        wait_for(lambda: has_recorded(run))
+        killed.kill()
+    both = [hasty(toy(run)) for _ in range(2)]
+    said = [process.communicate(timeout=120) for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    records = RunDirectory(run).records()
+    assert Counter(record.episode.id for record in records.all) == Counter(dict.fromkeys(records.done(), 1))
+    assert len(records.done()) == ALL
+    assert len({record.finished[:4] for record in records.all}) > 2
+
+
 def main_hasty(arguments: list[str]) -> int:
     with hasty(arguments) as process:
         process.communicate(timeout=60)

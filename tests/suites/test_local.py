@@ -104,6 +104,30 @@ def test_an_episode_that_fails_is_tried_twice_and_recorded_with_its_reason_while
     assert [event.will_retry for event in told if event.record and event.episode.seed == 0] == [True, False]
 
 
+def test_a_simulator_that_eats_memory_is_an_error_with_the_figure_while_others_go_on(tmp_path):
+    frugal = msgspec.structs.replace(IMPATIENT, command_seconds=20.0, env_gigabytes=0.3)
+    final, _ = carry_on(tmp_path, toy_run(faults={0: "eat"}, limits=frugal, suite=FEW))
+    assert outcomes(final) == {"reach/0": "error", "reach/1": "success"}
+    assert "limits.env_gigabytes=0.3 allows no more" in final["toy/reach/-/0/-"].error
+    assert final["toy/reach/-/0/-"].attempt == 2
+
+
+def test_a_worker_that_stands_still_is_replaced_when_its_episode_outlasts_the_time_limit(tmp_path, monkeypatch):
+    monkeypatch.setattr("lingbot_eval.suites.pool.GRACE_SECONDS", 0.0)
+    stopped: list[int] = []
+
+    def stop(event: Event) -> None:
+        if event.record is None and not stopped:
+            stopped.extend(children(os.getpid()))
+            os.kill(stopped[0], signal.SIGSTOP)
+
+    brief = msgspec.structs.replace(IMPATIENT, start_seconds=3.0, reset_seconds=1.0, episode_seconds=1.0)
+    final, told = carry_on(tmp_path, toy_run(limits=brief, suite=FEW), stop)
+    assert outcomes(final) == {"reach/0": "success", "reach/1": "success"}
+    assert [e.record.error for e in told if e.record and e.record.error] == ["the worker outlasted the time limit"]
+    assert not running(stopped[0])
+
+
 def test_errors_are_played_again_on_resume_and_every_attempt_stays_in_the_files(tmp_path):
     carry_on(tmp_path, toy_run(faults={1: "raise"}, limits=IMPATIENT, suite=FEW))
     before = {file.name: file.read_bytes() for file in (tmp_path / "records").iterdir()}

@@ -90,8 +90,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     dice = random.Random(given.seed)  # noqa: S311  (of faults, not of secrets)
     tallies = []
     with contextlib.ExitStack() as stack:
-        temporary = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
-        out = (given.out or Path(stack.enter_context(temporary))).resolve()
+        out = given.out or Path(stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
+        out = out.resolve()
         suites = [toy(given.toy)] * bool(given.toy) + [tabletop(given.tabletop, out)] * bool(given.tabletop)
         nodes = stack.enter_context(contextlib.closing(RayNodes())) if given.ray else None
         for suite in suites:
@@ -112,7 +112,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def toy(episodes: int) -> Suite:
     """Each takes a fifth of a second, so that a fault finds one."""
     slow = ",".join(f"{seed}:slow" for seed in range(episodes))
-    return Suite("toy", 2 * episodes, 4.0, 1.0, ("--episodes", str(episodes), f"env.faults={{{slow}}}"))
+    return Suite("toy", 2 * episodes, 4.0, 0.6, ("--episodes", str(episodes), f"env.faults={{{slow}}}"))
 
 
 def tabletop(episodes: int, out: Path) -> Suite:
@@ -122,7 +122,7 @@ def tabletop(episodes: int, out: Path) -> Suite:
 
 
 class RayNodes:
-    """A Ray cluster of two nodes that play and a head that does not."""
+    """A Ray cluster of two nodes with room for two workers each, and a head with room for none."""
 
     def __init__(self) -> None:
         from ray.cluster_utils import Cluster  # needs: pip install 'lingbot_eval[ray]'
@@ -137,7 +137,7 @@ class RayNodes:
         return ("cluster=ray", address, lone, "cluster.patience_seconds=300")
 
     def _add(self) -> Any:
-        return self._cluster.add_node(num_cpus=1, object_store_memory=STORE)
+        return self._cluster.add_node(num_cpus=2, object_store_memory=STORE)
 
     def replace(self, number: int) -> None:
         """Kill one; another joins."""

@@ -3,8 +3,9 @@
     python -m benchmarks.faults [--faults 200] [--toy 260] [--tabletop 3] [--ray] [--seed 0]
 
 Each suite is played once undisturbed. Then it is played again while `kill -9` hits workers, simulators and coordinators
-(``run-suite``); a coordinator that is gone is started again, as one or as two at once. With --ray, workers are on
-two local Ray nodes, which are killed too. A suite that is done before its share of faults is played once more.
+(``run-suite``); a coordinator that is gone is started again, as one or as two at once. With --ray, half of them have
+their workers on two local Ray nodes, which are killed too. A suite that is done before its share of faults is played
+once more.
 
 Afterwards every planned episode must have exactly one final record, with the outcome and the number of commands of the
 undisturbed run, and no process may be left. Exit status 1 where that is not so. The seed decides which faults and
@@ -83,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--faults", type=int, default=200, help="in all")
     parser.add_argument("--toy", type=int, default=260, help="episodes of each of the toy's two tasks")
     parser.add_argument("--tabletop", type=int, default=3, help="episodes of each of tabletop's tasks and settings")
-    parser.add_argument("--ray", action="store_true", help="workers on two local Ray nodes, which are killed as well")
+    parser.add_argument("--ray", action="store_true", help="also on two local Ray nodes, which are killed, too")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help="keep the run directories here")
     given = parser.parse_args(argv)
@@ -96,7 +97,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         nodes = stack.enter_context(contextlib.closing(RayNodes())) if given.ray else None
         for suite in suites:
             left, number = round(given.faults * suite.share / sum(suite.share for suite in suites)), 0
-            expected = undisturbed(out / f"{suite.name}-undisturbed", suite)
+            expected = undisturbed(out / f"{suite.name}-undisturbed", suite, dice)
             while left > 0:
                 run = Run(out / f"{suite.name}-{number}", suite, nodes)
                 tally = disturbed(run, left, dice)
@@ -156,9 +157,10 @@ class Run:
         self.suite, self._coordinators = suite, list[subprocess.Popen[bytes]]()
         path.mkdir(parents=True)
 
-    def start(self, workers: int) -> None:
+    def start(self, dice: random.Random) -> None:
         command = [sys.executable, "-m", PROGRAMS["coordinator"], self.suite.name, *self.suite.arguments]
-        command += ["--workers", str(workers), "--out", str(self.path), *(self.nodes.settings if self.nodes else ())]
+        command += ["--workers", dice.choice("12"), "--out", str(self.path)]
+        command += dice.choice(((), self.nodes.settings)) if self.nodes else ()
         with (self.path / "output.txt").open("ab") as output:
             self._coordinators.append(subprocess.Popen(command, stdout=output, stderr=output))
 
@@ -187,9 +189,9 @@ class Run:
         return path in command or any(variable.startswith(b"TMPDIR=%b/tmp/" % path) for variable in variables)
 
 
-def undisturbed(path: Path, suite: Suite) -> dict[str, EpisodeRecord]:
+def undisturbed(path: Path, suite: Suite, dice: random.Random) -> dict[str, EpisodeRecord]:
     run = Run(path, suite)
-    run.start(workers=2)
+    run.start(dice)
     while run.playing():
         time.sleep(0.1)
     final = RunDirectory(path).records().final()
@@ -209,7 +211,7 @@ def disturbed(run: Run, faults: int, dice: random.Random) -> Tally:
             if run.playing() < coordinators and not complete(run):
                 tally.doubled += run.playing() > 0
                 tally.starts += 1
-                run.start(workers=dice.choice((1, 2)))
+                run.start(dice)
             if tally.faults.total() >= faults:
                 time.sleep(0.1)
                 continue

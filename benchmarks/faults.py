@@ -159,7 +159,7 @@ class Run:
 
     def start(self, dice: random.Random) -> None:
         command = [sys.executable, "-m", PROGRAMS["coordinator"], self.suite.name, *self.suite.arguments]
-        command += ["--workers", dice.choice("12"), "--out", str(self.path)]
+        command += ["--workers", dice.choice("12"), f"agent.sessions={dice.choice('12')}", "--out", str(self.path)]
         command += dice.choice(((), self.nodes.settings)) if self.nodes else ()
         with (self.path / "output.txt").open("ab") as output:
             self._coordinators.append(subprocess.Popen(command, stdout=output, stderr=output))

@@ -11,8 +11,9 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 
@@ -41,8 +42,12 @@ def toy(run: Path, *more: str) -> list[str]:
     return ["toy", "--episodes", "6", SLOW, "--out", str(run), *more]
 
 
+def start(arguments: list[str], how: Sequence[str] = ("-m", "lingbot_eval.cli.run_suite")) -> subprocess.Popen[str]:
+    return subprocess.Popen([sys.executable, *how, *arguments], stdout=PIPE, stderr=PIPE, text=True)
+
+
 def hasty(arguments: list[str]) -> subprocess.Popen[str]:
-    return subprocess.Popen([sys.executable, "-c", HASTY, *arguments], stdout=-1, stderr=-1, text=True)
+    return start(arguments, ("-c", HASTY))
 
 
 @pytest.fixture
@@ -71,10 +76,10 @@ def has_recorded(run: Path) -> bool:
 
 def test_a_disk_that_becomes_full_ends_the_run_in_one_line_and_with_room_it_goes_on(disk, capsys):
     run = disk / "run"
-    with hasty(toy(run, "--workers", "2")) as process:
-        wait_for(lambda: has_recorded(run))
+    with start(toy(run, "--workers", "2")) as process:
+        wait_for(lambda: has_recorded(run), 60.0)
         ballast = fill(disk)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=120)
     assert process.returncode == 2
     assert "No space left on device" in err.splitlines()[-1]
     assert "Traceback" not in err
@@ -111,7 +116,7 @@ def test_a_run_that_stood_still_and_was_taken_for_dead_comes_back_and_goes_on(tm
         assert main_hasty(toy(run, "--tasks", episode.split("/")[1])) == 0
         assert not list((run / "tmp").glob(f"*-{stopped.pid}-*"))
         resume(stopped.pid)
-        out, err = stopped.communicate(timeout=60)
+        out, err = stopped.communicate(timeout=120)
     assert (stopped.returncode, err) == (0, "")
     assert "12/12" in out
     records = RunDirectory(run).records()
@@ -141,10 +146,10 @@ def test_under_clocks_that_jump_and_kill_9_each_episode_is_played_once(tmp_path,
     (tmp_path / "sitecustomize.py").write_text(JUMPING)  # which every Python that we start imports
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}")
     run = tmp_path / "run"
-    with hasty(toy(run)) as killed:
-        wait_for(lambda: has_recorded(run))
+    with start(toy(run)) as killed:
+        wait_for(lambda: has_recorded(run), 60.0)
         killed.kill()
-    both = [hasty(toy(run)) for _ in range(2)]
+    both = [start(toy(run)) for _ in range(2)]
     said = [process.communicate(timeout=120) for process in both]
     assert [process.returncode for process in both] == [0, 0], said
     records = RunDirectory(run).records()
@@ -155,14 +160,14 @@ def test_under_clocks_that_jump_and_kill_9_each_episode_is_played_once(tmp_path,
 
 def main_hasty(arguments: list[str]) -> int:
     with hasty(arguments) as process:
-        process.communicate(timeout=60)
+        process.communicate(timeout=120)
     return process.returncode
 
 
 def stop_while_it_plays(run: Path, coordinator: int) -> str:
     """Stop it with all its processes; the id of the episode that is being played."""
     while True:
-        wait_for(lambda: has_recorded(run) and claims(run))
+        wait_for(lambda: has_recorded(run) and claims(run), 60.0)
         for pid in family(coordinator)[::-1]:  # the simulator first
             os.kill(pid, signal.SIGSTOP)
         time.sleep(0.1)

@@ -31,6 +31,9 @@ COLUMNS = {
 }
 """By file: its numbers, in percent."""
 
+AVERAGED = {"robotwin": 50, "libero": 10}
+"""By file of averages: of how many tasks each is."""
+
 METHODS_IN = ("robotwin", "libero", "real")
 """Benchmarks, and files, whose methods one can ask for."""
 

@@ -12,7 +12,7 @@ from rich.table import Table
 from lingbot_eval.cli.report import screen
 from lingbot_eval.errors import BadInput, UnknownName
 from lingbot_eval.reports.methods import SUCCESS, Method, Run, published
-from lingbot_eval.reports.published import AVERAGED, COLUMNS, slugs
+from lingbot_eval.reports.published import AVERAGED, COLUMNS, require
 from lingbot_eval.suites.store import RunDirectory
 from lingbot_eval.suites.store import compare as leaves
 
@@ -196,8 +196,7 @@ def _published(run: _Run, name: str) -> None:
     from lingbot_eval.reports import compare as reports
 
     benchmark = str(run.experiment["suite"]["name"])
-    if name not in (known := slugs(benchmark)):
-        raise UnknownName("published method", name, known)
+    require(benchmark, [name])
     ours = reports.counts(run.trials)
     reference = Run(run.path, run.experiment, (), {})
     _say(f"B  {run.words}")

@@ -42,7 +42,8 @@ class Score:
     printed: str = ""
     """As it was published."""
     counts: tuple[Count, ...] = ()
-    """Of what it is the mean of: one for each task and seed; empty where they are not known."""
+    """Of what it is the mean of: one for each task and seed; where an average alone is published one heap, which makes
+    the interval a little wider. Empty where N is not stated."""
 
     @property
     def interval(self) -> Interval | None:
@@ -271,7 +272,7 @@ def _published(name: str, rows: Sequence[Claim], reference: Run | None) -> Metho
                 claim.trials,
                 None if deviation is None else float(deviation),
                 str(percent),
-                (Count(float(percent) * claim.trials / 100, claim.trials),) if claim.task and claim.trials else (),
+                (Count(float(percent) * claim.trials / 100, claim.trials),) if claim.trials else (),
             )
             scores.setdefault(place, score)
     if name in ("robotwin_tasks", "real"):

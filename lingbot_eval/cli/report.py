@@ -125,9 +125,9 @@ def screen() -> Console:
 
 def print_sheet(sheet: Sheet, console: Console) -> None:
     table = Table(title=sheet.title, title_justify="left", show_edge=False, pad_edge=False)
-    above = [words for words, columns in sheet.groups for _ in range(columns)]
+    above = [words for group, columns in sheet.groups for words in (group, *[Cell("")] * (columns - 1))]
     for number, heading in enumerate(sheet.headings):
-        words = f"{above[number].text} [{above[number].mark}]\n" if above and above[number].text else ""
+        words = f"{above[number].text} [{above[number].mark}]\n" if above and above[number].text else "\n" * bool(above)
         table.add_column(Text(words + heading.text), justify="left" if number < sheet.words else "right")
     for number, row in enumerate(sheet.rows):
         table.add_row(*map(_text, row), end_section=number + 1 in sheet.rules)

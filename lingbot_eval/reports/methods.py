@@ -146,17 +146,17 @@ def _method(runs: Sequence[Run], name: str, first: Run) -> Method:
 
 def _doubts(scores: Mapping[Place, Score]) -> list[str]:
     """The two intervals of each part's SR."""
-    found = []
+    here, elsewhere = [], []
     for (part, task, measure), score in scores.items():
         if task or measure != SUCCESS or part == MEAN or not score.interval:
             continue
-        words = f"SR {part}, 95 %: {percents(score.interval)} on these tasks"
+        here.append(f"{part} {percents(score.interval)}")
         counts = [one.counts for place, one in scores.items() if place[0] == part and place[1] and place[2] == SUCCESS]
         if len(counts) >= ENOUGH_TASKS:
             tasks = [Count(*map(sum, zip(*seeds, strict=True))) for seeds in counts]
-            words += f", {percents(clustered(tasks))} on new tasks of the kind"
-        found.append(words)
-    return found
+            elsewhere.append(f"{part} {percents(clustered(tasks))}")
+    found = [f"95 % intervals of SR: {', '.join(here)}"] if here else []
+    return found + ([f"on new tasks of the kind (clustered by task): {', '.join(elsewhere)}"] if elsewhere else [])
 
 
 def _seeds_against_chance(seeds: Sequence[Sequence[Run]]) -> str:

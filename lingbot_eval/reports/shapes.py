@@ -109,6 +109,7 @@ def tasks(methods: Sequence[Method], title: str) -> Sheet:
     rules = []
     for part in parts:
         rules += [len(rows)] if rows else []
+        rules.append(len(rows) + len(planned[part]))  # above the mean
         for task in (*planned[part], ""):
             over = [task] if task else list(planned[part])
             scores = [[_mean_over(method, part, over, what) for method in methods] for what in (PROGRESS, SUCCESS)]
@@ -125,7 +126,7 @@ def tasks(methods: Sequence[Method], title: str) -> Sheet:
         "intervals for other episodes of these tasks, Wilson's of a task, stratified by task of a mean; those of PS "
         f"are at least as wide as needed. {RULES}",
         ((Cell(""), len(words)), *((name, 5) for name in titles)),
-        tuple(map(Cell, (*words, *(PROGRESS, "95 %", SUCCESS, "95 %", "N") * len(methods)))),
+        tuple(map(Cell, (*words, *(PROGRESS, f"{PROGRESS} 95 %", SUCCESS, f"{SUCCESS} 95 %", "N") * len(methods)))),
         tuple(rows),
         len(words),
         frozenset(rules),

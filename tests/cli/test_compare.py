@@ -104,7 +104,7 @@ def test_a_published_method_stands_beside_the_run_task_by_task_and_on_average(tm
     out = said([robotwin(tmp_path / "all", list(TASKS), 6), "--published", "motus"], capsys)
     assert "A Motus, published: reported, arXiv:2512.13030" in out
     assert "robotwin easy: 60.00 % on 500 episodes of 50 tasks against 88.66 % published" in out
-    assert "robotwin easy: B is better on none of 50 tasks and worse on 2 after correction; overall −28.7 pp" in out
+    assert "robotwin easy: B is better on none of 50 tasks and worse on 15 after correction; overall −28." in out
     assert "Fisher's exact test per task, Mantel-Haenszel over tasks" in out
 
 

@@ -39,7 +39,10 @@ def test_a_mean_over_tasks_says_how_sure_it_is_on_these_and_on_new_ones():
     counts = [Count(k % 3, 2) for k in range(6)]
     (method,) = methods([run({("toy", str(k)): count for k, count in enumerate(counts)})])
     here, new = (percents(interval(counts)) for interval in (stratified, clustered))
-    assert f"SR toy, 95 %: {here} on these tasks, {new} on new tasks of the kind" in method.notes
+    assert method.notes[1:] == (
+        f"95 % intervals of SR: toy {here}",
+        f"on new tasks of the kind (clustered by task): toy {new}",
+    )
     (few,) = methods([run(WON)])
     assert "new tasks" not in " ".join(few.notes)
 

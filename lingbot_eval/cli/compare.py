@@ -19,6 +19,7 @@ from lingbot_eval.suites.store import compare as leaves
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("runs", nargs="*", metavar="RUN", help="A and B; one with --published; several with --spread")
     parser.add_argument("--anyway", action="store_true", help="compare across protocols; the result is marked")
+    parser.add_argument("--page", metavar="FILE.html", help="also as a page: every episode's videos side by side")
     parser.add_argument("--published", type=float, metavar="PERCENT", help="a published success rate, instead of B")
     parser.add_argument("--trials", type=int, metavar="N", help="on how many episodes --published was measured")
     parser.add_argument("--suite", help="the one that --published speaks of, with its setting: 'robotwin hard'")
@@ -55,11 +56,11 @@ class _Run:
     def __init__(self, path: str) -> None:
         from lingbot_eval.reports.compare import trials
 
-        folder = RunDirectory(Path(path))
+        self.folder = RunDirectory(Path(path))
         self.path = path
-        self.experiment: dict[str, Any] = folder.run()["experiment"]
-        plan = folder.plan()
-        self.trials = trials(plan, folder.records().final())
+        self.experiment: dict[str, Any] = self.folder.run()["experiment"]
+        plan = self.folder.plan()
+        self.trials = trials(plan, self.folder.records().final())
         self.missing = len(plan) - len(self.trials)
         if not self.trials:
             raise BadInput(f"{path} has no finished episode")
@@ -93,6 +94,10 @@ def _check(given: argparse.Namespace) -> None:
     for name, needs in (("trials", "published"), ("suite", "published"), ("rate", "power")):
         if getattr(given, name) is not None and getattr(given, needs) is None:
             raise BadInput(f"--{name} belongs to --{needs}")
+    if given.page is not None and mode not in ("compare", "sequential"):
+        raise BadInput(f"--page shows two runs side by side: leave out --{mode}")
+    if given.page is not None and not given.page.endswith(".html"):
+        raise BadInput(f"--page FILE.html, got {given.page}")
     if mode == "power" and bool(given.runs) == (given.rate is not None):
         raise BadInput("--power takes the rate from a RUN, or from --rate PERCENT: one of them")
 
@@ -116,6 +121,12 @@ def _compare(a: _Run, b: _Run, given: argparse.Namespace) -> None:
     _say(f"A  {a.words}", f"B  {b.words}", *reports.sentences(comparison), *marks, reports.method(comparison))
     if given.sequential:
         _sequential(a, b)
+    if given.page is not None:
+        from lingbot_eval.reports import pair
+
+        unfinished = [f"{name} {run.words}" for name, run in (("A", a), ("B", b)) if run.missing]
+        pair.write(Path(given.page), a.folder, b.folder, comparison, [*marks, *unfinished])
+        _say(given.page)
 
 
 def _protocol_marks(a: _Run, b: _Run, anyway: bool) -> list[str]:

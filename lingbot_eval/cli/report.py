@@ -47,7 +47,7 @@ def report(given: argparse.Namespace) -> int:
     console = screen()
     if not alone or against:
         for sheet in sheets:
-            _print_sheet(sheet, console)
+            print_sheet(sheet, console)
     written = _write(folders[0], {f"paper.{name}": FORMATS[name](sheets) for name in formats})
     console.print(", ".join(written), highlight=False, markup=False)
     return 0
@@ -125,6 +125,19 @@ def screen() -> Console:
     return Console() if sys.stdout.isatty() else Console(width=160)
 
 
+def print_sheet(sheet: Sheet, console: Console) -> None:
+    table = Table(title=sheet.title, title_justify="left", show_edge=False, pad_edge=False)
+    above = [words for words, columns in sheet.groups for _ in range(columns)]
+    for number, heading in enumerate(sheet.headings):
+        words = f"{above[number].text} [{above[number].mark}]\n" if above and above[number].text else ""
+        table.add_column(Text(words + heading.text), justify="left" if number < sheet.words else "right")
+    for number, row in enumerate(sheet.rows):
+        table.add_row(*map(_text, row), end_section=number + 1 in sheet.rules)
+    console.print(table)
+    for words in (sheet.caption, *(f"[{letter}] {note}" for letter, note in sheet.notes)):
+        console.print(words, style="dim", highlight=False, markup=False)
+
+
 def _print(rows: list[tables.Row], paper: list[tables.PaperCell] | None, console: Console) -> None:
     table = Table(show_edge=False, pad_edge=False)
     table.add_column("Task", overflow="fold")
@@ -143,19 +156,6 @@ def _print(rows: list[tables.Row], paper: list[tables.PaperCell] | None, console
         line.add_row("", *(known.rate for known in paper))
         line.add_row("N", *(str(known.trials) for known in paper))
         console.print(line)
-
-
-def _print_sheet(sheet: Sheet, console: Console) -> None:
-    table = Table(title=sheet.title, title_justify="left", show_edge=False, pad_edge=False)
-    above = [words for words, columns in sheet.groups for _ in range(columns)]
-    for number, heading in enumerate(sheet.headings):
-        words = f"{above[number].text} [{above[number].mark}]\n" if above and above[number].text else ""
-        table.add_column(Text(words + heading.text), justify="left" if number < sheet.words else "right")
-    for number, row in enumerate(sheet.rows):
-        table.add_row(*map(_text, row), end_section=number + 1 in sheet.rules)
-    console.print(table)
-    for words in (sheet.caption, *(f"[{letter}] {note}" for letter, note in sheet.notes)):
-        console.print(words, style="dim", highlight=False, markup=False)
 
 
 def _text(cell: Cell) -> Text:

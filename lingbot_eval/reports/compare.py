@@ -21,7 +21,7 @@ from lingbot_eval.reports.stats.paired import (
 )
 from lingbot_eval.reports.stats.power import POWER, detectable_gain, detectable_loss, detectable_paired
 from lingbot_eval.reports.stats.sequential import e_values
-from lingbot_eval.reports.stats.spread import Spread, clustered, spread
+from lingbot_eval.reports.stats.spread import ENOUGH_TASKS, Spread, clustered, spread
 from lingbot_eval.reports.stats.unpaired import against_fixed, cohens_h, fisher, mantel_haenszel, two_proportions
 from lingbot_eval.reports.table import label
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome
@@ -215,7 +215,9 @@ def method(comparison: Comparison) -> str:
 
 def _known(tasks: Sequence[Count]) -> str:
     text = f"{_percent(stratified(tasks))} % on these tasks"
-    return text + (f" and {_percent(clustered(tasks))} % on new tasks of the kind" if len(tasks) > 1 else "")
+    return text + (
+        f" and {_percent(clustered(tasks))} % on new tasks of the kind" if len(tasks) >= ENOUGH_TASKS else ""
+    )
 
 
 def against_published(tasks: Sequence[Count], rate: float, n: int | None) -> str:

@@ -15,7 +15,6 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from lingbot_eval.reports.stats import wilson
 from lingbot_eval.reports.table import Row, label
 from lingbot_eval.types import EpisodeRecord, Outcome
 
@@ -37,8 +36,8 @@ def success_by_task(rows: Sequence[Row]) -> Figure:
     figure, axes = _figure(tasks, "Success rate (%), with Wilson's 95 % interval")
     for place, suite in enumerate(suites):
         mine = [row for row in rows if row.suite == suite and row.task and row.cell.trials]
-        rates = np.array([row.cell.rate for row in mine], float)
-        bounds = np.array([wilson(row.cell.successes, row.cell.trials) for row in mine]).reshape(-1, 2).T
+        rates = np.array([row.rate for row in mine], float)
+        bounds = np.array([row.interval for row in mine]).reshape(-1, 2).T
         axes.errorbar(
             100 * rates,
             [

@@ -74,6 +74,7 @@ function sortHeading(column) {
 
 function compare(one, other) {
   if (one == null || other == null) return (one == null) - (other == null);
+  if (Array.isArray(one)) return compare(one[0], other[0]);
   return typeof one === "number" ? one - other : String(one).localeCompare(String(other));
 }
 

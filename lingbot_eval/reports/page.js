@@ -13,8 +13,8 @@ const TASK_COLUMNS = [
   {key: "task", name: "Task", text: true, show: taskButton},
   {key: "rate", name: "Success rate", plot: true, axis: () => ["0", "50", "100 %"], show: bar},
   {key: "rate", name: "SR\u00a0%", show: line => percent(line.rate)},
-  {key: "low", name: "95 % interval", wide: true, show: line => line.low == null ? "–" : `${percent(line.low)}–${percent(line.high)}`},
-  {key: "new_tasks", name: "On new tasks", wide: true, show: line => line.new_tasks ? line.new_tasks.map(percent).join("–") : "", here: known("new_tasks")},
+  {key: "interval", name: "95 % interval", wide: true, show: line => line.interval ? line.interval.map(percent).join("–") : "–"},
+  {key: "interval_on_new_tasks", name: "On new tasks", wide: true, show: line => line.interval_on_new_tasks ? line.interval_on_new_tasks.map(percent).join("–") : "", here: known("interval_on_new_tasks")},
   {key: "successes", name: "Successes", show: line => [`${line.successes}/`, el("wbr", {}), `${line.trials}` + (line.trials < line.planned ? ` of ${line.planned}` : "")]},
   {key: "progress", name: "PS\u00a0%", wide: true, show: line => line.progress_interval ? `${percent(line.progress)} (${line.progress_interval.map(end => number(100 * end, 0)).join("–")})` : "–", here: known("progress")},
   {key: "commands", name: "Commands to success", wide: true, show: line => number(line.commands, 0), here: known("commands")},
@@ -30,8 +30,8 @@ const taskColumns = () => TASK_COLUMNS.filter(column => !column.here || column.h
 
 function bar(line) {
   if (line.rate == null) return "";
-  return el("span", {class: "bar", role: "img", "aria-label": `${percent(line.rate)} %, 95 % interval ${percent(line.low)} to ${percent(line.high)} %`},
-    piece("rate", 0, line.rate), ...whisker(line.low, line.high));
+  return el("span", {class: "bar", role: "img", "aria-label": `${percent(line.rate)} %, 95 % interval ${line.interval.map(percent).join(" to ")} %`},
+    piece("rate", 0, line.rate), ...whisker(...line.interval));
 }
 
 const EPISODE_COLUMNS = [
@@ -72,7 +72,7 @@ function drawHeader() {
   $("method").textContent = data.caption;
   $("precision").textContent = data.precision;
   $("tasks").caption.textContent = "Success rate in % of trials with its 95 % interval: a task's is Wilson's; the mean over a suite's tasks has one stratified by task, for other episodes of these very tasks" +
-    (known("new_tasks")() ? ", and as a second one “On new tasks” (clustered), for other tasks of the kind." : ".") + (known("progress")() ? " PS: mean of progress / maximum, with such an interval, which is as wide as needed or wider." : "") + " Choose a task to see its episodes.";
+    (known("interval_on_new_tasks")() ? ", and as a second one “On new tasks” (clustered), for other tasks of the kind." : ".") + (known("progress")() ? " PS: mean of progress / maximum, with such an interval, which is as wide as needed or wider." : "") + " Choose a task to see its episodes.";
   $("episodes").caption.textContent = "Failures first. Keys: j and k open the next and the previous episode, n and p turn the page, v plays, Escape closes.";
 }
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -17,15 +16,12 @@ from msgspec.structs import replace
 
 from lingbot_eval.names import safe_name, stem
 from lingbot_eval.reports import document, table
-from lingbot_eval.reports.stats.intervals import Count, Interval, macro, stratified, wilson
+from lingbot_eval.reports.stats.intervals import Count, Interval, stratified
 from lingbot_eval.suites.store import Records, RunDirectory
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome
 
-WIDE = 0.3
-"""Intervals wider than this are pointed out. 38 trials or more of a task have none."""
-
-FEWEST_TASKS = 5
-"""For an interval that speaks of new tasks."""
+FEW_TRIALS = 50
+"""Of a task, below which the page points out how little they say; 50 leave an interval of up to 27 points."""
 
 
 class TaskLine(msgspec.Struct, frozen=True):
@@ -40,19 +36,16 @@ class TaskLine(msgspec.Struct, frozen=True):
     successes: int
     errors: int
     rate: float | None
-    """Of a suite: the mean over its tasks."""
-    low: float | None
-    high: float | None
-    """95 % interval on these very tasks: :func:`wilson`, of a suite :func:`stratified`."""
+    interval: Interval | None
+    interval_on_new_tasks: Interval | None
+    """These three as :class:`table.Row` has them."""
     progress: float | None
     progress_interval: Interval | None
-    """95 %, as if every trial were a success or none with this mean: at least as wide as needed."""
+    """95 %; at least as wide as needed: a share varies at most as much as a coin of its mean."""
     commands: float | None
     """Mean over the successes: how soon they came."""
     seconds: float | None
     """Mean wall time of the trials."""
-    new_tasks: Interval | None = None
-    """Of a suite with FEWEST_TASKS or more: its 95 % interval on other tasks of the kind."""
 
 
 class EpisodeLine(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -108,7 +101,7 @@ class Page(msgspec.Struct, frozen=True):
     caption: str
     warnings: list[str]
     precision: str
-    """How little the intervals of single tasks say; empty where they are narrow."""
+    """What the widest interval of a task means; empty where every task has FEW_TRIALS or more."""
     tasks: list[TaskLine]
     episodes: list[EpisodeLine]
     version: str
@@ -191,14 +184,12 @@ def task_lines(rows: Sequence[table.Row], final: Mapping[str, EpisodeRecord]) ->
         if record.outcome is not Outcome.ERROR:
             for task in (record.episode.task, ""):
                 trials[table.label(record.episode), task].append(record)
-    return [_task_line(row, rows, trials[row.suite, row.task]) for row in rows]
+    return [_task_line(row, trials[row.suite, row.task]) for row in rows]
 
 
-def _task_line(row: table.Row, rows: Sequence[table.Row], trials: Sequence[EpisodeRecord]) -> TaskLine:
+def _task_line(row: table.Row, trials: Sequence[EpisodeRecord]) -> TaskLine:
     known = row.cell
-    mine = [row] if row.task else [other for other in rows if other.suite == row.suite and other.task]
-    counts = [Count(other.cell.successes, other.cell.trials) for other in mine if other.cell.trials]
-    low, high = stratified(counts) if counts else (None, None)
+    shares = [Count(task.progress * task.trials, task.trials) for task in row.tasks if task.progress is not None]
     commands = [record.commands for record in trials if record.outcome is Outcome.SUCCESS]
     return TaskLine(
         suite=row.suite,
@@ -207,35 +198,24 @@ def _task_line(row: table.Row, rows: Sequence[table.Row], trials: Sequence[Episo
         trials=known.trials,
         successes=known.successes,
         errors=known.errors,
-        rate=macro(counts) if counts else None,
-        low=low,
-        high=high,
-        progress=known.progress,
-        progress_interval=None if known.progress is None else wilson(known.progress * known.trials, known.trials),
+        rate=row.rate,
+        interval=row.interval,
+        interval_on_new_tasks=row.interval_on_new_tasks,
+        progress=row.progress,
+        progress_interval=stratified(shares) if shares else None,
         commands=fmean(commands) if any(commands) else None,
         seconds=fmean(record.seconds for record in trials) if trials else None,
-        new_tasks=_on_new_tasks(counts),
     )
 
 
-def _on_new_tasks(counts: Sequence[Count]) -> Interval | None:
-    if len(counts) < FEWEST_TASKS or importlib.util.find_spec("scipy") is None:
-        return None
-    from lingbot_eval.reports.stats.spread import clustered
-
-    return clustered(counts)
-
-
 def precision(tasks: Sequence[TaskLine]) -> str:
-    intervals = [(wilson(line.successes, line.trials), line) for line in tasks if line.task and line.trials]
-    if not intervals:
+    known = [(line.interval, line) for line in tasks if line.task and line.interval]
+    if not any(line.trials < FEW_TRIALS for _, line in known):
         return ""
-    (low, high), line = max(intervals, key=lambda known: known[0][1] - known[0][0])
-    if high - low <= WIDE:
-        return ""
+    (low, high), line = max(known, key=lambda pair: pair[0][1] - pair[0][0])
     return (
-        f"So few trials say little: {line.successes} of {line.trials} ({line.task}) is what a true rate anywhere from "
-        f"{100 * low:.0f} to {100 * high:.0f} % would give. Before calling anything better: lingbot-eval compare."
+        f"Few trials, wide intervals: {line.successes} of {line.trials} ({line.task}) is what true rates anywhere from "
+        f"{100 * low:.0f} to {100 * high:.0f} % give. Use lingbot-eval compare before calling one run better."
     )
 
 

@@ -38,7 +38,7 @@ const TASK_COLUMNS = [
   {key: "only_a", name: "A alone", wide: true, show: line => line.only_a, here: () => data.paired},
   {key: "only_b", name: "B alone", wide: true, show: line => line.only_b, here: () => data.paired},
   {key: "p", name: "p", wide: true, show: line => small(line.p)},
-  {key: "corrected", name: "p\u00a0Holm", show: line => line.corrected == null ? "" : small(line.corrected)},
+  {key: "corrected", name: "p Holm", show: line => line.corrected == null ? "" : small(line.corrected)},
 ];
 const taskColumns = () => TASK_COLUMNS.filter(column => !column.here || column.here());
 

@@ -1,7 +1,7 @@
-"""The pictures of these pages, made anew from runs that are played for it: python -m docs.pictures.make
+"""The pictures of these pages, made anew from runs that are played for it: python -m docs.pictures.make FOLDER
 
-Needs what `make test` installs: tabletop's simulator and a Chromium. Takes some minutes. The scores of the robot trials
-are drawn by chance; nobody's policy was measured.
+The runs stay in FOLDER, so that a second time takes seconds, not minutes. Needs what `make test` installs: tabletop's
+simulator and a Chromium. The scores of the robot trials are drawn by chance; nobody's policy was measured.
 """
 
 from __future__ import annotations
@@ -54,13 +54,17 @@ PICTURES = {
 def main() -> int:
     if program() is None:
         sys.exit(MISSING)
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
-        folder = Path(temporary)
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    folder = Path(sys.argv[1]).resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / "trials").exists():
         score(folder / "trials")
-        for command in (*RUNS.values(), *(["lingbot_eval", *report] for report in REPORTS)):
-            module, *arguments = command
-            subprocess.run([sys.executable, "-m", f"lingbot_eval.cli.{module}", *arguments], cwd=folder, check=True)
-        browser = Browser(folder / "profile")
+    for command in (*RUNS.values(), *(["lingbot_eval", *report] for report in REPORTS)):
+        module, *arguments = command
+        subprocess.run([sys.executable, "-m", f"lingbot_eval.cli.{module}", *arguments], cwd=folder, check=True)
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+        browser = Browser(Path(profile))
         for name, picture in PICTURES.items():
             take(browser, folder, picture, HERE / f"{name}.png")
         browser.close()

@@ -221,7 +221,8 @@ def precision(tasks: Sequence[TaskLine]) -> str:
 
 def episode_lines(folder: RunDirectory, plan: Sequence[Episode], records: Records, base: Path) -> list[EpisodeLine]:
     """Every planned episode; ``base``: the folder of the page that shows them."""
-    final, earlier = records.final(), superseded(records)
+    final = records.final()
+    earlier = superseded(records, final)
     steps = {rubric["task"]: rubric["steps"] for rubric in _rubrics(folder.run()["experiment"])}
     films = folder.path / "videos"
     way = os.path.relpath(films.resolve(), base.resolve())
@@ -233,9 +234,8 @@ def episode_lines(folder: RunDirectory, plan: Sequence[Episode], records: Record
     ]
 
 
-def superseded(records: Records) -> dict[str, list[str]]:
-    """By episode id: what was recorded of it and no longer counts, in words, oldest first."""
-    final = records.final()
+def superseded(records: Records, final: Mapping[str, EpisodeRecord]) -> dict[str, list[str]]:
+    """By episode id: what was recorded of it and does not count, in words, oldest first."""
     words: dict[str, list[str]] = {}
     for record in sorted(records.all, key=lambda record: (record.attempt, record.finished)):
         if record is not final[record.episode.id]:

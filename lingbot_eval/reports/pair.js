@@ -20,7 +20,8 @@ const KINDS = [
   ["any", "any", () => true],
 ];
 
-const points = value => (100 * value).toFixed(1).replace("-", "−").replace(/^(?=\d)/, "+");
+const signed = (value, digits) => value.toFixed(digits).replace("-", "−").replace(/^(?=\d)/, "+");
+const points = value => signed(100 * value, 1);
 const small = p => p >= 1e-4 ? String(Number(p.toPrecision(2))) : p.toExponential(0);
 
 /** Half of the drawing's width: the largest end of an interval, in full tens of points. */
@@ -39,6 +40,7 @@ const TASK_COLUMNS = [
   {key: "only_b", name: "B alone", wide: true, show: line => line.only_b, here: () => data.paired},
   {key: "p", name: "p", wide: true, show: line => small(line.p)},
   {key: "corrected", name: "p Holm", show: line => line.corrected == null ? "" : small(line.corrected)},
+  {key: "effect", name: "h", wide: true, show: line => signed(line.effect, 2)},
 ];
 const taskColumns = () => TASK_COLUMNS.filter(column => !column.here || column.here());
 

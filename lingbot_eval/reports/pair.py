@@ -31,6 +31,8 @@ class TaskLine(msgspec.Struct, frozen=True):
     p: float
     corrected: float | None
     """p after Holm's correction; None for a suite."""
+    effect: float
+    """Cohen's h."""
 
 
 class Couple(msgspec.Struct, frozen=True):
@@ -96,6 +98,7 @@ def task_line(row: Difference) -> TaskLine:
         only_b=pairs.only_b if pairs else None,
         p=row.p,
         corrected=row.corrected,
+        effect=row.effect,
     )
 
 

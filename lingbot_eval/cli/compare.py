@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # scipy.stats takes a second to import
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("runs", nargs="*", metavar="RUN", help="A and B; one with --published; several with --spread")
     parser.add_argument("--anyway", action="store_true", help="compare across protocols; the result is marked")
+    parser.add_argument("--page", metavar="FILE.html", help="also as a page: every episode's videos side by side")
     parser.add_argument(
         "--published", metavar="NAME|PERCENT", help="instead of A: a method of lingbot-eval ls published, or a rate"
     )
@@ -62,11 +63,11 @@ class _Run:
     def __init__(self, path: str) -> None:
         from lingbot_eval.reports.compare import trials
 
-        folder = RunDirectory(Path(path))
+        self.folder = RunDirectory(Path(path))
         self.path = path
-        self.experiment: dict[str, Any] = folder.run()["experiment"]
-        plan = folder.plan()
-        self.trials = trials(plan, folder.records().final())
+        self.experiment: dict[str, Any] = self.folder.run()["experiment"]
+        plan = self.folder.plan()
+        self.trials = trials(plan, self.folder.records().final())
         self.missing = len(plan) - len(self.trials)
         if not self.trials:
             raise BadInput(f"{path} has no finished episode")
@@ -108,6 +109,10 @@ def _check(given: argparse.Namespace) -> float | None:
     ):
         if getattr(given, name) is not None and there is None:
             raise BadInput(f"--{name} belongs to --{needs}")
+    if given.page is not None and mode not in ("compare", "sequential"):
+        raise BadInput(f"--page shows two runs side by side: leave out --{mode}")
+    if given.page is not None and not given.page.endswith(".html"):
+        raise BadInput(f"--page FILE.html, got {given.page}")
     if mode == "power" and bool(given.runs) == (given.rate is not None):
         raise BadInput("--power takes the rate from a RUN, or from --rate PERCENT: one of them")
     return percent
@@ -125,6 +130,12 @@ def _compare(a: _Run, b: _Run, given: argparse.Namespace) -> None:
     _say(f"A  {a.words}", f"B  {b.words}", *reports.sentences(comparison), *marks, reports.method(comparison))
     if given.sequential:
         _sequential(a, b)
+    if given.page is not None:
+        from lingbot_eval.reports import pair
+
+        unfinished = [f"{name} {run.words}" for name, run in (("A", a), ("B", b)) if run.missing]
+        pair.write(Path(given.page), a.folder, b.folder, comparison, [*marks, *unfinished])
+        _say(given.page)
 
 
 def _show(comparison: Comparison) -> None:

@@ -67,6 +67,28 @@ def test_other_protocols_are_refused_with_what_differs_or_marked(runs, capsys):
     )
 
 
+def test_a_page_shows_what_was_printed_and_every_common_episode(runs, tmp_path, capsys):
+    file = tmp_path / "pages" / "pair.html"
+    said([runs["random"], runs["expert"], "--page", file], capsys)
+    text = file.read_text()
+    assert "overall +100.0 pp" in text
+    assert "The training regimes differ: A unstated, B none at all." in text
+    assert text.count('"outcome":"failure"') == text.count('"outcome":"success"') == 12
+    said([runs["random"], runs["shorter"], "--anyway", "--page", file], capsys)
+    assert "NOT COMPARABLE" in file.read_text()
+    said([runs["expert"], runs["reseeded"], "--page", file], capsys)
+    assert "UNPAIRED" in file.read_text()
+
+
+def test_a_page_that_cannot_be_is_refused(runs, tmp_path, capsys):
+    pair = [runs["random"], runs["expert"]]
+    assert "--page FILE.html, got runs/x" in refused([*pair, "--page", "runs/x"], capsys)
+    assert "leave out --power" in refused([*pair, "--power", "9", "--page", "x.html"], capsys)
+    (tmp_path / "file").write_text("")
+    assert main(["compare", *map(str, pair), "--page", str(tmp_path / "file" / "x.html")]) == 2
+    assert "cannot write" in capsys.readouterr().err
+
+
 def test_unfinished_runs_are_marked(runs, tmp_path, capsys):
     for file in ("run.json", "plan.jsonl"):
         (tmp_path / file).write_bytes((runs["random"] / file).read_bytes())

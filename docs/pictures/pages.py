@@ -1,7 +1,7 @@
-"""The pictures of these pages, made anew from runs that are played for it: python -m docs.pictures.make FOLDER
+"""Pictures of pages, taken anew from runs that are played for them: python -m docs.pictures.pages FOLDER
 
-The runs stay in FOLDER, so that a second time takes seconds, not minutes. Needs what `make test` installs: tabletop's
-simulator and a Chromium. The scores of the robot trials are drawn by chance; nobody's policy was measured.
+The runs stay in FOLDER/pages, so that a second time takes seconds, not minutes. Needs what `make test` installs:
+tabletop's simulator and a Chromium. The scores of the robot trials are drawn by chance; nobody's policy was measured.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def main() -> int:
         sys.exit(MISSING)
     if len(sys.argv) != 2:
         sys.exit(__doc__)
-    folder = Path(sys.argv[1]).resolve()
+    folder = Path(sys.argv[1]).resolve() / "pages"
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "trials").exists():
         score(folder / "trials")

@@ -53,7 +53,7 @@ function piece(kind, left, width) {
 const whisker = (low, high) => [piece("interval", low, high - low), piece("end", low), piece("end", high)];
 
 function cell(column, content, tag = "td") {
-  const kinds = ["text", "wide", "suite", "plot"].filter(kind => column[kind]);
+  const kinds = ["text", "wide", "extra", "suite", "plot"].filter(kind => column[kind]);
   return el(tag, {class: kinds.join(" ") || null}, ...[content].flat());
 }
 

@@ -14,11 +14,11 @@ const TASK_COLUMNS = [
   {key: "rate", name: "Success rate", plot: true, axis: () => ["0", "50", "100 %"], show: bar},
   {key: "rate", name: "SR\u00a0%", show: line => percent(line.rate)},
   {key: "interval", name: "95 % interval", wide: true, show: line => line.interval ? line.interval.map(percent).join("–") : "–"},
-  {key: "interval_on_new_tasks", name: "On new tasks", wide: true, show: line => line.interval_on_new_tasks ? line.interval_on_new_tasks.map(percent).join("–") : "", here: known("interval_on_new_tasks")},
+  {key: "interval_on_new_tasks", name: "On new tasks", extra: true, show: line => line.interval_on_new_tasks ? line.interval_on_new_tasks.map(percent).join("–") : "", here: known("interval_on_new_tasks")},
   {key: "successes", name: "Successes", show: line => [`${line.successes}/`, el("wbr", {}), `${line.trials}` + (line.trials < line.planned ? ` of ${line.planned}` : "")]},
   {key: "progress", name: "PS\u00a0%", wide: true, show: line => line.progress_interval ? `${percent(line.progress)} (${line.progress_interval.map(end => number(100 * end, 0)).join("–")})` : "–", here: known("progress")},
-  {key: "commands", name: "Commands to success", wide: true, show: line => number(line.commands, 0), here: known("commands")},
-  {key: "seconds", name: "Seconds", wide: true, show: line => number(line.seconds, 1)},
+  {key: "commands", name: "Commands to success", extra: true, show: line => number(line.commands, 0), here: known("commands")},
+  {key: "seconds", name: "Seconds", extra: true, show: line => number(line.seconds, 1)},
   {key: "errors", name: "Errors", wide: true, show: line => line.errors || "", here: () => data.tasks.some(line => line.errors)},
 ];
 

@@ -36,11 +36,11 @@ const TASK_COLUMNS = [
   {key: "size", name: "B − A, points", plot: true, axis: () => [points(-reach()), "0", points(reach())].map(mark => mark.replace(".0", "")), show: arrow},
   {key: "size", name: "B\u00a0−\u00a0A", show: line => points(line.size)},
   {key: "low", name: "95 % interval", wide: true, show: line => `${points(line.low)} to ${points(line.high)}`},
-  {key: "only_a", name: "A alone", wide: true, show: line => line.only_a, here: () => data.paired},
-  {key: "only_b", name: "B alone", wide: true, show: line => line.only_b, here: () => data.paired},
+  {key: "only_a", name: "A alone", extra: true, show: line => line.only_a, here: () => data.paired},
+  {key: "only_b", name: "B alone", extra: true, show: line => line.only_b, here: () => data.paired},
   {key: "p", name: "p", wide: true, show: line => small(line.p)},
   {key: "corrected", name: "p Holm", show: line => line.corrected == null ? "" : small(line.corrected)},
-  {key: "effect", name: "h", wide: true, show: line => signed(line.effect, 2)},
+  {key: "effect", name: "h", extra: true, show: line => signed(line.effect, 2)},
 ];
 const taskColumns = () => TASK_COLUMNS.filter(column => !column.here || column.here());
 

@@ -154,7 +154,7 @@ def test_what_a_run_says_is_shown_and_never_run(browser, tmp_path):
     assert browser.look("document.querySelectorAll('img').length") == 0
 
 
-@pytest.mark.parametrize("width", [360, 1200])
+@pytest.mark.parametrize("width", [360, 800, 1000, 1200])
 def test_nothing_is_wider_than_the_screen(browser, tmp_path, width):
     task = "pick_up_the_alphabet_soup_and_place_it_in_the_basket"
     plan = [Episode("robotwin", task, 100_000 + k, "Soup.", setting) for setting in ("easy", "hard") for k in range(99)]
@@ -220,7 +220,20 @@ def test_the_episodes_on_which_two_runs_differ_come_first_with_both_videos(brows
     assert browser.texts("#page") == ["1–3 of 3"]
 
 
-@pytest.mark.parametrize("width", [360, 1200])
+def test_runs_without_a_common_episode_are_compared_task_by_task_and_nothing_they_say_is_run(browser, tmp_path):
+    for name, seeds in (("a", range(5)), ("b", range(5, 10))):
+        plan = [Episode("toy", HOSTILE, seed, HOSTILE) for seed in seeds]
+        directory(tmp_path / name, plan, [EpisodeRecord(e, Outcome.SUCCESS, 5, 1.0, error=HOSTILE) for e in plan])
+    assert main(["compare", str(tmp_path / "a"), str(tmp_path / "b"), "--page", str(tmp_path / "a-b.html")]) == 0
+    browser.open((tmp_path / "a-b.html").as_uri())
+    assert browser.texts("#tasks tbody.lines button") == [HOSTILE]
+    assert browser.texts("#episodes caption") == [
+        "The runs have no episode in common, so none can be laid side by side."
+    ]
+    assert browser.look("document.title") != "taken"
+
+
+@pytest.mark.parametrize("width", [360, 800, 1000, 1200])
 def test_two_runs_are_no_wider_than_the_screen(browser, pair, width):
     browser.resize(width, 800)
     browser.open(f"{pair}#open=toy/reach/-/1/-")

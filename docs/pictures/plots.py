@@ -1,7 +1,7 @@
 """The plots of these pages, drawn anew: python -m docs.pictures.plots FOLDER
 
-FOLDER keeps the runs: one that tabletop's expert plays, and two whose scores are drawn by chance with the rates that are
-published for LingBot-VA; nobody's policy was measured.
+FOLDER keeps the runs: one that tabletop's expert plays, and two whose scores are drawn by chance with the rates that
+are published for LingBot-VA; nobody's policy was measured.
 """
 
 from __future__ import annotations

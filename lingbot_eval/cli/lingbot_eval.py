@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if given.command == "compare":
             return compare.run(given)
         if given.command == "plot":
-            return plots.plot(RunDirectory(Path(given.run)))
+            return plots.plot(given)
         if given.command == "view":
             return view.view(RunDirectory(Path(given.run)), given.port)
         if given.command == "plan":
@@ -82,8 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     report.add_arguments(commands.add_parser("report", help="print runs' tables and write them to RUN/report"))
     compare.add_arguments(commands.add_parser("compare", help="which differences between runs are real"))
-    drawing = commands.add_parser("plot", help="draw a run's rates, curves and times to RUN/report, as SVG and PNG")
-    drawing.add_argument("run", metavar="RUN")
+    plots.add_arguments(commands.add_parser("plot", help="draw rates, curves and times to RUN/report, as SVG and PNG"))
     view.add_arguments(commands.add_parser("view", help="a run's page in the browser, live while it goes on"))
     plan.add_arguments(commands.add_parser("plan", help="robotwin, tabletop: find the scenes that their experts solve"))
     random = commands.add_parser("make-tiny", help="write a random LingBot-VA checkpoint: it plays, and cannot win")

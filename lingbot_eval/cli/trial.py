@@ -18,8 +18,10 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from lingbot_eval.cli.report import print_sheet, screen
 from lingbot_eval.errors import BadInput, NotReady, UnknownName
-from lingbot_eval.reports.trials import markdown, scores
+from lingbot_eval.reports import shapes
+from lingbot_eval.reports.methods import Run, methods
 from lingbot_eval.settings import as_struct, to_dict
 from lingbot_eval.trials.plan import TrialPlan
 from lingbot_eval.trials.rubric import load_rubric
@@ -94,9 +96,13 @@ def _plan(given: argparse.Namespace) -> TrialPlan | None:
 
 
 def _print_table(session: TrialSession) -> None:
-    titles = {rubric.task: rubric.title for rubric in session.plan.rubrics}
-    print(markdown(scores(titles, session.plan.episodes(), session.final())))
-    for method in session.plan.methods:
+    plan = session.plan
+    runs = [
+        Run(str(session.run_folder(method)), plan.experiment(method), plan.episodes(), final)
+        for method, final in session.final().items()
+    ]
+    print_sheet(shapes.tasks(methods(runs), "Task by method"), screen())
+    for method in plan.methods:
         print(f"lingbot-eval report {session.run_folder(method)}")
 
 

@@ -23,8 +23,9 @@ from lingbot_eval.reports.trials import markdown, scores
 from lingbot_eval.settings import as_struct, to_dict
 from lingbot_eval.trials.plan import TrialPlan
 from lingbot_eval.trials.rubric import load_rubric
-from lingbot_eval.trials.session import REASONS, TrialSession
-from lingbot_eval.trials.sheet import COLUMNS, OPTIONAL, OUTCOMES, import_csv
+from lingbot_eval.trials.scoring import OUTCOMES, REASONS
+from lingbot_eval.trials.session import TrialSession
+from lingbot_eval.trials.sheet import COLUMNS, OPTIONAL, import_csv
 
 REFRESH_SECONDS = 0.5
 
@@ -122,7 +123,7 @@ class _Screen:
         self._acts: dict[str, Callable[[], str]] = {
             "\n": self._start,
             "\r": self._start,
-            " ": lambda: self._step(self._unreached()),
+            " ": lambda: self._step(session.next_step),
             "h": self._half,
             "u": lambda: "taken back" if session.undo() else "nothing to take back",
             "s": self._succeed,
@@ -190,17 +191,12 @@ class _Screen:
         self._session.start()
         return "the clock runs"
 
-    def _unreached(self) -> int:
-        """The first step after the last one that has points."""
-        reached = [step for step, points in enumerate(self._session.state.points, start=1) if points]
-        return max(reached, default=0) + 1
-
     def _step(self, step: int, points: float | None = None) -> str:
         self._session.step_reached(step, points)
         return f"step {step}: {self._session.state.points[step - 1]:g}"
 
     def _half(self) -> str:
-        steps, step = self._session.rubric.steps, self._unreached()
+        steps, step = self._session.rubric.steps, self._session.next_step
         return self._step(step, steps[step - 1].points / 2 if step <= len(steps) else None)
 
     def _begun(self) -> int:

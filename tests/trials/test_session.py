@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 
 import msgspec
@@ -108,6 +109,29 @@ def test_a_killed_session_goes_on_within_the_trial_even_after_a_torn_line(tmp_pa
         session.step_reached(2)
     with TrialSession(tmp_path) as session:
         assert session.state.points == (1.0, 1.0, 0.0)
+
+
+def test_a_full_disk_is_said_and_the_journal_stays_whole(tmp_path):
+    with begun(tmp_path) as session:
+        session.step_reached(1)
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, ((tmp_path / "journal.jsonl").stat().st_size + 20, hard))
+        try:
+            with pytest.raises(NotReady, match=r"cannot write to .*journal\.jsonl"):
+                session.note("no room for this")
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert session.state.notes == ()
+        session.note("room again")
+    with TrialSession(tmp_path) as session:
+        assert session.state.notes == ("room again",)
+
+
+def test_nothing_is_said_outside_of_the_context(tmp_path):
+    with begun(tmp_path) as session:
+        session.start()
+    with pytest.raises(BadInput, match="within its context"):
+        session.retry()
 
 
 def test_a_void_trial_is_not_counted_and_comes_again(tmp_path):

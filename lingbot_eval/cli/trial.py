@@ -24,6 +24,7 @@ from lingbot_eval.settings import as_struct, to_dict
 from lingbot_eval.trials.plan import TrialPlan
 from lingbot_eval.trials.rubric import load_rubric
 from lingbot_eval.trials.scoring import OUTCOMES, REASONS
+from lingbot_eval.trials.server import ADDRESS, PORT, Server
 from lingbot_eval.trials.session import TrialSession
 from lingbot_eval.trials.sheet import COLUMNS, OPTIONAL, import_csv
 
@@ -47,14 +48,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--operator", default="", help="who scores; kept with every trial")
     instead = parser.add_mutually_exclusive_group()
     instead.add_argument("--next", action="store_true", help="print the next trial's method, for what starts policies")
+    instead.add_argument("--web", action="store_true", help="score on a page, for a tablet beside the robot")
     instead.add_argument("--table", action="store_true", help="print the table, task by method")
     instead.add_argument(
         "--import", dest="sheet", metavar="FILE", help=f"CSV: {', '.join(COLUMNS)}; optional: {', '.join(OPTIONAL)}"
     )
+    parser.add_argument("--bind", metavar="ADDRESS", help=f"--web for others than this machine (default: {ADDRESS})")
+    parser.add_argument("--port", type=int, help=f"of --web (default: {PORT})")
+    parser.add_argument("--token", help="of --web: who does not have it sees nothing; needed with --bind")
 
 
 def trial(given: argparse.Namespace) -> int:
     """Raises BadInput, NotReady, RunMismatch."""
+    if not given.web and (given.bind, given.port, given.token) != (None, None, None):
+        raise BadInput("--bind, --port and --token go with --web")
     session = TrialSession(given.session, _plan(given), operator=given.operator)
     if given.next:
         print(session.next_method())
@@ -66,6 +73,8 @@ def trial(given: argparse.Namespace) -> int:
     with session:
         if given.sheet is not None:
             print(f"{import_csv(session, Path(given.sheet))} trials imported")
+        elif given.web:
+            _serve(session, given.bind or ADDRESS, PORT if given.port is None else given.port, given.token or "")
         else:
             _play(session)
         if session.current is None:
@@ -110,6 +119,14 @@ def _play(session: TrialSession) -> None:
             pass
     more = "" if session.current is None else f"; lingbot-eval trial {session.folder} goes on"
     print(f"{session.done} of {len(session.slots)} trials done{more}")
+
+
+def _serve(session: TrialSession, address: str, port: int, token: str) -> None:
+    with Server(session, address, port, token) as server:
+        print(f"{server.url}  (Ctrl-C ends)", flush=True)
+        with contextlib.suppress(KeyboardInterrupt):
+            server.serve_forever()
+    print(f"\n{session.done} of {len(session.slots)} trials done")
 
 
 class _Screen:

@@ -179,6 +179,10 @@ def test_without_a_terminal_it_says_what_else_there_is(tmp_path, capsys):
         (["--rubric", "fold_pants", "--method", "a", "--order", "random"], "alternating, blinded"),
         (["--rubric", "fold_pants", "--method", "a", "--trials", "0"], "trials"),
         (["--rubric", "gm100_style", "--method", "a"], "platform of gm100_style"),
+        ([*PLAN, "--web", "--bind", "0.0.0.0"], "it needs --token, for example"),
+        ([*PLAN, "--web", "--bind", "0.0.0.0", "--token", "short"], "16 or more"),
+        ([*PLAN, "--bind", "0.0.0.0"], "go with --web"),
+        ([*PLAN, "--web", "--port", "99999"], "choose with --bind and --port"),
     ],
 )
 def test_bad_input_is_one_line(tmp_path, capsys, arguments, words):

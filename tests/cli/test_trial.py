@@ -178,7 +178,7 @@ def test_without_a_terminal_it_says_what_else_there_is(tmp_path, capsys):
         (["--rubric", "fold_pants", "--method", "a", "--next"], "holds no session yet"),
         (["--rubric", "fold_pants", "--method", "a", "--order", "random"], "alternating, blinded"),
         (["--rubric", "fold_pants", "--method", "a", "--trials", "0"], "trials"),
-        (["--rubric", "gm100_style", "--method", "a"], "platform of gm100_style"),
+        (["--rubric", "gm100_replace_paper_roll", "--method", "a"], "platform of gm100_replace_paper_roll"),
         ([*PLAN, "--web", "--bind", "0.0.0.0"], "it needs --token, for example"),
         ([*PLAN, "--web", "--bind", "0.0.0.0", "--token", "short"], "16 or more"),
         ([*PLAN, "--bind", "0.0.0.0"], "go with --web"),

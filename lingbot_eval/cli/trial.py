@@ -106,8 +106,11 @@ def _plan(given: argparse.Namespace) -> TrialPlan | None:
 def _print_table(session: TrialSession) -> None:
     titles = {rubric.task: rubric.title for rubric in session.plan.rubrics}
     print(markdown(scores(titles, session.plan.episodes(), session.final())))
-    for method in session.plan.methods:
-        print(f"lingbot-eval report {session.run_folder(method)}")
+    runs = [session.run_folder(method) for method in session.plan.methods]
+    for run in runs:
+        print(f"lingbot-eval report {run}")
+    for run in runs[1:]:
+        print(f"lingbot-eval compare {runs[0]} {run}")
 
 
 def _play(session: TrialSession) -> None:
@@ -115,7 +118,7 @@ def _play(session: TrialSession) -> None:
         raise NotReady("trials are scored in a terminal; elsewhere use --import FILE, or TrialSession in Python")
     with _Keyboard() as keyboard, contextlib.suppress(KeyboardInterrupt):
         screen = _Screen(session, keyboard)
-        while session.current is not None and screen.key():
+        while screen.key():
             pass
     more = "" if session.current is None else f"; lingbot-eval trial {session.folder} goes on"
     print(f"{session.done} of {len(session.slots)} trials done{more}")
@@ -137,6 +140,8 @@ class _Screen:
         self._console = Console()
         self._said = ""
         """Answer to the last key."""
+        self._asking = False
+        """Whether questions stand where the trial is to be shown."""
         self._acts: dict[str, Callable[[], str]] = {
             "\n": self._start,
             "\r": self._start,
@@ -150,12 +155,14 @@ class _Screen:
             "r": lambda: self._done(session.retry, "retry"),
             "n": lambda: self._with_text("note", session.note),
             "a": lambda: self._with_text("video file", session.attach),
-            "c": self._correct,
             **{str(digit): lambda step=digit or 10: self._step(step) for digit in range(10)},  # type: ignore[misc]
         }
 
     def key(self) -> bool:
         """Wait for a key and do what it says; False for quit."""
+        if self._asking:
+            self._console.clear()
+            self._asking = False
         with Live(console=self._console, auto_refresh=False, transient=True) as live:
             key = ""
             while not key:
@@ -163,7 +170,7 @@ class _Screen:
                 key = self._keyboard.key()
         if key == "q":
             return False
-        act = self._acts.get(key)
+        act = self._correct if key == "c" else self._acts.get(key) if self._session.current else None
         try:
             self._said = act() if act else f"no such key: {key!r}"
         except BadInput as error:
@@ -171,7 +178,11 @@ class _Screen:
         return True
 
     def _picture(self) -> Group:
-        session, rubric, state = self._session, self._session.rubric, self._session.state
+        session = self._session
+        if session.current is None:
+            done = f"All {len(session.slots)} trials are done"
+            return Group(Text(done, style="bold"), Text("c correct one   q quit", "dim"), Text(self._said, "yellow"))
+        rubric, state = session.rubric, session.state
         slot = session.slots[session.number - 1]
         blinded = session.plan.order == "blinded"
         who = "method hidden" if blinded else f"method {slot.method}"
@@ -265,6 +276,8 @@ class _Screen:
             raise BadInput(f"points: {' '.join(points)} are no numbers")
         reason = self._reason() if outcome == "failure" else None
         why = self._asked("why")
+        if not why:
+            raise BadInput(f"trial {given} stays as it was: a correction says why")
         reason = why if outcome == "void" else reason
         session.correct(
             int(given),
@@ -277,6 +290,7 @@ class _Screen:
         return f"trial {given}: corrected"
 
     def _asked(self, what: str) -> str:
+        self._asking = True
         return self._keyboard.line(f"{what}: ")
 
 

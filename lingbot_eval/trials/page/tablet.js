@@ -25,7 +25,7 @@ function el(tag, attributes, ...children) {
 const button = (id, kind, words, act, attributes = {}) =>
   el("button", {type: "button", id, class: kind, onclick: act, ...attributes}, words);
 
-const points = value => String(value);
+const points = value => String(Math.round(1000 * value) / 1000);
 
 // --- the server ---
 

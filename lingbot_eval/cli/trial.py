@@ -79,6 +79,7 @@ def trial(given: argparse.Namespace) -> int:
             _play(session)
         if session.current is None:
             _print_table(session)
+            _name_comparisons(session)
     return 0
 
 
@@ -106,11 +107,14 @@ def _plan(given: argparse.Namespace) -> TrialPlan | None:
 def _print_table(session: TrialSession) -> None:
     titles = {rubric.task: rubric.title for rubric in session.plan.rubrics}
     print(markdown(scores(titles, session.plan.episodes(), session.final())))
-    runs = [session.run_folder(method) for method in session.plan.methods]
-    for run in runs:
-        print(f"lingbot-eval report {run}")
-    for run in runs[1:]:
-        print(f"lingbot-eval compare {runs[0]} {run}")
+    for method in session.plan.methods:
+        print(f"lingbot-eval report {session.run_folder(method)}")
+
+
+def _name_comparisons(session: TrialSession) -> None:
+    first, *others = map(session.run_folder, session.plan.methods)
+    for other in others:
+        print(f"lingbot-eval compare {first} {other}")
 
 
 def _play(session: TrialSession) -> None:

@@ -119,7 +119,7 @@ def _name_comparisons(session: TrialSession) -> None:
 
 def _play(session: TrialSession) -> None:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise NotReady("trials are scored in a terminal; elsewhere use --import FILE, or TrialSession in Python")
+        raise NotReady("trials are scored in a terminal; elsewhere use --web, --import FILE, or TrialSession in Python")
     with _Keyboard() as keyboard, contextlib.suppress(KeyboardInterrupt):
         screen = _Screen(session, keyboard)
         while screen.key():

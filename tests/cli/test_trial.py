@@ -169,7 +169,7 @@ def test_a_blinded_session_never_shows_the_method(tmp_path):
 def test_without_a_terminal_it_says_what_else_there_is(tmp_path, capsys):
     session = tmp_path / "session"
     assert main(["trial", str(session), *PLAN]) == 2
-    assert "--import FILE, or TrialSession" in capsys.readouterr().err
+    assert "--web, --import FILE, or TrialSession" in capsys.readouterr().err
     assert main(["trial", str(session), "--next"]) == 0
     assert capsys.readouterr().out == "ours\n"
 

@@ -17,7 +17,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import resources
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 import msgspec
 
@@ -34,7 +34,7 @@ TOKEN = re.compile(r"[A-Za-z0-9_-]{16,}")
 """As ``secrets.token_urlsafe`` draws them: too long to be guessed, and it stands in an address as it is."""
 
 LARGEST_TAP = 65536
-"""Bytes; four notes of the longest kind."""
+"""Bytes; more than its longest texts need."""
 
 STATIC = {
     "/": ("tablet.html", "text/html; charset=utf-8"),
@@ -134,18 +134,18 @@ class _Handler(BaseHTTPRequestHandler):
     """Seconds that a silent connection is kept."""
 
     def do_GET(self) -> None:
-        url = urlsplit(self.path)
+        path, _, query = self.path.partition("?")
         if self._foreign():
-            return self._say(HTTPStatus.FORBIDDEN, f"open {self.server.url}")
-        if url.path in STATIC:
-            name, kind = STATIC[url.path]
+            return self._say(HTTPStatus.FORBIDDEN, "open the address that the terminal shows")
+        if path in STATIC:
+            name, kind = STATIC[path]
             content = (resources.files("lingbot_eval.trials") / "page" / name).read_bytes()
             return self._send(HTTPStatus.OK, content, kind)
-        if url.path != "/state":
+        if path != "/state":
             return self._say(HTTPStatus.NOT_FOUND, "no such page")
         if not self._trusted():
-            return self._say(HTTPStatus.UNAUTHORIZED, "open the whole address that the terminal shows, # included")
-        answer = self.server.look(parse_qs(url.query).get("after", [""])[0])
+            return self._say(HTTPStatus.FORBIDDEN, "open the whole address that the terminal shows, # included")
+        answer = self.server.look(parse_qs(query).get("after", [""])[0])
         if answer is None:
             return self._send(HTTPStatus.NO_CONTENT, b"", "application/json")
         return self._send(HTTPStatus.OK, msgspec.json.encode(answer), "application/json")
@@ -155,7 +155,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self._foreign() or self.headers.get("Origin") != f"http://{self.headers.get('Host')}":
             return self._say(HTTPStatus.FORBIDDEN, "another site's page may not score here")
         if not self._trusted():
-            return self._say(HTTPStatus.UNAUTHORIZED, "open the whole address that the terminal shows, # included")
+            return self._say(HTTPStatus.FORBIDDEN, "open the whole address that the terminal shows, # included")
         if self.path != "/tap":
             return self._say(HTTPStatus.NOT_FOUND, "no such page")
         length = self.headers.get("Content-Length", "")

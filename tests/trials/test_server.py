@@ -180,13 +180,18 @@ def test_no_other_sites_page_may_score(tablet, session, headers, words):
     assert not session.started
 
 
-def test_another_hosts_name_sees_nothing(tablet):
-    assert tablet.ask("GET", "/state", Host="example.org")[0] == 403
+def test_another_hosts_name_sees_nothing_and_least_of_all_the_token(session):
+    with served(session, token=TOKEN) as tablet:
+        for path in ("/", "/state", "//["):
+            status, answer = tablet.ask("GET", path, Host="example.org")
+            assert (status, answer["view"]) == (403, None)
+            assert TOKEN not in json.dumps(answer)
 
 
 def test_a_tap_is_a_post(tablet, session):
     assert tablet.ask("GET", "/tap")[0] == 404
     assert tablet.ask("GET", "/../../etc/passwd")[0] == 404
+    assert tablet.ask("GET", "//[")[0] == 404
     assert not session.started
 
 
@@ -196,8 +201,8 @@ def test_who_has_not_the_token_sees_and_says_nothing(session):
         for token in ("", "x", TOKEN + "x", TOKEN[:-1]):
             other = Tablet(tablet.server, token)
             status, answer = other.ask("GET", "/state")
-            assert (status, answer["view"], answer["version"]) == (401, None, "")
-            assert other.tap(version, kind="start")[0] == 401
+            assert (status, answer["view"], answer["version"]) == (403, None, "")
+            assert other.tap(version, kind="start")[0] == 403
         assert not session.started
         assert tablet.server.url.endswith(f"/#{TOKEN}")
         assert tablet.tap(version, kind="start")[0] == 200

@@ -1,7 +1,8 @@
 """One session at the robot: what is said of the trial at hand, and its record.
 
     SESSION/plan.json        the TrialPlan
-    SESSION/journal.jsonl    everything said during trials, each line on disk before the next key is read
+    SESSION/journal.jsonl    everything said during trials, each line on disk before the next is taken
+    SESSION/.lock            held by the process that scores here
     SESSION/<method>/        a run directory (suites/store.py): ``lingbot-eval report SESSION/<method>``
 
 Nothing but the line being written is lost when the process dies: the next one goes on within the same trial.

@@ -11,18 +11,16 @@ from typing import NoReturn
 from rich.console import Console
 
 from lingbot_eval.agents import AGENTS, require_lingbot
-from lingbot_eval.cli import compare, imagine, plan, plots, report, trial, view
+from lingbot_eval.cli import compare, export, imagine, plan, plots, report, trial, view
 from lingbot_eval.cli.doctor import doctor
 from lingbot_eval.cli.run_suite import SUITES
-from lingbot_eval.envs import tabletop
 from lingbot_eval.envs.libero_tasks import ALIASES
 from lingbot_eval.envs.libero_tasks import SUITES as LIBERO_SUITES
-from lingbot_eval.envs.robotwin_tasks import TASKS as ROBOTWIN_TASKS
-from lingbot_eval.envs.testing import TASKS
 from lingbot_eval.errors import BadInput, LingbotEvalError, UnknownName
 from lingbot_eval.reports.published import METHODS_IN, slugs
 from lingbot_eval.settings import protocol_names
 from lingbot_eval.suites.store import RunDirectory
+from lingbot_eval.suites.tasks import TASKS
 from lingbot_eval.trials.rubric import shipped
 
 
@@ -36,6 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             return report.report(given)
         if given.command == "compare":
             return compare.run(given)
+        if given.command == "export":
+            return export.export(given)
         if given.command == "plot":
             return plots.plot(RunDirectory(Path(given.run)))
         if given.command == "view":
@@ -82,6 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     report.add_arguments(commands.add_parser("report", help="print runs' tables and write them to RUN/report"))
     compare.add_arguments(commands.add_parser("compare", help="which differences between runs are real"))
+    export.add_arguments(commands.add_parser("export", help="a run in LeRobot's formats, or as Parquet"))
     drawing = commands.add_parser("plot", help="draw a run's rates, curves and times to RUN/report, as SVG and PNG")
     drawing.add_argument("run", metavar="RUN")
     view.add_arguments(commands.add_parser("view", help="a run's page in the browser, live while it goes on"))
@@ -106,16 +107,7 @@ def ls(what: str) -> int:
             *(f"libero   {name}{_also(name)}" for name in LIBERO_SUITES),
             *(f"{name:8} {name}" for name in ("robotwin", "tabletop", "toy")),
         ],
-        "tasks": [
-            f"{suite}  {index}  {task}"
-            for suite, tasks in {
-                **LIBERO_SUITES,
-                "robotwin": tuple(ROBOTWIN_TASKS),
-                "tabletop": tabletop.TASKS,
-                "toy": tuple(TASKS),
-            }.items()
-            for index, task in enumerate(tasks)
-        ],
+        "tasks": [f"{suite}  {index}  {task}" for suite, tasks in TASKS.items() for index, task in enumerate(tasks)],
         "agents": list(AGENTS),
         "protocols": [f"{suite:8} {name}" for suite in SUITES for name in protocol_names(suite)],
         "published": [f"{suite:8} {name}" for suite in METHODS_IN for name in slugs(suite)],

@@ -205,7 +205,8 @@ class Dataset:
 
     def _write_meta_30(self, meta: Path) -> None:
         tasks = pa.table({"task_index": pa.array(self._tasks.values(), pa.int64()), "task": list(self._tasks)})
-        pandas = {"index_columns": ["task"], "column_indexes": [], "columns": [], "pandas_version": "2.0"}
+        index = {"name": "task", "field_name": "task", "pandas_type": "unicode", "numpy_type": "object"}
+        pandas = {"index_columns": ["task"], "column_indexes": [], "columns": [index], "pandas_version": "2.0"}
         pq.write_table(tasks.replace_schema_metadata({"pandas": json.dumps(pandas)}), meta / "tasks.parquet")
         rows = []
         for number, episode in enumerate(self.episodes):

@@ -45,7 +45,7 @@ def export(given: argparse.Namespace) -> int:
     if given.to != "eval-info" and importlib.util.find_spec("pyarrow") is None:
         raise NotReady(f"--to {given.to} needs pyarrow: pip install 'lingbot_eval[export]'")
     folder = RunDirectory(Path(given.run))
-    records = folder.records()
+    experiment, records = folder.run()["experiment"], folder.records()
     name = {"eval-info": "eval_info.json", "parquet": "records.parquet"}.get(given.to, given.to)
     out = Path(given.out) if given.out else folder.path / "export" / name
     part = out.with_name(f".{out.name}.{os.getpid()}")
@@ -59,7 +59,7 @@ def export(given: argparse.Namespace) -> int:
         elif given.to == "parquet":
             from lingbot_eval.exports import records as table
 
-            table.write(records, folder.run()["experiment"], part)
+            table.write(records, experiment, part)
         else:
             if out.exists():
                 raise BadInput(f"{out} exists; choose another with --out DIR, or remove it")

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import imageio.v2 as imageio
 import numpy as np
 import pytest
 
@@ -15,6 +14,7 @@ from lingbot_eval.cli.lingbot_eval import main
 from lingbot_eval.cli.run_suite import main as run_suite
 from lingbot_eval.envs.testing import ReachEnv
 from tests.conftest import toy
+from tests.envs.test_wrappers import read
 from tests.reports.folders import directory, many
 
 pq = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed: pip install -e '.[export]'")
@@ -80,8 +80,8 @@ def test_every_row_has_its_picture(dataset):
     info, rows = info_of(dataset), rows_of(dataset)
     place = {"episode_chunk": 0, "chunk_index": 0, "episode_index": 0, "file_index": 0}
     video = dataset / info["video_path"].format(video_key="observation.images.head", **place)
-    with imageio.get_reader(video) as reader:
-        pictures = list(reader)
+    pictures, rate = read(video)
+    assert rate == info["fps"]
     assert len(pictures) == (rows["episode_index"] == 0).sum()
     env = ReachEnv(toy())
     observation, _ = env.reset(seed=0)
@@ -177,6 +177,8 @@ def test_what_is_missing_is_said_before_anything_is_played(tmp_path, run, capsys
     assert run_suite(["toy", "--episodes", "1", "actions=false", "--out", str(without)]) == 0
     assert "actions=true keeps its commands" in refused([str(without), "--to", "lerobot-2.1"], capsys)
     assert "ended in failure" in refused([str(run), "--to", "lerobot-2.1", "--outcome", "failure"], capsys)
+    assert "not a run directory" in refused([str(tmp_path / "nowhere"), "--to", "parquet"], capsys)
+    assert not (tmp_path / "nowhere").exists()
     assert "did you mean 'parquet'" in refused([str(run), "--to", "parket"], capsys)
     assert "exists" in refused([str(run), "--to", "lerobot-2.1", "--out", str(tmp_path)], capsys)
 
@@ -193,12 +195,12 @@ def test_lerobot_reads_it(dataset):
     lerobot = pytest.importorskip("lerobot.datasets.lerobot_dataset", reason="lerobot is not installed")
     if info_of(dataset)["codebase_version"] != lerobot.CODEBASE_VERSION:
         pytest.skip(f"this lerobot reads {lerobot.CODEBASE_VERSION}")
-    read, rows = lerobot.LeRobotDataset("anybody/anything", root=dataset), rows_of(dataset)
-    assert (len(read), read.meta.total_episodes, read.fps) == (len(rows["index"]), 4, 10)
-    for row in (0, 1, len(read) - 1):
-        item = read[row]
+    theirs, rows = lerobot.LeRobotDataset("anybody/anything", root=dataset), rows_of(dataset)
+    assert (len(theirs), theirs.meta.total_episodes, theirs.fps) == (len(rows["index"]), 4, 10)
+    for row in (0, 1, len(theirs) - 1):
+        item = theirs[row]
         assert item["action"].item() == rows["action"][row]
         assert item["episode_index"].item() == rows["episode_index"][row]
         assert tuple(item["observation.images.head"].shape) == (3, 64, 64)
-    assert read[0]["task"] == "go to the mark"
-    assert read[len(read) - 1]["task"] == "go to the mark and come back"
+    assert theirs[0]["task"] == "go to the mark"
+    assert theirs[len(theirs) - 1]["task"] == "go to the mark and come back"

@@ -49,6 +49,7 @@ def test_an_exported_episode_becomes_the_commands_that_were_played(tmp_path, cap
         commands = kept["actions"].reshape(-1, 16)
     assert len(rows) == len(commands) == segment["end_frame"]
     absolute = poses.absolute(states[0], commands)
+    np.testing.assert_allclose(rows, absolute, atol=1e-6)
     low, high = (np.array(bounds)[list(settings.channels)] for bounds in (settings.q01, settings.q99))
     expected = np.clip((poses.relative(absolute[0], absolute) - low) / (high - low + 1e-6) * 2 - 1, -1.5, 1.5)
     count = (item.shape[1] - 1) * 16

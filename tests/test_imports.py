@@ -39,6 +39,7 @@ ONLY_IN = {
     "pandas": r"reports/",
     "scipy": r"reports/",
     "matplotlib": r"reports/",
+    "pyarrow": r"exports/",
 }
 """By module: the files (regular expression over paths in the package) that may import it, at their top or lazily."""
 

@@ -10,7 +10,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from lingbot_eval.names import safe_name, stem
+from lingbot_eval.names import actions_name
 from lingbot_eval.types import Action, Episode, Image, Imagined, Observation, Outcome
 from lingbot_eval.videos import Film, beside, resized, titled
 
@@ -130,6 +130,6 @@ class RecordActions(gym.Wrapper[Observation, Action, Observation, Action]):
         """
         if outcome is Outcome.ERROR or not self._actions:
             return
-        target = self._folder / safe_name(episode.task) / f"{stem(episode)}.npz"
+        target = self._folder / actions_name(episode)
         target.parent.mkdir(parents=True, exist_ok=True)
         np.savez_compressed(target, actions=np.stack(self._actions), episode=np.array(episode.id))

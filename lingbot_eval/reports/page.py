@@ -14,7 +14,7 @@ from urllib.parse import quote
 import msgspec
 from msgspec.structs import replace
 
-from lingbot_eval.names import safe_name, stem
+from lingbot_eval.names import video_name
 from lingbot_eval.reports import document, table
 from lingbot_eval.reports.stats.intervals import Count, Interval, stratified
 from lingbot_eval.suites.plan import plan_hash
@@ -281,7 +281,7 @@ def episode_line(
         error=record.error,
         finished=record.finished,
         host=record.provenance.host if record.provenance else "",
-        video=videos.get(f"{safe_name(episode.task)}/{stem(episode)}-{record.outcome.value}.mp4", ""),
+        video=videos.get(video_name(episode, record.outcome), ""),
         before=list(before),
     )
     if spent := record.spent:

@@ -78,7 +78,7 @@ class _Side:
 
     def __init__(self, folder: RunDirectory, base: Path) -> None:
         plan, records = folder.plan(), folder.records()
-        self.facts = dict(page.facts(folder.run(), records.final()))
+        self.facts = dict(page.facts(folder.run(), plan, records.final()))
         self.torn = records.torn
         self.lines = dict(zip(plan, page.episode_lines(folder, plan, records, base), strict=True))
 

@@ -26,7 +26,9 @@ OUTCOMES = {"success": {Outcome.SUCCESS}, "failure": {Outcome.FAILURE}, "all": {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN")
-    parser.add_argument("--to", metavar="FORMAT", required=True, help=" | ".join(FORMATS))
+    parser.add_argument(
+        "--to", metavar="FORMAT", required=True, help="; ".join(f"{name}: {words}" for name, words in FORMATS.items())
+    )
     parser.add_argument("--out", metavar="PATH", help="a new file or folder (default: in RUN/export)")
     parser.add_argument(
         "--outcome", metavar="WORD", default="success", help="lerobot-*: success (default) | failure | all"

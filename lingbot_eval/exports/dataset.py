@@ -97,20 +97,25 @@ class Dataset:
         films = {name: self._folder / self._layout.video_file(number, key) for name, key in self._cameras.items()}
         colours = {name: np.zeros((3, 256), np.int64) for name in self._cameras}
         columns: dict[str, list[Any]] = {"observation.state": [], "action": [], **{key: [] for key in _NEXT}}
-        with contextlib.ExitStack() as stack:
-            writers = {}
-            for name, file in films.items():
-                file.parent.mkdir(parents=True, exist_ok=True)
-                writers[name] = stack.enter_context(contextlib.closing(data_mp4(file, self._rate)))
-            for moment in moments:
-                images = {name: moment.observation["images"][name] for name in self._cameras}
-                for name, image in images.items():
-                    writers[name].append_data(image)
-                    colours[name] += _histogram(image)
-                columns["observation.state"].append(moment.observation["state"])
-                columns["action"].append(moment.command)
-                for key, value in zip(_NEXT, (float(moment.success), moment.success, moment.done), strict=True):
-                    columns[key].append(value)
+        try:
+            with contextlib.ExitStack() as stack:
+                writers = {}
+                for name, file in films.items():
+                    file.parent.mkdir(parents=True, exist_ok=True)
+                    writers[name] = stack.enter_context(contextlib.closing(data_mp4(file, self._rate)))
+                for moment in moments:
+                    images = {name: moment.observation["images"][name] for name in self._cameras}
+                    for name, image in images.items():
+                        writers[name].append_data(image)
+                        colours[name] += _histogram(image)
+                    columns["observation.state"].append(moment.observation["state"])
+                    columns["action"].append(moment.command)
+                    for key, value in zip(_NEXT, (float(moment.success), moment.success, moment.done), strict=True):
+                        columns[key].append(value)
+        except BaseException:
+            for file in films.values():
+                file.unlink(missing_ok=True)
+            raise
         length = len(columns["action"])
         task = self._tasks.setdefault(instruction, len(self._tasks))
         rows = np.arange(length)

@@ -68,7 +68,7 @@ def _card(folder: RunDirectory, spec: EnvSpec, dataset: Dataset) -> str:
         "training regime": experiment["regime"],
         "episodes": f"{len(dataset.episodes)}, one row per command",
         **spec.conventions,
-        **{f"{name} version" if name != "assets" else name: value for name, value in experiment["facts"].items()},
+        **experiment["facts"],
     }
     if "command" in spec.conventions and "relative" in spec.conventions["command"]:
         words["command"] = "absolute end-effector poses, world frame, quaternion w first; played were relative ones"

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -85,10 +86,8 @@ class Playback:
             yield Moment(observation, absolute, success, over)
             observation = after
         ended = "going on" if not over else "success" if success else "failure"
-        now, then = (
-            (ended, info["commands"], info["progress"]),
-            (record.outcome.value, record.commands, record.progress),
-        )
+        now = (ended, info["commands"], info["progress"])
+        then = (record.outcome.value, record.commands, record.progress)
         if now != then:
             raise PlaybackDiffers(
                 f"{episode.id}: recorded were {_words(then)}; played again it was {_words(now)}. Was it played on "
@@ -125,9 +124,9 @@ def commands_of(folder: Path, record: EpisodeRecord) -> npt.NDArray[np.float32]:
     if not file.is_file():
         raise BadInput(f"{record.episode.id}: no {file}; a run with actions=true keeps its commands")
     try:
-        with np.load(file, allow_pickle=False) as kept:
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as kept:
             episode, actions = str(kept["episode"]), kept["actions"]
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise CorruptRecords(f"{file}: {error}") from None
     commands: npt.NDArray[np.float32] = actions.reshape(-1, actions.shape[-1])[: record.commands]
     if episode != record.episode.id or len(commands) < record.commands:

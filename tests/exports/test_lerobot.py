@@ -148,15 +148,15 @@ def spoil(run: Path, seeds: Sequence[int]) -> None:
 
 def test_an_episode_that_does_not_end_as_recorded_is_left_out(tmp_path, capsys):
     run, out = played(tmp_path / "run", "--tasks", "reach"), tmp_path / "out"
-    spoil(run, [0])
+    spoil(run, [1])
     capsys.readouterr()
     assert main(["export", str(run), "--to", "lerobot-2.1", "--out", str(out)]) == 1
-    assert "left out: toy/reach/-/0/-: recorded were success after 18 commands" in capsys.readouterr().err
+    assert "left out: toy/reach/-/1/-: recorded were success after 19 commands" in capsys.readouterr().err
     rows = rows_of(out)
     assert set(rows["episode_index"]) == {0}
-    assert len(rows["index"]) == info_of(out)["total_frames"] == 19
+    assert len(rows["index"]) == info_of(out)["total_frames"] == 18
     assert len(list(out.glob("videos/*/*/*.mp4"))) == 1
-    spoil(run, [1])
+    spoil(run, [0])
     assert "nothing was written" in refused([str(run), "--to", "lerobot-2.1", "--out", str(tmp_path / "none")], capsys)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "run"]
 
@@ -180,6 +180,9 @@ def test_what_is_missing_is_said_before_anything_is_played(tmp_path, run, capsys
     assert "not a run directory" in refused([str(tmp_path / "nowhere"), "--to", "parquet"], capsys)
     assert not (tmp_path / "nowhere").exists()
     assert "did you mean 'parquet'" in refused([str(run), "--to", "parket"], capsys)
+    (without / "actions" / "reach").mkdir(parents=True)
+    (without / "actions" / "reach" / "0.npz").write_bytes(b"PK\x03\x04 torn")
+    assert "0.npz: " in refused([str(without), "--to", "lerobot-2.1"], capsys)
     assert "exists" in refused([str(run), "--to", "lerobot-2.1", "--out", str(tmp_path)], capsys)
 
 

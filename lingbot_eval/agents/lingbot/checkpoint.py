@@ -7,9 +7,10 @@ Two layouts are read. Upstream's: ``transformer/ vae/ text_encoder/ tokenizer/``
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -179,6 +180,17 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise BadCheckpoint(_unreadable(path, "no JSON object"))
     return data
+
+
+@contextlib.contextmanager
+def understood(path: Path) -> Iterator[None]:
+    """Around a library that is given what ``path`` holds: whatever it raises over that is a BadCheckpoint."""
+    try:
+        yield
+    except LingbotEvalError:
+        raise
+    except Exception as error:  # tokenizers raises nothing narrower, transformers another type in every version
+        raise BadCheckpoint(_unreadable(path, " ".join(str(error).split()))) from error
 
 
 def _sized(path: Path) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
+from lingbot_eval.agents.lingbot.hashes import sha256
 from lingbot_eval.errors import BadInput, LingbotEvalError, NotReady
 
 
@@ -54,19 +55,8 @@ class Checkpoint:
         """12 hex digits over the contents of all files and the checkpoint's own settings."""
         digest = hashlib.sha256(json.dumps([self.config, self.settings], sort_keys=True).encode())
         for path in self.files():
-            with path.open("rb") as file:
-                digest.update(hashlib.file_digest(file, "sha256").digest() if _HAS_FILE_DIGEST else _sha256(file))
+            digest.update(sha256(path))
         return digest.hexdigest()[:12]
-
-
-_HAS_FILE_DIGEST = hasattr(hashlib, "file_digest")  # Python 3.11
-
-
-def _sha256(file: Any) -> bytes:
-    digest = hashlib.sha256()
-    while block := file.read(1 << 20):
-        digest.update(block)
-    return digest.digest()
 
 
 def locate(name: str) -> Checkpoint:

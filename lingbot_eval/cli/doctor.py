@@ -67,12 +67,12 @@ def _lingbot(console: Console, checkpoint: str | None) -> bool:
     _line(console, True, "free memory on the host", gigabytes(free_bytes("cpu")))
     for name in benchmark_names():
         try:
-            settings, differences = overridden(load_benchmark(name), found.settings if found else {})
+            settings, _ = overridden(load_benchmark(name), found.settings if found else {})
         except BadInput as error:
             _line(console, True, f"the checkpoint does not play {name}", str(error))
             continue
         cache = Cache.of(settings, found.config if found else PUBLISHED, "bfloat16")
-        _line(console, True, f"LingBot-VA session, {name}", "; ".join([str(cache), *differences]))
+        _line(console, True, f"LingBot-VA session, {name}", str(cache))
     return True
 
 
@@ -88,7 +88,7 @@ def _bimanual(console: Console, root: str | None, python: str | None) -> None:
         if warning := machine.notes.get("warning"):
             _line(console, False, suite, warning)
         facts = ", ".join(f"{name} {value}" for name, value in machine.facts.items())
-        _line(console, True, suite, f"{facts}; pictures drawn by {machine.notes['device']}")
+        _line(console, True, suite, f"{facts}; pictures drawn by {machine.notes['vulkan_device']}")
 
 
 def _line(console: Console, fine: bool, what: str, text: str) -> None:

@@ -37,7 +37,7 @@ def load_vae(checkpoint: Checkpoint, dtype: torch.dtype, device: torch.device) -
     kind: Any = AutoencoderKLWan
     config = read_json(folder / "config.json")
     wanted = get_type_hints(kind.__init__)
-    for name in config.keys() & wanted.keys():  # it checks no type, and some values are first read while an episode plays
+    for name in config.keys() & wanted.keys():  # some are first read while an episode plays
         try:
             msgspec.convert(config[name], wanted[name])
         except msgspec.ValidationError as error:

@@ -106,7 +106,7 @@ def test_a_configuration_with_a_wrong_value_is_named_on_one_line(copy, part, val
 )
 def test_a_broken_tokenizer_is_named_on_one_line(copy, model):
     (copy / "tokenizer" / "tokenizer.json").write_text(json.dumps({"version": "1.0", "model": model}))
-    with pytest.raises(BadCheckpoint, match="tokenizer.json cannot be read") as error:
+    with pytest.raises(BadCheckpoint, match=r"tokenizer\.json cannot be read") as error:
         load(copy)
     assert "\n" not in str(error.value)
 

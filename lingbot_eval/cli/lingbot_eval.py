@@ -11,7 +11,7 @@ from typing import NoReturn
 from rich.console import Console
 
 from lingbot_eval.agents import AGENTS, require_lingbot
-from lingbot_eval.cli import compare, imagine, plan, plots, report, trial, view
+from lingbot_eval.cli import compare, diff, imagine, plan, plots, report, trial, view
 from lingbot_eval.cli.doctor import doctor
 from lingbot_eval.cli.run_suite import SUITES
 from lingbot_eval.envs import tabletop
@@ -27,7 +27,7 @@ from lingbot_eval.trials.rubric import shipped
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """0: fine; 1: doctor found something missing; 2: bad input."""
+    """0: fine; 1: doctor found something missing, diff a difference that can move a score; 2: bad input."""
     try:
         given = _parsed(argv)
         if given.command == "ls":
@@ -36,6 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             return report.report(given)
         if given.command == "compare":
             return compare.run(given)
+        if given.command == "diff":
+            return diff.diff(given)
         if given.command == "plot":
             return plots.plot(RunDirectory(Path(given.run)))
         if given.command == "view":
@@ -82,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     report.add_arguments(commands.add_parser("report", help="print runs' tables and write them to RUN/report"))
     compare.add_arguments(commands.add_parser("compare", help="which differences between runs are real"))
+    diff.add_arguments(commands.add_parser("diff", help="what differs between two runs; what can move a score first"))
     drawing = commands.add_parser("plot", help="draw a run's rates, curves and times to RUN/report, as SVG and PNG")
     drawing.add_argument("run", metavar="RUN")
     view.add_arguments(commands.add_parser("view", help="a run's page in the browser, live while it goes on"))

@@ -6,9 +6,6 @@ import re
 
 from lingbot_eval.types import Episode
 
-UNFINISHED = ".recording-"
-"""How the names of unfinished videos begin."""
-
 
 def safe_name(name: str) -> str:
     """``name`` as one path component: anything but letters, digits, ``.``, ``_`` and ``-`` becomes ``_``."""

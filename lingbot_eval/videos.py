@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from PIL import Image as Canvas
 from PIL import ImageDraw, ImageFont, UnidentifiedImageError
 
 from lingbot_eval.errors import BadInput
-from lingbot_eval.names import UNFINISHED, safe_name, stem
+from lingbot_eval.names import safe_name, stem
 from lingbot_eval.types import Episode, Image, Outcome
 
 
@@ -23,16 +25,15 @@ def mp4(path: Path, rate: float) -> Any:
 
 
 class Film:
-    """An episode's mp4, which grows under a hidden name and gets its own at the end."""
+    """An episode's mp4, which grows as a temporary file (in $TMPDIR) and gets its place at the end."""
 
     def __init__(self, folder: Path, rate: float) -> None:
         self._folder, self._rate = folder, rate
-        self._part = folder / f"{UNFINISHED}{os.getpid()}-{id(self):x}.mp4"
+        self._part = Path(tempfile.gettempdir()) / f"film-{os.getpid()}-{id(self):x}.mp4"
         self._writer: Any = None
 
     def add(self, picture: Image) -> None:
         if self._writer is None:
-            self._folder.mkdir(parents=True, exist_ok=True)
             self._writer = mp4(self._part, self._rate)
         self._writer.append_data(picture)
 
@@ -43,8 +44,8 @@ class Film:
         self._writer.close()
         self._writer = None
         target = self._folder / safe_name(episode.task) / f"{stem(episode)}-{outcome.value}.mp4"
-        target.parent.mkdir(exist_ok=True)
-        self._part.replace(target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(self._part, target)  # on one file system, as in a run directory, it appears whole
 
     def drop(self) -> None:
         if self._writer is not None:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import hashlib
 import json
 import shlex
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
-from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NoReturn
@@ -78,11 +75,10 @@ def run(arguments: list[str]) -> int:
         return _dry_run(chosen, draws, given.out)
     chosen, machine, checkpoint = _ready(chosen, draws)
     episodes = _episodes(chosen, machine, search=True)
-    experiment = _experiment(chosen, machine, episodes, checkpoint)
+    experiment = _experiment(chosen, machine, checkpoint)
     folder = RunDirectory(Path(given.out) if given.out else _default_folder(chosen, experiment))
-    with folder.playing():
-        folder.open(experiment, episodes)
-        _play(folder, chosen, machine, experiment, episodes, arguments)
+    folder.open(experiment, episodes)
+    _play(folder, chosen, machine, experiment, episodes, arguments)
     final = write_report(folder)
     return int(any(record.outcome is Outcome.ERROR for record in final.values()))
 
@@ -207,15 +203,16 @@ def _scene_overrides(given: argparse.Namespace) -> list[str]:
     return overrides
 
 
-def _experiment(chosen: RunSettings, machine: Machine, episodes: Sequence[Episode], checkpoint: str) -> dict[str, Any]:
-    """What must be the same for a run to be continued."""
+def _experiment(chosen: RunSettings, machine: Machine, checkpoint: str) -> dict[str, Any]:
+    """What must be the same for a run to be continued, or to be added to: other tasks of it."""
     agent = {name: value for name, value in to_dict(chosen.agent).items() if name not in NOT_THE_EXPERIMENT}
     if agent["lingbot"] is not None:
         lingbot = agent["lingbot"].items()
         agent["lingbot"] = {name: value for name, value in lingbot if name not in NOT_THE_EXPERIMENT}
+    count = chosen.suite.episodes or chosen.protocol.episodes_per_task
     base = chosen.protocol.seed if chosen.suite.seed is None else chosen.suite.seed
     return {
-        "suite": {"name": chosen.suite.name, "seed": base, "episodes": len(episodes), "plan": plan_hash(episodes)},
+        "suite": {"name": chosen.suite.name, "seed": base, "episodes": count},
         "protocol": to_dict(chosen.protocol),
         "facts": machine.facts,
         "protocol_hash": protocol_hash(chosen.protocol, machine.facts),
@@ -253,7 +250,7 @@ def _play(
         attention = agent_versions(chosen.agent)["attention"]
         print(f"{chosen.agent.name} in {model.dtype} on {model.device}, attention by {attention}")
     if isinstance(chosen.protocol, LiberoProtocol) and chosen.protocol.seeding == "drawn":
-        print(f"protocol {chosen.protocol.name} never seeds its scenes: plan.jsonl holds one drawn seed per episode")
+        print(f"protocol {chosen.protocol.name} never seeds its scenes: plan/ holds one drawn seed per episode")
     if not todo:
         return
     versions = {
@@ -263,34 +260,17 @@ def _play(
         **machine.facts,
         **agent_versions(chosen.agent),
     }
-    host = socket.gethostname()
     provenance = Provenance(
         agent=chosen.agent.name,
         checkpoint=experiment["checkpoint"],
         protocol=chosen.protocol.name,
         protocol_hash=experiment["protocol_hash"],
         versions=versions,
-        host=host,
+        host=socket.gethostname(),
     )
-    session = {
-        "command": shlex.join(["run-suite", *arguments]),
-        "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "host": host,
-        "versions": versions,
-        "settings": to_dict(chosen),
-        "to_play": len(todo),
-    }
-    run = folder.run()
-    run["sessions"].append(session)
-    folder.write_run(run)
-    start = time.monotonic()
-    try:
-        with Progress(episodes, records.final(), Console(stderr=True)) as progress:
-            local.play(folder, todo, chosen, provenance, progress.tell)
-    finally:
-        session["seconds"] = round(time.monotonic() - start, 1)
-        with contextlib.suppress(OSError):  # a full disk: the records say so already
-            folder.write_run(run)
+    command = shlex.join(["run-suite", *arguments])
+    with Progress(episodes, records.final(), Console(stderr=True)) as progress:
+        local.play(folder, todo, chosen, provenance, progress.tell, command)
 
 
 def _dry_run(chosen: RunSettings, draws: bool, out: str | None) -> int:
@@ -311,7 +291,7 @@ def _dry_run(chosen: RunSettings, draws: bool, out: str | None) -> int:
         chosen, machine, checkpoint = _ready(chosen, draws)
     print(f"machine {machine.facts | machine.notes}")
     print(f"protocol hash {protocol_hash(chosen.protocol, machine.facts)}")
-    experiment = _experiment(chosen, machine, episodes, checkpoint)
+    experiment = _experiment(chosen, machine, checkpoint)
     folder = RunDirectory(Path(out) if out else _default_folder(chosen, experiment))
     if (folder.path / "run.json").exists():
         folder.compare(experiment, episodes)

@@ -21,6 +21,7 @@ from lingbot_eval.errors import NotReady
 from lingbot_eval.names import safe_name, stem
 from lingbot_eval.reports import table
 from lingbot_eval.reports.stats import wilson
+from lingbot_eval.suites.plan import plan_hash
 from lingbot_eval.suites.store import RunDirectory
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome
 
@@ -113,7 +114,7 @@ def read(folder: RunDirectory) -> Page:
         warnings.append(f"{len(known) - len(final)} episodes in records/ are not in the plan and count nowhere")
     return Page(
         title=folder.path.resolve().name,
-        facts=facts(run, known),
+        facts=facts(run, plan, known),
         caption=table.caption(run, rows),
         warnings=warnings,
         tasks=[task_line(row, trials[row.suite, row.task]) for row in rows],
@@ -124,12 +125,15 @@ def read(folder: RunDirectory) -> Page:
 
 def version(folder: RunDirectory) -> str:
     """Of the run's files; cheap."""
-    files = [folder.path / "run.json", *sorted((folder.path / "records").glob("*.jsonl"))]
+    files = [folder.path / "run.json", *sorted(folder.path.glob("plan/*.jsonl"))]
+    files += sorted(folder.path.glob("records/*.jsonl"))
     state = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files if file.exists()]
     return hashlib.sha256(repr(state).encode()).hexdigest()[:12]
 
 
-def facts(run: Mapping[str, Any], records: Mapping[str, EpisodeRecord]) -> list[tuple[str, str]]:
+def facts(
+    run: Mapping[str, Any], plan: Sequence[Episode], records: Mapping[str, EpisodeRecord]
+) -> list[tuple[str, str]]:
     """What was run on what, by name; versions and hosts as the records have them, all of them where they differ."""
     experiment = run["experiment"]
     origins = [record.provenance for record in records.values() if record.provenance]
@@ -140,7 +144,7 @@ def facts(run: Mapping[str, Any], records: Mapping[str, EpisodeRecord]) -> list[
     commands = [session["command"] for session in run.get("sessions", ()) if session.get("command")]
     named = {
         "Benchmark": experiment["suite"]["name"],
-        "Plan": f"{experiment['suite']['plan']}, base seed {experiment['suite']['seed']}",
+        "Plan": f"{plan_hash(plan)}, base seed {experiment['suite']['seed']}",
         "Agent": experiment["agent"]["name"],
         "Checkpoint": experiment["checkpoint"],
         "Training regime": experiment["regime"],

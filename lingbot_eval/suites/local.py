@@ -6,9 +6,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from lingbot_eval.settings import RunSettings
+from lingbot_eval.settings import RunSettings, to_dict
 from lingbot_eval.suites.pool import Pool
 from lingbot_eval.suites.queue import Queue
+from lingbot_eval.suites.sessions import Presence, Watch, sweep
 from lingbot_eval.suites.store import RunDirectory
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome, Provenance
 
@@ -30,23 +31,28 @@ def play(
     settings: RunSettings,
     provenance: Provenance,
     tell: Callable[[Event], None],
+    command: str = "",
 ) -> None:
     """Play ``episodes`` with ``settings.workers`` processes of ``agent.sessions`` lanes each; returns when all have a
-    record of this run.
+    record of this run. ``command``: the line that was typed.
 
     Raises LingbotEvalError when no worker can start.
     """
-    pool = Pool(folder, settings, provenance)
     queue = Queue(episodes, folder.records().attempts())
-    try:
-        while queue.waiting or pool.busy:
-            pool.staff(queue.waiting)
-            for lane in pool.idle:
-                if following := queue.next_for(lane.last):
-                    lane.play(following)
-                    tell(Event(lane.number, following.episode, None))
-            for number, order, record, alone in pool.wait():
-                again = record.outcome is Outcome.ERROR and queue.again(order, alone)
-                tell(Event(number, order.episode, record, again))
-    finally:
-        pool.close()
+    sweep(folder, Watch(folder))
+    with Presence(folder, provenance, to_dict(settings), command, len(episodes)) as session:
+        pool = Pool(folder, settings, provenance, session)
+        try:
+            while queue.waiting or pool.busy:
+                pool.staff(queue.waiting)
+                for lane in pool.idle:
+                    if following := queue.next_for(lane.last):
+                        lane.play(following)
+                        session.plays(lane.number, following.episode)
+                        tell(Event(lane.number, following.episode, None))
+                for number, order, record, alone in pool.wait():
+                    session.played(number, record)
+                    again = record.outcome is Outcome.ERROR and queue.again(order, alone)
+                    tell(Event(number, order.episode, record, again))
+        finally:
+            pool.close()

@@ -54,13 +54,33 @@ def remaining(episodes: Sequence[Episode], done: Collection[str]) -> list[Episod
     return [episode for episode in episodes if episode.id not in done]
 
 
+Task = tuple[str, str, str]
+"""Suite, task, setting."""
+
+
+def task_of(episode: Episode) -> Task:
+    return (episode.suite, episode.task, episode.setting)
+
+
+def by_task(episodes: Iterable[Episode]) -> dict[Task, list[Episode]]:
+    """In the order of the tasks' first episodes."""
+    tasks: dict[Task, list[Episode]] = {}
+    for episode in episodes:
+        tasks.setdefault(task_of(episode), []).append(episode)
+    return tasks
+
+
 def to_lines(episodes: Iterable[Episode]) -> bytes:
     """The plan as it is kept and hashed: one JSON object per line."""
     return b"".join(msgspec.json.encode(episode) + b"\n" for episode in episodes)
 
 
 def plan_hash(episodes: Iterable[Episode]) -> str:
-    return hashlib.sha256(to_lines(episodes)).hexdigest()[:12]
+    return lines_hash(to_lines(episodes))
+
+
+def lines_hash(lines: bytes) -> str:
+    return hashlib.sha256(lines).hexdigest()[:12]
 
 
 def _chosen(tasks: dict[str, tuple[str, ...]], wanted: Sequence[str]) -> list[tuple[str, str]]:

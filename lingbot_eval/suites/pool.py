@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from lingbot_eval.errors import BadInput, LingbotEvalError
-from lingbot_eval.names import safe_name
 from lingbot_eval.processes import Closed, Line
 from lingbot_eval.settings import RunSettings, as_struct, to_dict
+from lingbot_eval.suites.sessions import Presence
 from lingbot_eval.suites.store import RecordFile, RunDirectory
 from lingbot_eval.suites.worker import Job, Order
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome, Provenance
@@ -33,10 +33,9 @@ Finished = tuple[int, Order, EpisodeRecord, bool]
 
 
 class Pool:
-    def __init__(self, folder: RunDirectory, settings: RunSettings, provenance: Provenance) -> None:
+    def __init__(self, folder: RunDirectory, settings: RunSettings, provenance: Provenance, session: Presence) -> None:
         self._folder, self._settings, self._provenance = folder, settings, provenance
-        now = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S.%f")
-        self._prefix = f"{now}-{safe_name(provenance.host)}-{os.getpid()}"
+        self._session = session
         self._workers: list[_WorkerProcess] = []
         self._started = self._stillborn = 0
         self._obituaries: RecordFile | None = None
@@ -61,11 +60,11 @@ class Pool:
             taken = {worker.number for worker in self._workers}
             number = next(n for n in range(self._settings.workers) if n not in taken)
             names = [f"worker-{number}" + f"-{lane}" * (sessions > 1) for lane in range(sessions)]
-            self._workers.append(_WorkerProcess(number, [self._job(name) for name in names]))
+            self._workers.append(_WorkerProcess(number, [self._job(name) for name in names], self._session.tmp))
             unoccupied += sessions
 
     def _job(self, name: str) -> Job:
-        records = self._folder.path / "records" / f"{self._prefix}-{self._started}.jsonl"
+        records = self._folder.path / "records" / f"{self._session.id}-{self._started}.jsonl"
         self._started += 1
         return Job(name, str(self._folder.path), str(records), self._settings, self._provenance)
 
@@ -112,7 +111,7 @@ class Pool:
 
     def _obituary(self, order: Order, reason: str, seconds: float) -> EpisodeRecord:
         if self._obituaries is None:
-            self._obituaries = RecordFile(self._folder.path / "records" / f"{self._prefix}-deaths.jsonl")
+            self._obituaries = RecordFile(self._folder.path / "records" / f"{self._session.id}-deaths.jsonl")
         record = EpisodeRecord(
             episode=order.episode,
             outcome=Outcome.ERROR,
@@ -178,7 +177,7 @@ class _Lane:
 
 
 class _WorkerProcess:
-    def __init__(self, number: int, jobs: Sequence[Job]) -> None:
+    def __init__(self, number: int, jobs: Sequence[Job], tmp: Path) -> None:
         pairs = [socket.socketpair() for _ in jobs]
         theirs = [pair[1] for pair in pairs]
         self.number = number
@@ -194,7 +193,7 @@ class _WorkerProcess:
                 stderr=subprocess.STDOUT,
                 pass_fds=[end.fileno() for end in theirs],
                 start_new_session=True,  # so that Ctrl-C reaches us alone
-                env={**os.environ, "TMPDIR": str(folder.resolve() / "tmp")},
+                env={**os.environ, "TMPDIR": str(tmp.resolve())},
             )
         for end, lane, job in zip(theirs, self.lanes, jobs, strict=True):
             end.close()

@@ -1,14 +1,18 @@
-"""The run directory: what was planned, what happened, and nothing in between that a crash could lose.
+"""The run directory: one experiment, what is planned of it, what happened, and nothing in between that a crash could
+lose. Any number of coordinators (``run-suite``), on any machines, may play in it at once; it may be on NFS.
 
-    run.json          what experiment this is (compared on resume) and how it was run (sessions)
-    plan.jsonl        one Episode per line, written once
-    records/*.jsonl   one EpisodeRecord per line; one file per process that wrote, never written again by another
+    run.json            what experiment this is; created once, then only read
+    plan/<hash>.jsonl   one Episode per line; named by its content, written once. The plan is all of these together
+    records/*.jsonl     one EpisodeRecord per line; one file per process that wrote, never written again by another
+    sessions/ claims/   who plays here, and what (sessions.py, claims.py)
     videos/ actions/ logs/ report/
-    tmp/              of running processes; emptied at the next start
-    .lock             held by the process that plays here
+    tmp/<session>/      of running processes
 
 A line counts when it ends in a newline: it was written in one piece and flushed to disk before anybody was told. A
 file's last line without one was torn by a crash; it is reported and its episode is played again.
+
+Directories of schema 1 have one plan.jsonl, whose hash run.json names, and their sessions in run.json. They are read,
+and gone on with, as if they had been written today.
 """
 
 from __future__ import annotations
@@ -17,8 +21,9 @@ import contextlib
 import fcntl
 import json
 import os
-import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import secrets
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,12 +31,16 @@ from typing import Any
 import msgspec
 
 from lingbot_eval.errors import BadInput, CorruptRecords, NotReady, RunMismatch
-from lingbot_eval.names import UNFINISHED
-from lingbot_eval.suites.plan import plan_hash, to_lines
+from lingbot_eval.suites.plan import Task, by_task, lines_hash, plan_hash, task_of, to_lines
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome
 
-SCHEMA = 1
-"""Of run.json and of the records; a larger one was written by a newer version of this package."""
+RUN_SCHEMA = 2
+"""Of run.json and the folders beside it; a larger one was written by a newer version of this package."""
+
+RECORD_SCHEMA = 1
+
+LIVE = ".live.json"
+"""How the names of heartbeats in ``sessions/`` end."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +81,8 @@ class RunDirectory:
 
     @contextlib.contextmanager
     def playing(self) -> Iterator[None]:
-        """While this lasts nobody else may play here; the kernel lets go of the lock however we end.
+        """For trials, where one person scores: while this lasts nobody else may write here; the kernel lets go of the
+        lock however we end.
 
         Raises NotReady where another process plays or nothing can be written.
         """
@@ -88,77 +98,105 @@ class RunDirectory:
                 raise NotReady(f"another process plays in {self.path}; wait for it, or use another --out DIR") from None
             except OSError as error:  # a file system without locks
                 raise NotReady(f"cannot lock {self.path}: {error.strerror}; choose another with --out DIR") from None
-            self._sweep()
             yield
 
     def open(self, experiment: Mapping[str, Any], episodes: Sequence[Episode]) -> None:
-        """Begin a run here, or continue the one that is here if it is the same experiment.
+        """Plan ``episodes`` here, as the first of this experiment or besides those that are planned already.
 
-        Raises RunMismatch with what differs, NotReady where nothing can be written.
+        Raises RunMismatch with what differs where another experiment is here, NotReady where nothing can be written.
         """
         try:
-            for name in ("records", "logs", "tmp"):
+            for name in ("plan", "records", "sessions", "claims", "logs", "tmp"):
                 (self.path / name).mkdir(parents=True, exist_ok=True)
-            if not (self.path / "run.json").exists():
-                write_whole(self.path / "plan.jsonl", to_lines(episodes))
-                self.write_run({"schema": SCHEMA, "experiment": dict(experiment), "sessions": []})
+            content = {"schema": RUN_SCHEMA, "experiment": dict(experiment)}
+            publish(self.path / "run.json", json.dumps(content, indent=2, default=str).encode() + b"\n")
         except OSError as error:
             raise self._unwritable(error) from None
         self.compare(experiment, episodes)
+        if not by_task(episodes).keys() <= by_task(self._planned()).keys():
+            try:
+                publish(self.path / "plan" / f"{plan_hash(episodes)}.jsonl", to_lines(episodes))
+            except OSError as error:
+                raise self._unwritable(error) from None
 
     def _unwritable(self, error: OSError) -> NotReady:
         return NotReady(f"cannot write to {self.path}: {error.strerror}; choose another with --out DIR")
 
     def compare(self, experiment: Mapping[str, Any], episodes: Sequence[Episode]) -> None:
-        """Raises RunMismatch, with what differs, where this directory holds another experiment."""
-        differences = compare(self.run()["experiment"], experiment)
+        """Raises RunMismatch, with what differs, where this directory holds another experiment, or other episodes of a
+        task of ``episodes``."""
+        differences = compare(self.run()["experiment"], experiment) or plan_difference(self._planned(), episodes)
         if differences:
-            plans = plan_difference(self.plan(), episodes)
-            others = [difference for difference in differences if not difference.startswith("suite.")]
             raise RunMismatch(
-                f"{self.path} holds another experiment: {'; '.join(plans + others)}. Use another --out DIR, "
-                "or the command in its run.json"
+                f"{self.path} holds another experiment: {'; '.join(differences)}. Use another --out DIR, "
+                "or a command of its sessions/"
             )
 
-    def _sweep(self) -> None:
-        """Remove what killed processes have left: nobody else is here."""
-        shutil.rmtree(self.path / "tmp", ignore_errors=True)
-        for part in (self.path / "videos").glob(f"{UNFINISHED}*"):
-            with contextlib.suppress(OSError):  # not ours to remove; it costs nothing but its place
-                part.unlink()
-
     def run(self) -> dict[str, Any]:
-        """The content of run.json.
+        """``schema``, ``experiment``, and ``sessions`` (``sessions.py``), the oldest first.
 
-        Raises BadInput where there is none, CorruptRecords where it cannot be read.
+        Raises BadInput where there is no run.json, CorruptRecords where something cannot be read.
         """
+        run = self._run_json()
+        if run["schema"] == 1:
+            run["experiment"]["suite"] = self._suite_of_schema_1(run["experiment"]["suite"])
+        files = sorted((self.path / "sessions").glob("*.json"))
+        sessions = [_read_object(file) for file in files if not file.name.endswith(LIVE)]
+        return {**run, "sessions": [*run.get("sessions", ()), *sessions]}
+
+    def _run_json(self) -> dict[str, Any]:
         file = self.path / "run.json"
         if not file.is_file():
             raise BadInput(f"{self.path} is not a run directory: it has no run.json")
-        try:
-            run: dict[str, Any] = json.loads(file.read_text())
-        except ValueError as error:
-            raise CorruptRecords(f"{file}: {error}") from None
-        if not isinstance(run, dict) or not isinstance(run.get("experiment"), dict):
+        run = _read_object(file)
+        if not isinstance(run.get("experiment"), dict):
             raise CorruptRecords(f"{file} is no run's: it has no experiment")
-        if run.get("schema", 0) > SCHEMA:
+        run.setdefault("schema", 1)
+        if run["schema"] > RUN_SCHEMA:
             raise CorruptRecords(
-                f"{file} has schema {run['schema']}; this version of lingbot_eval reads up to {SCHEMA}"
+                f"{file} has schema {run['schema']}; this version of lingbot_eval reads up to {RUN_SCHEMA}"
             )
         return run
 
-    def write_run(self, run: Mapping[str, Any]) -> None:
-        write_whole(self.path / "run.json", json.dumps(run, indent=2, default=str).encode() + b"\n")
+    def _suite_of_schema_1(self, suite: Mapping[str, Any]) -> dict[str, Any]:
+        """Whose ``episodes`` were all of them, not a task's."""
+        counts = Counter(map(task_of, self._old_plan(suite["plan"])))
+        return {"name": suite["name"], "seed": suite.get("seed"), "episodes": max(counts.values(), default=0)}
 
     def plan(self) -> list[Episode]:
-        """Raises CorruptRecords, also where it is not the plan that run.json names."""
+        """Every planned episode: of the largest part first, then what the others have besides.
+
+        Raises CorruptRecords for a part that was changed, and for parts that disagree about a task.
+        """
+        if not (planned := self._planned()):
+            raise CorruptRecords(f"{self.path} has no plan/: it was not copied whole, or never began")
+        return planned
+
+    def _planned(self) -> list[Episode]:
+        """Empty before the first part is written."""
+        parts = [self._part(file, file.stem) for file in sorted((self.path / "plan").glob("*.jsonl"))]
+        if (run := self._run_json())["schema"] == 1:
+            parts.append(self._old_plan(run["experiment"]["suite"]["plan"]))
+        parts.sort(key=lambda part: (-len(part), part[0].id))
+        planned: dict[Task, list[Episode]] = {}
+        for part in parts:
+            for task, episodes in by_task(part).items():
+                if planned.setdefault(task, episodes) != episodes:
+                    words = "; ".join(plan_difference(planned[task], episodes))
+                    raise CorruptRecords(f"two parts of {self.path / 'plan'} disagree: {words}. Delete one of them")
+        return [episode for episodes in planned.values() for episode in episodes]
+
+    def _old_plan(self, named: str) -> list[Episode]:
         file = self.path / "plan.jsonl"
         if not file.is_file():
             raise CorruptRecords(f"{self.path} has lost its plan.jsonl")
-        plan = [_decode(line, Episode, file, number) for number, line in self._lines("plan.jsonl")]
-        if plan_hash(plan) != self.run()["experiment"]["suite"]["plan"]:
-            raise CorruptRecords(f"{file} is not the plan that {self.path / 'run.json'} names: one of them was changed")
-        return plan
+        return self._part(file, named)
+
+    def _part(self, file: Path, named: str) -> list[Episode]:
+        content = file.read_bytes()
+        if lines_hash(content) != named:
+            raise CorruptRecords(f"{file} is not what was planned as {named}: it was changed, or not copied whole")
+        return [_decode(line, Episode, file, number) for number, line in enumerate(content.splitlines(), start=1)]
 
     def records(self) -> Records:
         """Raises CorruptRecords for anything but a torn last line, also for records of another experiment."""
@@ -174,9 +212,6 @@ class RunDirectory:
                 records.append(_decode(line, EpisodeRecord, file, number))
                 _check_origin(records[-1], experiment, f"{file}:{number}")
         return Records(records, torn)
-
-    def _lines(self, name: str) -> Iterable[tuple[int, bytes]]:
-        return enumerate((self.path / name).read_bytes().splitlines(), start=1)
 
 
 class RecordFile:
@@ -217,9 +252,15 @@ def compare(theirs: Mapping[str, Any], ours: Mapping[str, Any], path: str = "") 
 
 
 def plan_difference(there: Sequence[Episode], here: Sequence[Episode]) -> list[str]:
-    """What one plan has that the other has not, in words; empty for equal plans."""
+    """What differs, in words, in the tasks that two plans have in common; empty where those have the same episodes."""
+    theirs, ours = by_task(there), by_task(here)
+    return [words for task in ours if task in theirs for words in _task_difference(theirs[task], ours[task])]
+
+
+def _task_difference(there: Sequence[Episode], here: Sequence[Episode]) -> list[str]:
     theirs, ours = ({episode.id: episode for episode in plan} for plan in (there, here))
-    words = [f"plan: there {len(theirs)} episodes, here {len(ours)}"] if len(theirs) != len(ours) else []
+    task = "/".join(part for part in task_of(here[0]) if part)
+    words = [f"{task}: there {len(theirs)} episodes, here {len(ours)}"] if len(theirs) != len(ours) else []
     for label, plan, other in (("only there", theirs, ours), ("only here", ours, theirs)):
         extra = [id for id in plan if id not in other]
         if extra:
@@ -227,21 +268,31 @@ def plan_difference(there: Sequence[Episode], here: Sequence[Episode]) -> list[s
     changed = [id for id in theirs if id in ours and theirs[id] != ours[id]]
     if changed:
         words.append(f"{changed[0]}: there {theirs[changed[0]]}, here {ours[changed[0]]}")
-    return words or (["plan: the same episodes in another order"] if list(there) != list(here) else [])
+    return words or ([f"{task}: the same episodes in another order"] if list(there) != list(here) else [])
 
 
 def _decode(line: bytes, kind: Any, file: Path, number: int) -> Any:
     try:
         if kind is EpisodeRecord:
             schema = msgspec.json.decode(line, type=_Version).schema
-            if schema > SCHEMA:
-                raise CorruptRecords(f"{file}:{number} has schema {schema}; this version reads up to {SCHEMA}")
+            if schema > RECORD_SCHEMA:
+                raise CorruptRecords(f"{file}:{number} has schema {schema}; this version reads up to {RECORD_SCHEMA}")
         decoded = msgspec.json.decode(line, type=kind)
     except msgspec.DecodeError as error:
         raise CorruptRecords(
             f"{file}:{number}: {error}; nothing was counted. Restore the line, or delete it to play its episode again"
         ) from None
     return decoded
+
+
+def _read_object(file: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(file.read_bytes())
+    except ValueError as error:
+        raise CorruptRecords(f"{file}: {error}") from None
+    if not isinstance(content, dict):
+        raise CorruptRecords(f"{file} is not what this package writes: it holds no JSON object")
+    return content
 
 
 class _Version(msgspec.Struct):
@@ -252,9 +303,33 @@ class _Version(msgspec.Struct):
 
 def write_whole(file: Path, content: bytes) -> None:
     """Write ``file`` whole or not at all."""
-    part = file.with_name(f".{file.name}.{os.getpid()}")
-    with part.open("wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
+    part = _part(file, content)
     part.replace(file)
+
+
+def publish(file: Path, content: bytes) -> bool:
+    """Create ``file``, whole, unless it is there already; gives whether we did. Atomic on NFS, too."""
+    if file.exists():  # saves work; what decides is link()
+        return False
+    part = _part(file, content)
+    try:
+        os.link(part, file)
+    except FileExistsError:
+        return part.stat().st_nlink == 2  # NFS may say so of our own link, when its answer was lost and it asked again
+    finally:
+        part.unlink()
+    return True
+
+
+def _part(file: Path, content: bytes) -> Path:
+    """A hidden file beside ``file``, on disk; what cannot be written leaves none."""
+    part = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
+    try:
+        with part.open("xb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
+    return part

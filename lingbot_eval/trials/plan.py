@@ -11,7 +11,6 @@ import msgspec
 from lingbot_eval.errors import BadInput, UnknownName
 from lingbot_eval.names import safe_name
 from lingbot_eval.settings import protocol_hash, to_dict
-from lingbot_eval.suites.plan import plan_hash
 from lingbot_eval.trials.rubric import Rubric
 from lingbot_eval.types import Episode
 
@@ -84,9 +83,8 @@ class TrialPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """What the run directory of ``method`` holds, in the words of ``run-suite``."""
         protocol = TrialProtocol("trials", self.order, self.rubrics)
         facts = {"platform": self.platform} if self.platform else {}
-        episodes = self.episodes()
         return {
-            "suite": {"name": SUITE, "seed": self.seed, "episodes": len(episodes), "plan": plan_hash(episodes)},
+            "suite": {"name": SUITE, "seed": self.seed, "episodes": self.trials},
             "protocol": to_dict(protocol),
             "facts": facts,
             "protocol_hash": protocol_hash(protocol, facts),

@@ -10,6 +10,7 @@ import pytest
 from lingbot_eval.cli.lingbot_eval import main
 from lingbot_eval.cli.run_suite import main as run_suite
 from lingbot_eval.suites.store import RunDirectory
+from tests.reports.folders import copy_plan
 
 
 @pytest.fixture(scope="module")
@@ -63,8 +64,7 @@ def test_other_protocols_are_refused_with_what_differs_or_marked(runs, capsys):
 
 
 def test_unfinished_runs_are_marked(runs, tmp_path, capsys):
-    for file in ("run.json", "plan.jsonl"):
-        (tmp_path / file).write_bytes((runs["random"] / file).read_bytes())
+    copy_plan(runs["random"], tmp_path)
     assert "no finished episode" in refused([tmp_path, runs["expert"]], capsys)
     lines = [line for file in runs["random"].glob("records/*") for line in file.read_bytes().splitlines(keepends=True)]
     (tmp_path / "records").mkdir()
@@ -116,7 +116,7 @@ def test_bad_input_gets_one_line(arguments, complaint, capsys):
 def test_a_folder_of_another_kind_is_named(runs, tmp_path, capsys):
     experiment = RunDirectory(runs["expert"]).run()
     (tmp_path / "run.json").write_text(json.dumps(experiment))
-    assert "plan.jsonl" in refused([tmp_path, runs["random"]], capsys)
+    assert "no plan/" in refused([tmp_path, runs["random"]], capsys)
 
 
 def test_compare_says_what_to_install(capsys, monkeypatch):

@@ -12,6 +12,7 @@ from lingbot_eval.cli.lingbot_eval import main
 from lingbot_eval.cli.run_suite import main as run_suite
 from lingbot_eval.envs import tabletop
 from lingbot_eval.settings import protocol_names
+from tests.reports.folders import copy_plan
 
 
 @pytest.fixture(scope="module")
@@ -147,15 +148,14 @@ def test_report_refuses_the_same_run_twice(run, capsys):
 
 
 def test_report_of_an_unfinished_run_says_so(run, tmp_path, capsys):
-    for file in ("run.json", "plan.jsonl"):
-        (tmp_path / file).write_bytes((run / file).read_bytes())
+    copy_plan(run, tmp_path)
     assert main(["report", str(tmp_path)]) == 0
     out = " ".join(capsys.readouterr().out.split())
     assert "NOT FINAL: 0 episodes ended in ERROR, 4 not played yet" in out
 
 
 def test_a_torn_record_is_mentioned(run, tmp_path, capsys):
-    for file in (run / "run.json", run / "plan.jsonl", *run.glob("records/*")):
+    for file in (run / "run.json", *run.glob("plan/*"), *run.glob("records/*")):
         target = tmp_path / file.relative_to(run)
         target.parent.mkdir(exist_ok=True)
         target.write_bytes(file.read_bytes()[: -3 if file.parent.name == "records" else None])
@@ -164,15 +164,14 @@ def test_a_torn_record_is_mentioned(run, tmp_path, capsys):
 
 
 def test_a_folder_that_cannot_hold_the_report_is_named_on_one_line(run, tmp_path, capsys):
-    for file in ("run.json", "plan.jsonl"):
-        (tmp_path / file).write_bytes((run / file).read_bytes())
+    copy_plan(run, tmp_path)
     (tmp_path / "report").write_text("a file")
     assert str(tmp_path / "report") in refused(["report", str(tmp_path)], capsys)
 
 
 def test_a_run_without_its_plan_is_named_on_one_line(run, tmp_path, capsys):
     (tmp_path / "run.json").write_bytes((run / "run.json").read_bytes())
-    assert "plan.jsonl" in refused(["report", str(tmp_path)], capsys)
+    assert "no plan/" in refused(["report", str(tmp_path)], capsys)
 
 
 def test_make_tiny_writes_a_checkpoint_once(tmp_path, capsys):

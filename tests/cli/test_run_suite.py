@@ -160,7 +160,7 @@ def test_the_same_command_again_plays_nothing_and_shows_the_same_table(tmp_path,
     assert "0 to play" in again
     assert again.splitlines()[1:] == first.splitlines()[1:]
     assert record_files(tmp_path) == before
-    assert len(json.loads((tmp_path / "run" / "run.json").read_text())["sessions"]) == 1
+    assert len(RunDirectory(tmp_path / "run").run()["sessions"]) == 1
 
 
 def test_a_permanent_fault_ends_with_status_1_and_names_the_episode_and_reason(tmp_path, capsys):
@@ -232,9 +232,8 @@ def test_a_damaged_record_is_refused_with_file_and_line(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("change", "difference"),
     [
-        (["--episodes", "2"], "toy/reach/-/2/-"),
-        (["--seed", "4"], "toy/reach/-/40000/-"),
-        (["--tasks", "reach"], "toy/return/-/0/-"),
+        (["--episodes", "2"], "suite.episodes: there 3, here 2"),
+        (["--seed", "4"], "suite.seed: there 0, here 4"),
         (["protocol.command_limit=50"], "command_limit: there 60, here 50"),
         (["--agent", "idle"], "agent.name: there 'expert', here 'idle'"),
         (["--regime", "two tasks"], "regime: there 'unstated', here 'two tasks'"),

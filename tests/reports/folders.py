@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from lingbot_eval.suites.plan import plan_hash
 from lingbot_eval.suites.store import RecordFile, RunDirectory
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome
 
 
 def directory(path: Path, plan: Sequence[Episode], records: Iterable[EpisodeRecord], **changes: Any) -> RunDirectory:
     experiment = {
-        "suite": {"name": "toy", "seed": 0, "plan": plan_hash(plan)},
+        "suite": {"name": "toy", "seed": 0},
         "protocol": {"name": "toy"},
         "protocol_hash": "0123456789ab",
         "facts": {},
@@ -31,6 +31,12 @@ def add(folder: RunDirectory, name: str, records: Iterable[EpisodeRecord]) -> No
     file = RecordFile(folder.path / "records" / f"{name}.jsonl")
     for record in records:
         file.append(record)
+
+
+def copy_plan(source: Path, target: Path) -> None:
+    """What a run directory holds before its first record."""
+    shutil.copy(source / "run.json", target)
+    shutil.copytree(source / "plan", target / "plan")
 
 
 def film(folder: RunDirectory, name: str) -> Path:

@@ -20,7 +20,7 @@ from lingbot_eval.agents import hardware
 from lingbot_eval.errors import BadInput, LingbotEvalError
 from lingbot_eval.settings import AgentSettings, RunSettings, SuiteSettings, ToySettings
 from lingbot_eval.suites.local import Event, play
-from lingbot_eval.suites.plan import plan, plan_hash, remaining
+from lingbot_eval.suites.plan import plan, remaining
 from lingbot_eval.suites.store import RecordFile, RunDirectory
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome, Provenance
 from tests.conftest import IMPATIENT, toy_run
@@ -30,7 +30,7 @@ WHO = Provenance("expert", "", "toy", "0" * 12, {}, "here")
 
 
 def experiment(episodes):
-    suite = {"name": "toy", "plan": plan_hash(episodes)}
+    suite = {"name": "toy", "seed": 0, "episodes": len(episodes)}
     return {"suite": suite, "agent": {"name": WHO.agent}, "checkpoint": "", "protocol_hash": WHO.protocol_hash}
 
 
@@ -284,13 +284,14 @@ def test_sessions_of_one_worker_play_at_the_same_time_and_change_no_record(tmp_p
 
 
 def test_a_killed_worker_takes_all_its_sessions_along_and_they_are_played_again(tmp_path):
-    killed = []
+    began = []
 
     def kill(event: Event) -> None:
-        if event.record is None and event.lane == 1 and not killed:
-            (worker,) = children(os.getpid())
-            killed.append(worker)
-            os.kill(worker, signal.SIGKILL)
+        if event.record is None:
+            began.append(event.lane)
+            if len(began) == 2:
+                (worker,) = children(os.getpid())
+                os.kill(worker, signal.SIGKILL)
 
     final, told = carry_on(tmp_path, shared(toy_run(faults={0: "slow"}, limits=IMPATIENT), 2), kill)
     assert outcomes(final) == dict.fromkeys(ALL, "success")

@@ -1,0 +1,236 @@
+"""Who plays in a run directory: one session per coordinator, its heartbeat, and which sessions are dead.
+
+    sessions/<id>.json        how it was started; written by itself alone, again when it ends
+    sessions/<id>.live.json   its heartbeat: a counter, and what each lane plays
+
+No two clocks are compared. A session is dead when its counter has stood still for LEASE_SECONDS of the observer's own
+monotonic clock; at once where it says that it has ended, or where it ran on this machine and its process is gone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import threading
+import time
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import msgspec
+
+from lingbot_eval.errors import CorruptRecords, NotReady
+from lingbot_eval.names import safe_name
+from lingbot_eval.suites.store import LIVE, RunDirectory, write_whole
+from lingbot_eval.types import Episode, EpisodeRecord, Provenance, Spent
+
+HEARTBEAT_SECONDS = 5.0
+
+LEASE_SECONDS = 90.0
+"""An NFS client may show a directory as it was a minute ago (acdirmax), and a busy server answers late."""
+
+
+class Process(msgspec.Struct, frozen=True):
+    """One process among all that ever ran; empty strings where there is no Linux to say so."""
+
+    boot: str
+    """Of the machine, since it was started."""
+    namespace: str
+    """Of the pid: containers of one machine have their own."""
+    pid: int
+    began: str
+    """In the kernel's clock ticks: a pid is given again."""
+
+
+class Session(msgspec.Struct, frozen=True):
+    """A coordinator's file."""
+
+    command: str
+    host: str
+    process: Process
+    versions: dict[str, str]
+    settings: dict[str, Any]
+    to_play: int
+    started: str
+    """UTC, ISO 8601."""
+    ended: str = ""
+    """Empty while it plays, and for ever where it was killed."""
+    seconds: float | None = None
+    """From start to end."""
+
+
+class LaneState(msgspec.Struct):
+    """What a lane does, for whoever looks."""
+
+    episode: str = ""
+    """Its id; empty while the lane waits for work."""
+    seconds: float = 0.0
+    """For so long."""
+    played: int = 0
+    """Records so far."""
+    spent: Spent = Spent(0.0, 0.0, 0.0)
+    """On those."""
+
+
+class Heartbeat(msgspec.Struct):
+    counter: int
+    seconds: float
+    """Since the session began."""
+    lanes: dict[int, LaneState]
+
+
+class Presence:
+    """This process as a session of ``folder``, from ``with`` to its end; heartbeats come from a thread.
+
+    Raises NotReady where nothing can be written.
+    """
+
+    def __init__(
+        self, folder: RunDirectory, provenance: Provenance, settings: Mapping[str, Any], command: str, to_play: int
+    ) -> None:
+        self._folder = folder.path
+        now = datetime.now(timezone.utc)
+        self.id = f"{now:%Y%m%dT%H%M%S}-{safe_name(provenance.host)[:40]}-{os.getpid()}-{secrets.token_hex(2)}"
+        started = now.isoformat(timespec="seconds")
+        me = this_process()
+        self._session = Session(
+            command, provenance.host, me, dict(provenance.versions), dict(settings), to_play, started
+        )
+        self._began = time.monotonic()
+        self._counter = 0
+        self._lanes: dict[int, LaneState] = {}
+        self._since: dict[int, float] = {}
+        self._lock, self._over = threading.Lock(), threading.Event()
+        self._heart = threading.Thread(target=self._beat_on, name="heartbeat", daemon=True)
+
+    @property
+    def tmp(self) -> Path:
+        """Of the processes that this session starts."""
+        return self._folder / "tmp" / self.id
+
+    def __enter__(self) -> Presence:
+        try:
+            self._write(self._session)
+            self.tmp.mkdir(parents=True)
+            self._beat()
+        except OSError as error:
+            raise NotReady(f"cannot write to {self._folder}: {error.strerror}; choose another with --out DIR") from None
+        self._heart.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._over.set()
+        self._heart.join()
+        shutil.rmtree(self.tmp, ignore_errors=True)
+        now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        seconds = round(time.monotonic() - self._began, 1)
+        with contextlib.suppress(OSError):  # a full disk: whoever looks sees that this process is gone
+            self._write(msgspec.structs.replace(self._session, ended=now, seconds=seconds))
+            self._live.unlink(missing_ok=True)
+
+    def plays(self, lane: int, episode: Episode) -> None:
+        with self._lock:
+            self._lanes.setdefault(lane, LaneState()).episode = episode.id
+            self._since[lane] = time.monotonic()
+
+    def played(self, lane: int, record: EpisodeRecord) -> None:
+        with self._lock:
+            state, more = self._lanes[lane], record.spent or Spent(0.0, 0.0, 0.0)
+            state.episode, state.played, self._since[lane] = "", state.played + 1, time.monotonic()
+            before = state.spent
+            state.spent = Spent(
+                before.model + more.model, before.simulator + more.simulator, before.waiting + more.waiting
+            )
+
+    @property
+    def _live(self) -> Path:
+        return self._folder / "sessions" / f"{self.id}{LIVE}"
+
+    def _write(self, session: Session) -> None:
+        content = msgspec.json.format(msgspec.json.encode(session))
+        write_whole(self._folder / "sessions" / f"{self.id}.json", content + b"\n")
+
+    def _beat_on(self) -> None:
+        while not self._over.wait(HEARTBEAT_SECONDS):
+            with contextlib.suppress(OSError):  # a full disk; the records' writers say so
+                self._beat()
+
+    def _beat(self) -> None:
+        now = time.monotonic()
+        with self._lock:
+            self._counter += 1
+            for lane, state in self._lanes.items():
+                state.seconds = round(now - self._since[lane], 1)
+            content = msgspec.json.encode(Heartbeat(self._counter, round(now - self._began, 1), self._lanes))
+        write_whole(self._live, content)
+
+
+class Watch:
+    """Tells dead sessions of ``folder`` from those that play."""
+
+    def __init__(self, folder: RunDirectory, lease: float = LEASE_SECONDS) -> None:
+        self._folder, self._lease = folder.path / "sessions", lease
+        self._seen: dict[str, tuple[int, float]] = {}
+        """By session: the counter, and when it was first seen so."""
+
+    def dead(self, id: str) -> bool:
+        """Raises CorruptRecords for a session file that cannot be read."""
+        session = self._read(f"{id}.json", Session)
+        if session is not None and (session.ended or gone(session.process)):
+            return True
+        heartbeat = self._read(f"{id}{LIVE}", Heartbeat)
+        counter = -1 if heartbeat is None else heartbeat.counter  # it has not begun, or its end is not visible yet
+        now = time.monotonic()
+        known, since = self._seen.get(id, (None, now))
+        if counter != known:
+            self._seen[id] = (counter, now)
+            return False
+        return now - since >= self._lease
+
+    def _read(self, name: str, kind: Any) -> Any:
+        file = self._folder / name
+        try:
+            return msgspec.json.decode(file.read_bytes(), type=kind)
+        except FileNotFoundError:
+            return None
+        except msgspec.DecodeError as error:
+            raise CorruptRecords(f"{file}: {error}; delete it if that session is over") from None
+
+
+def sweep(folder: RunDirectory, watch: Watch) -> None:
+    """Remove the temporary files of dead sessions."""
+    for left in (folder.path / "tmp").iterdir():
+        if watch.dead(left.name):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def this_process() -> Process:
+    namespace = ""
+    with contextlib.suppress(OSError):
+        namespace = os.readlink("/proc/self/ns/pid")
+    return Process(_read("/proc/sys/kernel/random/boot_id"), namespace, os.getpid(), _began(os.getpid()))
+
+
+def gone(process: Process) -> bool:
+    """Whether it ran here and has ended; False for all that this machine cannot tell."""
+    here = this_process()
+    if not here.boot or not here.namespace or (here.boot, here.namespace) != (process.boot, process.namespace):
+        return False
+    return _began(process.pid) != process.began
+
+
+def _began(pid: int) -> str:
+    """Empty where it is not running."""
+    fields = _read(f"/proc/{pid}/stat").rpartition(")")[2].split()  # proc(5), from the third field on
+    return fields[19] if len(fields) > 19 and fields[0] not in "ZX" else ""
+
+
+def _read(file: str) -> str:
+    try:
+        return Path(file).read_text().strip()
+    except (OSError, ValueError):
+        return ""

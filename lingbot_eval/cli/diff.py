@@ -43,4 +43,4 @@ def facts_of(folder: RunDirectory) -> Facts:
     """Raises BadInput and CorruptRecords."""
     run = folder.run()
     known = [record.provenance for record in folder.records().final().values() if record.provenance]
-    return facts(run["experiment"], known, [session["settings"] for session in run["sessions"]])
+    return facts(run["experiment"], known, [session.get("settings", {}) for session in run["sessions"]])

@@ -11,7 +11,7 @@ from typing import NoReturn
 from rich.console import Console
 
 from lingbot_eval.agents import AGENTS, require_lingbot
-from lingbot_eval.cli import compare, diff, imagine, plan, plots, report, trial, view
+from lingbot_eval.cli import compare, diff, imagine, plan, plots, report, trial, verify, view
 from lingbot_eval.cli.doctor import doctor
 from lingbot_eval.cli.run_suite import SUITES
 from lingbot_eval.envs import tabletop
@@ -27,7 +27,7 @@ from lingbot_eval.trials.rubric import shipped
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """0: fine; 1: doctor found something missing, diff a difference that can move a score; 2: bad input."""
+    """0: fine; 1: doctor found something missing, diff or verify a difference; 2: bad input."""
     try:
         given = _parsed(argv)
         if given.command == "ls":
@@ -40,6 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             return diff.diff(given)
         if given.command == "plot":
             return plots.plot(RunDirectory(Path(given.run)))
+        if given.command == "verify":
+            return verify.verify(given)
         if given.command == "view":
             return view.view(RunDirectory(Path(given.run)), given.port)
         if given.command == "plan":
@@ -60,7 +62,7 @@ def _parsed(argv: Sequence[str] | None) -> argparse.Namespace:
     """Settings may stand between flags, which argparse does not allow in a command of its own."""
     parser = _parser()
     given, rest = parser.parse_known_args(argv)
-    if given.command == "plan" and all("=" in word and not word.startswith("-") for word in rest):
+    if given.command in ("plan", "verify") and all("=" in word and not word.startswith("-") for word in rest):
         given.overrides += rest
     elif rest:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
@@ -87,6 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     diff.add_arguments(commands.add_parser("diff", help="what differs between two runs; what can move a score first"))
     drawing = commands.add_parser("plot", help="draw a run's rates, curves and times to RUN/report, as SVG and PNG")
     drawing.add_argument("run", metavar="RUN")
+    verify.add_arguments(commands.add_parser("verify", help="play a few recorded episodes again and compare"))
     view.add_arguments(commands.add_parser("view", help="a run's page in the browser, live while it goes on"))
     plan.add_arguments(commands.add_parser("plan", help="robotwin, tabletop: find the scenes that their experts solve"))
     random = commands.add_parser("make-tiny", help="write a random LingBot-VA checkpoint: it plays, and cannot win")

@@ -73,9 +73,9 @@ def run(arguments: list[str]) -> int:
     draws = chosen.agent.looks or chosen.films != "off"
     if given.dry_run:
         return _dry_run(chosen, draws, given.out)
-    chosen, machine, checkpoint = _ready(chosen, draws)
+    chosen, machine, checkpoint = ready(chosen, draws)
     episodes = _episodes(chosen, machine, search=True)
-    experiment = _experiment(chosen, machine, checkpoint)
+    experiment = experiment_of(chosen, machine, checkpoint)
     folder = RunDirectory(Path(given.out) if given.out else _default_folder(chosen, experiment))
     folder.open(experiment, episodes)
     _play(folder, chosen, machine, experiment, episodes, arguments)
@@ -83,7 +83,7 @@ def run(arguments: list[str]) -> int:
     return int(any(record.outcome is Outcome.ERROR for record in final.values()))
 
 
-def _ready(chosen: RunSettings, draws: bool) -> tuple[RunSettings, Machine, str]:
+def ready(chosen: RunSettings, draws: bool) -> tuple[RunSettings, Machine, str]:
     """The settings with every choice made, what the simulator found on this machine, and the hash of what the agent
     plays from.
 
@@ -203,7 +203,7 @@ def _scene_overrides(given: argparse.Namespace) -> list[str]:
     return overrides
 
 
-def _experiment(chosen: RunSettings, machine: Machine, checkpoint: str) -> dict[str, Any]:
+def experiment_of(chosen: RunSettings, machine: Machine, checkpoint: str) -> dict[str, Any]:
     """What must be the same for a run to be continued, or to be added to: other tasks of it."""
     agent = {name: value for name, value in to_dict(chosen.agent).items() if name not in NOT_THE_EXPERIMENT}
     if agent["lingbot"] is not None:
@@ -220,6 +220,25 @@ def _experiment(chosen: RunSettings, machine: Machine, checkpoint: str) -> dict[
         "checkpoint": checkpoint,
         "regime": chosen.regime,
     }
+
+
+def provenance_of(chosen: RunSettings, machine: Machine, experiment: dict[str, Any]) -> Provenance:
+    """What is known before a worker adds what it computes on."""
+    versions = {
+        "lingbot_eval": metadata.version("lingbot_eval"),
+        "git": git_revision(),
+        **machine.notes,
+        **machine.facts,
+        **agent_versions(chosen.agent),
+    }
+    return Provenance(
+        agent=chosen.agent.name,
+        checkpoint=experiment["checkpoint"],
+        protocol=chosen.protocol.name,
+        protocol_hash=experiment["protocol_hash"],
+        versions=versions,
+        host=socket.gethostname(),
+    )
 
 
 def _default_folder(chosen: RunSettings, experiment: dict[str, Any]) -> Path:
@@ -253,21 +272,7 @@ def _play(
         print(f"protocol {chosen.protocol.name} never seeds its scenes: plan/ holds one drawn seed per episode")
     if not todo:
         return
-    versions = {
-        "lingbot_eval": metadata.version("lingbot_eval"),
-        "git": git_revision(),
-        **machine.notes,
-        **machine.facts,
-        **agent_versions(chosen.agent),
-    }
-    provenance = Provenance(
-        agent=chosen.agent.name,
-        checkpoint=experiment["checkpoint"],
-        protocol=chosen.protocol.name,
-        protocol_hash=experiment["protocol_hash"],
-        versions=versions,
-        host=socket.gethostname(),
-    )
+    provenance = provenance_of(chosen, machine, experiment)
     command = shlex.join(["run-suite", *arguments])
     with Progress(episodes, records.final(), Console(stderr=True)) as progress:
         local.play(folder, todo, chosen, provenance, progress.tell, command)
@@ -275,7 +280,7 @@ def _play(
 
 def _dry_run(chosen: RunSettings, draws: bool, out: str | None) -> int:
     if isinstance(chosen.protocol, RoboTwinProtocol):  # whose plan depends on the machine
-        chosen, machine, checkpoint = _ready(chosen, draws)
+        chosen, machine, checkpoint = ready(chosen, draws)
         episodes = _episodes(chosen, machine, search=False)
     else:
         episodes = plan(chosen.suite, chosen.protocol)
@@ -288,10 +293,10 @@ def _dry_run(chosen: RunSettings, draws: bool, out: str | None) -> int:
     sessions = f"{chosen.workers} workers x {chosen.agent.sessions} sessions"
     print(f"agent {to_dict(chosen.agent)}, {sessions}, video {chosen.films}")
     if not isinstance(chosen.protocol, RoboTwinProtocol):
-        chosen, machine, checkpoint = _ready(chosen, draws)
+        chosen, machine, checkpoint = ready(chosen, draws)
     print(f"machine {machine.facts | machine.notes}")
     print(f"protocol hash {protocol_hash(chosen.protocol, machine.facts)}")
-    experiment = _experiment(chosen, machine, checkpoint)
+    experiment = experiment_of(chosen, machine, checkpoint)
     folder = RunDirectory(Path(out) if out else _default_folder(chosen, experiment))
     if (folder.path / "run.json").exists():
         folder.compare(experiment, episodes)

@@ -35,7 +35,7 @@ MOVES_A_SCORE: Mapping[str, str] = {
     "versions.cuda": _LAST_BITS,
     "versions.cudnn": _LAST_BITS,
     "versions.nvidia_driver": _LAST_BITS,
-    "versions.cpu": "mathematical libraries choose their code by processor: last bits of physics and of a model on a CPU",
+    "versions.cpu": "mathematical libraries choose their code by processor: last bits of physics, and of a model there",
     "settings.agent.sessions": "forwards that run together round differently (docs/decisions/10-sessions.md)",
     "settings.agent.lingbot.graphs": _LAST_BITS,
     "settings.agent.lingbot.text_device": _LAST_BITS,
@@ -49,7 +49,7 @@ MOVES_A_SCORE: Mapping[str, str] = {
     "versions.gl_device": _PICTURES,
     "versions.vulkan_device": _PICTURES,
 }
-"""By name, or by the beginning of one: why such a fact can move a score. What is not here moves none that we know of."""
+"""By name, or by the beginning of one: why such a fact can move a score. Anything else moves none that we know of."""
 
 CONSEQUENCES = ("protocol_hash", "suite.plan", "suite.episodes")
 """Of an experiment: they differ because something else does, which is named."""
@@ -98,7 +98,9 @@ def facts(
 def differences(a: Facts, b: Facts) -> list[Difference]:
     """In the order of :data:`MOVES_A_SCORE`, then by name."""
     order = list(MOVES_A_SCORE)
-    found = [Difference(name, a.get(name, ""), b.get(name, "")) for name in sorted({*a, *b}) if a.get(name) != b.get(name)]
+    found = [
+        Difference(name, a.get(name, ""), b.get(name, "")) for name in sorted({*a, *b}) if a.get(name) != b.get(name)
+    ]
     return sorted(found, key=lambda one: order.index(_rule(one.name)) if one.why else len(order))
 
 

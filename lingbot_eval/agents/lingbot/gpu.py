@@ -10,5 +10,5 @@ def described(device: str) -> dict[str, str]:
     return {
         "gpu": torch.cuda.get_device_name(device),
         "cuda": str(torch.version.cuda or torch.version.hip),
-        "cudnn": str(torch.backends.cudnn.version()),
+        "cudnn": str(torch.backends.cudnn.version()),  # type: ignore[no-untyped-call]
     }

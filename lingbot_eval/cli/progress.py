@@ -45,6 +45,9 @@ class Progress:
     ) -> None:
         self._bars.stop()
 
+    def say(self, sentence: str) -> None:
+        self._console.print(sentence, highlight=False, soft_wrap=True, markup=False)
+
     def tell(self, event: Event) -> None:
         """Show what happened."""
         record = event.record

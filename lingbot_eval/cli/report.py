@@ -23,7 +23,7 @@ from lingbot_eval.reports.formats import FORMATS
 from lingbot_eval.reports.methods import Run, methods, published
 from lingbot_eval.reports.published import slugs
 from lingbot_eval.reports.sheet import TIE, Cell, Sheet
-from lingbot_eval.suites.store import RunDirectory
+from lingbot_eval.suites.store import RunDirectory, write_whole
 from lingbot_eval.types import EpisodeRecord
 
 
@@ -102,8 +102,8 @@ def _read(folder: RunDirectory, warn: bool) -> Run:
     final = {id: record for id, record in records.final().items() if id in planned}
     if warn and (foreign := len(records.final()) - len(final)):
         print(f"lingbot-eval: {folder.path / 'records'}: {foreign} episodes are not in the plan", file=sys.stderr)
-    if warn and len(final) < len(plan):
-        for sentence in records.torn:
+    if warn:
+        for sentence in folder.strangers() + (records.torn if len(final) < len(plan) else []):
             print(f"lingbot-eval: {sentence}", file=sys.stderr)
     return Run(str(folder.path), run["experiment"], plan, final)
 
@@ -114,7 +114,7 @@ def _write(folder: RunDirectory, files: Mapping[str, str]) -> list[str]:
     try:
         target.mkdir(exist_ok=True)
         for name, text in files.items():
-            (target / name).write_text(text, encoding="utf-8")
+            write_whole(target / name, text.encode())  # another session may write its own at the same time
     except OSError as error:
         raise NotReady(f"cannot write to {target}: {error.strerror}") from None
     return [str(target / name) for name in files]

@@ -6,12 +6,14 @@ import argparse
 import hashlib
 import json
 import shlex
+import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
+from types import FrameType, TracebackType
 from typing import Any, NoReturn
 
 import msgspec
@@ -35,8 +37,9 @@ from lingbot_eval.settings import (
 )
 from lingbot_eval.suites import local
 from lingbot_eval.suites.groups import group
-from lingbot_eval.suites.plan import plan, plan_hash, remaining
+from lingbot_eval.suites.plan import plan, plan_hash, remaining, shard
 from lingbot_eval.suites.store import RunDirectory
+from lingbot_eval.trackers import require, tracking
 from lingbot_eval.types import Episode, Outcome, Provenance
 
 NOT_THE_EXPERIMENT = ("path", "checkpoint", "sessions", "device", "text_device", "vae_device", "graphs")
@@ -72,15 +75,16 @@ def run(arguments: list[str]) -> int:
     chosen = chosen_settings(given)
     draws = chosen.agent.looks or chosen.films != "off"
     if given.dry_run:
-        return _dry_run(chosen, draws, given.out)
+        return _dry_run(chosen, draws, given)
     chosen, machine, checkpoint = ready(chosen, draws)
     episodes = _episodes(chosen, machine, search=True)
     experiment = experiment_of(chosen, machine, checkpoint)
     folder = RunDirectory(Path(given.out) if given.out else _default_folder(chosen, experiment))
+    mine = episodes if given.shard is None else shard(episodes, given.shard)
     folder.open(experiment, episodes)
-    _play(folder, chosen, machine, experiment, episodes, arguments)
+    _play(folder, chosen, machine, experiment, mine, arguments)
     final = write_report(folder)
-    return int(any(record.outcome is Outcome.ERROR for record in final.values()))
+    return int(any(final[episode.id].outcome is Outcome.ERROR for episode in mine))
 
 
 def ready(chosen: RunSettings, draws: bool) -> tuple[RunSettings, Machine, str]:
@@ -89,6 +93,7 @@ def ready(chosen: RunSettings, draws: bool) -> tuple[RunSettings, Machine, str]:
 
     Raises BadInput, UnknownName, and NotReady that says everything that is missing.
     """
+    require(chosen.tracker)
     bimanual = isinstance(chosen.protocol, RoboTwinProtocol)
     if not bimanual:
         plan(chosen.suite, chosen.protocol)  # a wrong name costs no look at the machine
@@ -141,6 +146,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--tasks", help="indices or names, comma-separated (default: all)")
     parser.add_argument("--group", type=int, help="robotwin: one of LingBot-VA's seven groups of tasks, 0..6")
     parser.add_argument("--setting", help="robotwin, tabletop: easy | hard | both (default: both; tabletop: easy)")
+    parser.add_argument("--shard", metavar="i/n", help="play only this slice of the plan, i in 0..n-1")
     parser.add_argument("--episodes", type=int, help="per task and setting (default: the protocol's)")
     parser.add_argument("--agent", help=f"{' | '.join(AGENTS)} (default: lingbot-va; tabletop, toy: expert)")
     parser.add_argument("--protocol", help="preset of conventions, see lingbot-eval ls (default: strict)")
@@ -261,7 +267,7 @@ def _play(
         print(f"run-suite: {sentence}", file=sys.stderr)
     todo = remaining(episodes, records.done())
     print(
-        f"{folder.path}: {len(episodes)} episodes planned, {len(todo)} to play, protocol {chosen.protocol.name} ",
+        f"{folder.path}: {len(folder.plan())} episodes planned, {len(todo)} to play, protocol {chosen.protocol.name} ",
         end="",
     )
     print(f"[{experiment['protocol_hash']}]")
@@ -274,11 +280,48 @@ def _play(
         return
     provenance = provenance_of(chosen, machine, experiment)
     command = shlex.join(["run-suite", *arguments])
-    with Progress(episodes, records.final(), Console(stderr=True)) as progress:
-        local.play(folder, todo, chosen, provenance, progress.tell, command)
+    final = records.final()
+    with (
+        Progress(episodes, final, Console(stderr=True)) as progress,
+        tracking(chosen.tracker, folder.path, episodes, final) as track,
+        _Interrupts(progress) as interrupts,
+    ):
+
+        def tell(event: local.Event) -> None:
+            progress.tell(event)
+            track(event)
+
+        local.play(folder, todo, chosen, provenance, tell, command, interrupts.stopping)
+    if interrupts.stopping():
+        raise KeyboardInterrupt
 
 
-def _dry_run(chosen: RunSettings, draws: bool, out: str | None) -> int:
+class _Interrupts:
+    """Ctrl-C once: finish what is being played; twice: KeyboardInterrupt."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._asked = self._said = False
+
+    def __enter__(self) -> _Interrupts:
+        self._before = signal.signal(signal.SIGINT, self._ask)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        signal.signal(signal.SIGINT, self._before)
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        self._asked = True  # and nothing more: whatever runs is interrupted by this
+        signal.signal(signal.SIGINT, self._before)
+
+    def stopping(self) -> bool:
+        if self._asked and not self._said:
+            self._said = True
+            self._progress.say("run-suite: finishing the episodes that are being played; Ctrl-C again stops them")
+        return self._asked
+
+
+def _dry_run(chosen: RunSettings, draws: bool, given: argparse.Namespace) -> int:
     if isinstance(chosen.protocol, RoboTwinProtocol):  # whose plan depends on the machine
         chosen, machine, checkpoint = ready(chosen, draws)
         episodes = _episodes(chosen, machine, search=False)
@@ -297,10 +340,11 @@ def _dry_run(chosen: RunSettings, draws: bool, out: str | None) -> int:
     print(f"machine {machine.facts | machine.notes}")
     print(f"protocol hash {protocol_hash(chosen.protocol, machine.facts)}")
     experiment = experiment_of(chosen, machine, checkpoint)
-    folder = RunDirectory(Path(out) if out else _default_folder(chosen, experiment))
+    folder = RunDirectory(Path(given.out) if given.out else _default_folder(chosen, experiment))
     if (folder.path / "run.json").exists():
         folder.compare(experiment, episodes)
-    print(f"{folder.path}: {len(remaining(episodes, folder.records().done()))} to play")
+    mine = episodes if given.shard is None else shard(episodes, given.shard)
+    print(f"{folder.path}: {len(remaining(mine, folder.records().done()))} to play")
     return 0
 
 

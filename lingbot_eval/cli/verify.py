@@ -120,7 +120,7 @@ def _settings(folder: RunDirectory, session: Mapping[str, Any], overrides: Seque
         git = session["versions"].get("git") or "unknown"
         raise BadInput(f"{folder.path} was played with another version of lingbot_eval (git {git}): {error}") from None
     agent = msgspec.structs.replace(settings.agent, sessions=1)
-    return msgspec.structs.replace(settings, agent=agent, workers=1, actions=True, video="off")
+    return msgspec.structs.replace(settings, agent=agent, workers=1, actions=True, video="off", tracker="none")
 
 
 def _override(data: dict[str, Any], override: str) -> None:

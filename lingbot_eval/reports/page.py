@@ -22,7 +22,7 @@ from lingbot_eval.names import safe_name, stem
 from lingbot_eval.reports import table
 from lingbot_eval.reports.stats import wilson
 from lingbot_eval.suites.plan import plan_hash
-from lingbot_eval.suites.store import RunDirectory
+from lingbot_eval.suites.store import RunDirectory, write_whole
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome
 
 HERE = Path(__file__).parent
@@ -234,7 +234,7 @@ def write(folder: RunDirectory) -> Path:
     content = html(read(folder))
     try:
         file.parent.mkdir(exist_ok=True)
-        file.write_text(content, encoding="utf-8")
+        write_whole(file, content.encode())
     except OSError as error:
         raise NotReady(f"cannot write to {file.parent}: {error.strerror}") from None
     return file

@@ -49,6 +49,18 @@ def plan(suite: SuiteSettings, protocol: Protocol) -> list[Episode]:
     return episodes
 
 
+def shard(episodes: Sequence[Episode], text: str) -> list[Episode]:
+    """``i/n``: the i-th of n slices by position in the plan, i from 0; every n-th episode, so that each has a share of
+    every task. All of them are the plan, and no two have an episode in common.
+
+    Raises BadInput.
+    """
+    match = re.fullmatch(r"(\d+)/(\d+)", text, re.ASCII)
+    if match is None or int(match[1]) >= int(match[2]):
+        raise BadInput(f"--shard {text}: i/n, with i in 0..n-1, as in --shard 0/8")
+    return list(episodes[int(match[1]) :: int(match[2])])
+
+
 def remaining(episodes: Sequence[Episode], done: Collection[str]) -> list[Episode]:
     """The episodes whose ids are not in ``done``; resuming a run is this and nothing more."""
     return [episode for episode in episodes if episode.id not in done]

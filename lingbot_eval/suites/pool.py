@@ -52,6 +52,11 @@ class Pool:
     def idle(self) -> list[_Lane]:
         return [lane for lane in self._lanes if lane.ready and not lane.order]
 
+    def beside(self, lane: _Lane) -> list[Episode]:
+        """What its worker plays on other lanes."""
+        (worker,) = (worker for worker in self._workers if lane in worker.lanes)
+        return [other.order.episode for other in worker.lanes if other.order and other is not lane]
+
     def staff(self, waiting: int) -> None:
         """Have as many workers as there is work for."""
         sessions = self._settings.agent.sessions

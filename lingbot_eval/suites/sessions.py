@@ -114,6 +114,8 @@ class Presence:
 
     def __enter__(self) -> Presence:
         try:
+            for name in ("sessions", "claims"):
+                (self._folder / name).mkdir(exist_ok=True)
             self._write(self._session)
             self.tmp.mkdir(parents=True)
             self._beat()

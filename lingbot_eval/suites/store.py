@@ -21,6 +21,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import secrets
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -42,6 +43,14 @@ RECORD_SCHEMA = 1
 LIVE = ".live.json"
 """How the names of heartbeats in ``sessions/`` end."""
 
+NAMES = {
+    "plan": r"[0-9a-f]{12}\.jsonl",
+    "records": r".+\.jsonl",
+    "sessions": r".+\.json",
+    "claims": r"[0-9a-f]{16}\.[0-9]+",
+}
+"""By folder of a run directory: its files."""
+
 
 @dataclass(frozen=True)
 class Records:
@@ -60,6 +69,9 @@ class Records:
             if known is None or known.outcome is Outcome.ERROR or record.correction:
                 chosen[record.episode.id] = record
         return chosen
+
+    def of(self, episode: Episode) -> list[EpisodeRecord]:
+        return [record for record in self.all if record.episode.id == episode.id]
 
     def done(self) -> set[str]:
         """Ids that need not be played again."""
@@ -106,7 +118,7 @@ class RunDirectory:
         Raises RunMismatch with what differs where another experiment is here, NotReady where nothing can be written.
         """
         try:
-            for name in ("plan", "records", "sessions", "claims", "logs", "tmp"):
+            for name in ("plan", "records", "logs"):
                 (self.path / name).mkdir(parents=True, exist_ok=True)
             content = {"schema": RUN_SCHEMA, "experiment": dict(experiment)}
             publish(self.path / "run.json", json.dumps(content, indent=2, default=str).encode() + b"\n")
@@ -200,18 +212,46 @@ class RunDirectory:
 
     def records(self) -> Records:
         """Raises CorruptRecords for anything but a torn last line, also for records of another experiment."""
-        records, torn = [], []
-        files = sorted((self.path / "records").glob("*.jsonl"))
-        experiment = self.run()["experiment"] if files else {}
-        for file in files:
-            content = file.read_bytes()
-            *lines, rest = content.split(b"\n")
+        return RecordReader(self).read()
+
+    def strangers(self) -> list[str]:
+        """One sentence per file that nobody here has written, or not under that name: it counts nowhere."""
+        return [
+            f"{file} is no file of a run directory; it counts nowhere"
+            for folder, pattern in NAMES.items()
+            for file in sorted((self.path / folder).glob("[!.]*"))
+            if not re.fullmatch(pattern, file.name)
+        ]
+
+
+class RecordReader:
+    """The records of ``folder``; each reading looks only at what was added since the one before."""
+
+    def __init__(self, folder: RunDirectory) -> None:
+        self._folder = folder
+        self._experiment: Mapping[str, Any] | None = None
+        self._read: dict[Path, tuple[int, list[EpisodeRecord]]] = {}
+        """By file: how many bytes, and what they said."""
+
+    def read(self) -> Records:
+        """As :meth:`RunDirectory.records`."""
+        torn = []
+        for file in sorted((self._folder.path / "records").glob("*.jsonl")):
+            if self._experiment is None:
+                self._experiment = self._folder.run()["experiment"]
+            start, known = self._read.get(file, (0, []))
+            with file.open("rb") as stream:
+                stream.seek(start)
+                *lines, rest = stream.read().split(b"\n")
+            for line in lines:
+                place = len(known) + 1
+                record: EpisodeRecord = _decode(line, EpisodeRecord, file, place)
+                _check_origin(record, self._experiment, f"{file}:{place}")
+                known.append(record)
+            self._read[file] = (start + sum(len(line) + 1 for line in lines), known)
             if rest:
                 torn.append(f"{file}: the last line ({len(rest)} bytes) is torn, its episode counts as not played")
-            for number, line in enumerate(lines, start=1):
-                records.append(_decode(line, EpisodeRecord, file, number))
-                _check_origin(records[-1], experiment, f"{file}:{number}")
-        return Records(records, torn)
+        return Records([record for _, known in self._read.values() for record in known], torn)
 
 
 class RecordFile:
@@ -221,11 +261,16 @@ class RecordFile:
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
 
     def append(self, record: EpisodeRecord) -> None:
-        """On disk when this returns."""
+        """On disk when this returns; not there at all when it raises OSError."""
         data = memoryview(msgspec.json.encode(record) + b"\n")
-        while data:
-            data = data[os.write(self._descriptor, data) :]
-        os.fsync(self._descriptor)
+        before = os.fstat(self._descriptor).st_size
+        try:
+            while data:
+                data = data[os.write(self._descriptor, data) :]
+            os.fsync(self._descriptor)
+        except OSError:  # of a full disk: half a line would spoil the next one
+            os.ftruncate(self._descriptor, before)
+            raise
 
 
 def _check_origin(record: EpisodeRecord, experiment: Mapping[str, Any], place: str) -> None:

@@ -3,19 +3,18 @@ asked for."""
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 from lingbot_eval.errors import NotReady
-from lingbot_eval.reports.stats import Count, macro, stratified
+from lingbot_eval.reports.stats.intervals import Count, macro, stratified
 from lingbot_eval.suites.local import Event
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome
-
-Name = Literal["none", "tensorboard", "wandb"]
 
 
 class Tracker(Protocol):
@@ -25,23 +24,35 @@ class Tracker(Protocol):
     def close(self) -> None: ...
 
 
-def require(name: Name) -> None:
+def require(name: str) -> None:
     """Raises NotReady where the tracker is not installed."""
     if name != "none" and importlib.util.find_spec(name) is None:
         raise NotReady(f"tracker={name} needs {name}: pip install 'lingbot_eval[{name}]'")
 
 
-def make_tracker(name: Name, folder: Path) -> Tracker | None:
-    """``folder``: the run directory; what is written lies in ``folder/<name>``."""
-    if name == "tensorboard":
-        from lingbot_eval.trackers.tensorboard import TensorBoard
+@contextlib.contextmanager
+def tracking(
+    name: str, folder: Path, plan: Sequence[Episode], final: Mapping[str, EpisodeRecord]
+) -> Iterator[Callable[[Event], None]]:
+    """What is told of a run's events goes to the tracker ``name``, whose files lie in ``folder``, a run directory."""
+    if name == "none":
+        yield lambda event: None
+        return
+    tracker = _made(name, folder)
+    try:
+        yield Tracking(tracker, plan, final).tell
+    finally:
+        tracker.close()
 
-        return TensorBoard(folder / "tensorboard")
+
+def _made(name: str, folder: Path) -> Tracker:
     if name == "wandb":
         from lingbot_eval.trackers.wandb import WeightsAndBiases
 
-        return WeightsAndBiases(folder / "wandb", folder.resolve().name)
-    return None
+        return WeightsAndBiases(folder / name, folder.resolve().name)
+    from lingbot_eval.trackers.tensorboard import TensorBoard
+
+    return TensorBoard(folder / name)
 
 
 class Tracking:

@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -80,6 +81,8 @@ def refused(arguments: list[str], capsys) -> str:
         ("toy --episodes 0", "episodes.*>= 1|>= 1.*episodes"),
         ("toy --episodes -3", "episodes.*>= 1|>= 1.*episodes"),
         ("toy --episodes many", "--episodes.*'many'"),
+        ("toy --shard 3/3", "--shard 3/3: i/n, with i in 0..n-1"),
+        ("toy --shard one", "--shard one: i/n"),
         ("toy --workers 0", "workers.*>= 1|>= 1.*workers"),
         ("toy --seed -1", r"seed -1 .*0\.\.4294967295"),
         ("libero --protocol lingbot-va --seed -1", r"seed -1.*0\.\.4294967295"),
@@ -197,16 +200,103 @@ def _simulators(run: int) -> list[int]:
     return [simulator for worker in children(run) for simulator in children(worker)]
 
 
-def test_a_run_that_is_interrupted_says_how_to_go_on_and_ends_its_processes(tmp_path):
-    with process(toy(tmp_path, "env.faults.0=hang"), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
+FINISHING = "run-suite: finishing the episodes that are being played; Ctrl-C again stops them\n"
+INTERRUPTED = "run-suite: interrupted; the same command goes on where this one stopped\n"
+
+
+@pytest.mark.parametrize(("fault", "times"), [("slow", 1), ("hang", 2)])
+def test_ctrl_c_once_finishes_what_is_being_played_and_twice_stops_it(fault, times, tmp_path):
+    with process(toy(tmp_path, f"env.faults.0={fault}"), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
         wait_for(lambda: run.poll() is not None or _simulators(run.pid))
         assert run.returncode is None
         everybody = [*children(run.pid), *_simulators(run.pid)]
         run.send_signal(signal.SIGINT)
+        assert run.stderr.readline() == FINISHING
+        if times == 2:
+            run.send_signal(signal.SIGINT)
         _, err = run.communicate(timeout=20)
     assert run.returncode == 130
-    assert err == "run-suite: interrupted; the same command goes on where this one stopped\n"
+    assert err == INTERRUPTED
     wait_for(lambda: not any(running(pid) for pid in everybody))
+    assert [record.outcome for record in records(tmp_path).all] == [Outcome.SUCCESS] * (times == 1)
+    assert [*(tmp_path / "run" / "claims").iterdir(), *(tmp_path / "run" / "tmp").iterdir()] == []
+
+
+def test_two_runs_in_one_directory_at_once_play_each_episode_once_and_both_end_with_the_whole_table(tmp_path):
+    both = [process(toy(tmp_path, *SLOW), stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(2)]
+    said = [run.communicate(timeout=90) for run in both]
+    assert [run.returncode for run in both] == [0, 0], said
+    assert all("6/6" in out for out, _ in said)
+    known = records(tmp_path)
+    assert Counter(r.episode.id for r in known.all) == Counter(list(known.done()))
+    assert len(known.done()) == 6
+    assert len({file.partition("-0.")[0] for file in record_files(tmp_path)}) == 2  # both played
+    assert list((tmp_path / "run" / "claims").iterdir()) == []
+
+
+def test_when_one_of_two_runs_is_killed_the_other_plays_its_episodes(tmp_path):
+    with (
+        process(toy(tmp_path, *SLOW), stdout=subprocess.DEVNULL) as doomed,
+        process(toy(tmp_path, *SLOW), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as other,
+    ):
+        wait_for(lambda: other.poll() is not None or (_simulators(doomed.pid) and _simulators(other.pid)))
+        assert other.returncode is None
+        doomed.send_signal(signal.SIGKILL)
+        out, err = other.communicate(timeout=90)
+    assert other.returncode == 0, err
+    assert "6/6" in out
+    known = records(tmp_path)
+    assert Counter(r.episode.id for r in known.all) == Counter(list(known.done()))
+    assert max(record.attempt for record in known.all) == 2  # the first is the dead one's
+    left = [json.loads(file.read_text()) for file in (tmp_path / "run" / "claims").iterdir()]
+    assert {claim["session"].split("-")[-2] for claim in left} == {str(doomed.pid)}
+    assert list((tmp_path / "run" / "tmp").iterdir()) == []
+
+
+def test_the_slices_of_a_plan_and_its_tasks_add_up_in_one_directory(tmp_path, capsys):
+    commands = [["--shard", "1/2"], ["--tasks", "return"], ["--shard", "0/2", "--tasks", "reach"], []]
+    left = []
+    for command in commands:
+        assert main(toy(tmp_path, *command)) == 0
+        left.append(re.findall(r"(\d+) episodes planned, (\d+) to play", capsys.readouterr().out))
+    assert left == [[("6", "3")], [("6", "1")], [("6", "2")], [("6", "0")]]
+    assert len(records(tmp_path).all) == 6
+
+
+def test_tasks_are_added_to_a_run_that_was_begun_with_others(tmp_path, capsys):
+    assert main(toy(tmp_path, "--tasks", "reach")) == 0
+    assert "3 episodes planned, 3 to play" in capsys.readouterr().out
+    assert main(toy(tmp_path, "--tasks", "return")) == 0
+    out = capsys.readouterr().out
+    assert "6 episodes planned, 3 to play" in out
+    assert "6/6" in out
+
+
+def test_a_strange_file_in_the_run_directory_is_named_and_does_no_harm(tmp_path, capsys):
+    main(toy(tmp_path))
+    strange = tmp_path / "run" / "records" / "notes.txt"
+    strange.write_text("?")
+    capsys.readouterr()
+    assert main(toy(tmp_path)) == 0
+    assert capsys.readouterr().err.count(f"{strange} is no file of a run directory; it counts nowhere") == 1
+
+
+def test_a_full_disk_stops_the_run_in_one_line_and_nothing_is_lost_or_torn(tmp_path, capsys):
+    with process(toy(tmp_path, *SLOW), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as run:
+        wait_for(lambda: run.poll() is not None or records(tmp_path).all)
+        assert run.returncode is None
+        for pid in (run.pid, *children(run.pid)):
+            limit = resource.prlimit(pid, resource.RLIMIT_FSIZE)[1]
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, limit))  # every write fails
+        _, err = run.communicate(timeout=60)
+    assert run.returncode == 2
+    assert err.splitlines()[-1].startswith("run-suite: cannot go on in ")
+    assert "File too large" in err
+    assert "Traceback" not in err
+    before = records(tmp_path)
+    assert before.torn == []
+    assert main(toy(tmp_path)) == 0
+    assert f"{6 - len(before.done())} to play" in capsys.readouterr().out
 
 
 def test_a_torn_record_is_reported_and_its_episode_played_again(tmp_path, capsys):

@@ -310,7 +310,9 @@ def test_an_episode_that_kills_its_worker_does_not_use_up_the_tries_of_those_bes
     slow = dict.fromkeys(range(3), "slow")
     final, told = carry_on(tmp_path, shared(toy_run(faults=slow, limits=IMPATIENT), 2), kill_its_worker)
     assert outcomes(final) == {**dict.fromkeys(ALL, "success"), "reach/0": "error"}
-    assert max(event.record.attempt for event in told if event.record and event.record.error) > 2
+    deaths = Counter(event.episode.id for event in told if event.record and event.record.error)
+    assert deaths.pop(target) >= 2
+    assert set(deaths.values()) <= {1}
 
 
 def test_a_hung_simulator_is_its_own_sessions_error_alone(tmp_path):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from lingbot_eval.envs.libero_tasks import SUITES
 from lingbot_eval.errors import BadInput, UnknownName
 from lingbot_eval.settings import Protocol, SuiteSettings, load_protocol, protocol_names
-from lingbot_eval.suites.plan import plan, plan_hash, remaining, to_lines
+from lingbot_eval.suites.plan import plan, plan_hash, remaining, shard, to_lines
 from lingbot_eval.types import Episode
 
 PRESETS = protocol_names("libero")
@@ -216,3 +216,17 @@ def test_a_plan_with_the_same_episode_twice_is_refused():
     protocol = msgspec.structs.replace(load_protocol("libero", "openpi"), initial_states="modulo")
     with pytest.raises(BadInput, match="fewer different ones"):
         plan(chosen("libero", ("libero_goal",), ("0",), 51, None), protocol)
+
+
+@given(st.integers(0, 40), st.integers(1, 9))
+def test_the_slices_of_a_plan_are_disjoint_and_together_the_plan_and_differ_by_one_episode_at_most(count, n):
+    planned = [Episode("toy", "reach", seed, "") for seed in range(count)]
+    slices = [shard(planned, f"{i}/{n}") for i in range(n)]
+    assert sorted((episode for part in slices for episode in part), key=planned.index) == planned
+    assert max(map(len, slices)) - min(map(len, slices)) <= 1
+
+
+@pytest.mark.parametrize("text", ["", "1", "2/2", "-1/2", "0/0", "1/2/3", "a/b", " 0/2", "²/3"])
+def test_a_slice_that_does_not_exist_is_refused(text):
+    with pytest.raises(BadInput, match=r"i in 0\.\.n-1"):
+        shard([], text)

@@ -1,0 +1,149 @@
+"""However many sessions play in a run directory, each attempt of an episode is played by one of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lingbot_eval.errors import CorruptRecords
+from lingbot_eval.suites.claims import Claims
+from lingbot_eval.suites.sessions import Watch
+from lingbot_eval.suites.store import RecordFile, RunDirectory
+from lingbot_eval.types import Episode, EpisodeRecord, Outcome
+from tests.suites.test_sessions import attended, beat
+
+EPISODES = [Episode("toy", "reach", seed, "go to the mark", index=seed) for seed in range(3)]
+
+
+def directory(path: Path) -> RunDirectory:
+    run = RunDirectory(path)
+    run.open({"suite": {"name": "toy", "seed": 0, "episodes": 3}}, EPISODES)
+    for name in ("sessions", "claims"):
+        (path / name).mkdir()
+    return run
+
+
+@pytest.fixture
+def run(tmp_path) -> RunDirectory:
+    return directory(tmp_path / "run")
+
+
+def claims(run: RunDirectory, id: str) -> Claims:
+    """Of a session elsewhere."""
+    attended(run, id)
+    return Claims(run, id, Watch(run))
+
+
+def write(run: RunDirectory, name: str, seed: int, attempt: int, outcome: Outcome = Outcome.SUCCESS) -> None:
+    file = RecordFile(run.path / "records" / f"{name}-{seed}-{attempt}.jsonl")
+    file.append(EpisodeRecord(EPISODES[seed], outcome, 1, 1.0, attempt=attempt))
+
+
+def test_an_episode_that_one_session_plays_is_no_other_ones(run):
+    ours, theirs = claims(run, "a"), claims(run, "b")
+    assert ours.take(EPISODES[0]) == 1
+    assert theirs.take(EPISODES[0]) is None
+    assert theirs.take(EPISODES[1]) == 1
+
+
+def test_what_another_session_has_finished_is_not_played_and_leaves_no_claim(run):
+    ours, theirs = claims(run, "a"), claims(run, "b")
+    ours.take(EPISODES[0])
+    write(run, "a", 0, 1)
+    ours.release(EPISODES[0])
+    assert theirs.take(EPISODES[0]) is None
+    assert list((run.path / "claims").iterdir()) == []
+
+
+def test_an_error_of_another_session_is_tried_again_under_the_next_number(run):
+    ours, theirs = claims(run, "a"), claims(run, "b")
+    ours.take(EPISODES[0])
+    write(run, "a", 0, 1, Outcome.ERROR)
+    ours.release(EPISODES[0])
+    assert theirs.take(EPISODES[0]) == 2
+
+
+def test_a_dead_sessions_attempt_is_left_to_it_and_the_next_one_played(run):
+    claims(run, "dead").take(EPISODES[0])
+    ours = Claims(run, "a", Watch(run, lease=0.0))
+    attended(run, "a")
+    assert ours.take(EPISODES[0]) is None  # seen for the first time
+    assert ours.take(EPISODES[0]) == 2
+    write(run, "a", 0, 2)
+    write(run, "dead", 0, 1)  # it was only suspended
+    assert sorted(record.attempt for record in run.records().all) == [1, 2]
+    assert run.records().final()[EPISODES[0].id].attempt == 1
+
+
+def test_a_session_that_ends_gives_back_what_it_had_not_finished(run):
+    ours, theirs = claims(run, "a"), claims(run, "b")
+    ours.take(EPISODES[0])
+    ours.release_all()
+    assert theirs.take(EPISODES[0]) == 1
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"session": 3}'])
+def test_a_claim_that_cannot_be_read_is_named(run, content):
+    claims(run, "a").take(EPISODES[0])
+    (file,) = (run.path / "claims").iterdir()
+    file.write_bytes(content)
+    with pytest.raises(CorruptRecords, match=str(file)):
+        claims(run, "b").take(EPISODES[0])
+
+
+def test_of_many_sessions_that_reach_for_an_episode_at_once_one_gets_it(run):
+    everybody = [claims(run, f"session-{number}") for number in range(8)]
+    for episode in EPISODES:
+        with ThreadPoolExecutor(len(everybody)) as threads:
+            taken = list(threads.map(lambda one, episode=episode: one.take(episode), everybody))
+        assert sorted(taken, key=str) == [1] + [None] * 7
+
+
+actions = st.tuples(
+    st.sampled_from(["take", "take", "succeed", "fail", "hang", "resume"]), st.integers(0, 2), st.integers(0, 2)
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(actions, max_size=30))
+def test_whoever_plays_fails_hangs_and_comes_back_no_attempt_is_played_twice_and_one_record_counts(
+    tmp_path_factory, script
+):
+    run = directory(tmp_path_factory.mktemp("run") / "r")
+    names = ["a", "b", "c"]
+    for name in names:
+        attended(run, name)
+    watch = Watch(run, lease=0.0)
+    everybody = {name: Claims(run, name, watch) for name in names}
+    hung: set[str] = set()
+    playing: dict[tuple[str, int], int] = {}
+    taken: Counter[tuple[int, int]] = Counter()
+    for clock, (action, who, seed) in enumerate(script, start=2):
+        name = names[who]
+        for other in set(names) - hung:
+            beat(run, other, clock)
+            watch.dead(other)  # as a look now and then would see it
+        if action == "hang":
+            hung.add(name)
+            watch.dead(name)
+        elif action == "resume":
+            hung.discard(name)
+        elif action == "take" and name not in hung and (name, seed) not in playing:
+            if attempt := everybody[name].take(EPISODES[seed]):
+                taken[seed, attempt] += 1
+                playing[name, seed] = attempt
+        elif action in ("succeed", "fail") and name not in hung and (name, seed) in playing:
+            outcome = Outcome.SUCCESS if action == "succeed" else Outcome.ERROR
+            write(run, f"{name}-{clock}", seed, playing.pop((name, seed)), outcome)
+            everybody[name].release(EPISODES[seed])
+    assert all(count == 1 for count in taken.values())
+    records = run.records()
+    assert len({(record.episode.id, record.attempt) for record in records.all}) == len(records.all)
+    assert records.final().keys() == {record.episode.id for record in records.all}
+    succeeded = {record.episode.id for record in records.all if record.outcome is Outcome.SUCCESS}
+    assert {id for id, record in records.final().items() if record.outcome is Outcome.SUCCESS} == succeeded

@@ -1,0 +1,147 @@
+"""A session says that it lives; others find out when it does not."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from lingbot_eval.errors import CorruptRecords, NotReady
+from lingbot_eval.suites import sessions
+from lingbot_eval.suites.plan import plan
+from lingbot_eval.suites.sessions import Heartbeat, Presence, Process, Session, Watch, sweep, this_process
+from lingbot_eval.suites.store import LIVE, RunDirectory
+from lingbot_eval.types import EpisodeRecord, Outcome, Provenance, Spent
+from tests.conftest import toy_run
+
+WHO = Provenance("expert", "", "toy", "0" * 12, {"python": "3"}, "a/strange host")
+ELSEWHERE = Process("another boot", "pid:[1]", 7, "8")
+EPISODES = plan(toy_run().suite, toy_run().protocol)
+
+
+@pytest.fixture
+def run(tmp_path) -> RunDirectory:
+    folder = RunDirectory(tmp_path / "run")
+    folder.open({"suite": {"name": "toy", "seed": 0, "episodes": 3}}, EPISODES)
+    return folder
+
+
+def present(run: RunDirectory) -> Presence:
+    return Presence(run, WHO, {"workers": 1}, "run-suite toy", 6)
+
+
+def attended(run: RunDirectory, id: str, process: Process = ELSEWHERE, counter: int | None = 1) -> str:
+    """A session of some other process."""
+    session = Session("run-suite toy", "there", process, {}, {}, 6, "2030-01-01T00:00:00+00:00")
+    (run.path / "sessions").mkdir(exist_ok=True)
+    (run.path / "sessions" / f"{id}.json").write_bytes(msgspec.json.encode(session))
+    if counter is not None:
+        beat(run, id, counter)
+    return id
+
+
+def beat(run: RunDirectory, id: str, counter: int) -> None:
+    (run.path / "sessions" / f"{id}{LIVE}").write_bytes(msgspec.json.encode(Heartbeat(counter, 1.0, {})))
+
+
+def heartbeat(run: RunDirectory) -> Heartbeat:
+    (file,) = (run.path / "sessions").glob(f"*{LIVE}")
+    return msgspec.json.decode(file.read_bytes(), type=Heartbeat)
+
+
+def test_a_session_says_what_it_was_started_with_and_when_it_ended(run):
+    with present(run) as session:
+        (before,) = run.run()["sessions"]
+        assert (before["command"], before["to_play"], before["ended"]) == ("run-suite toy", 6, "")
+        assert session.tmp.is_dir()
+        assert not Watch(run).dead(session.id)
+    (after,) = run.run()["sessions"]
+    assert after.keys() == before.keys()
+    assert after["ended"] >= after["started"]
+    assert after["seconds"] >= 0
+    assert Watch(run).dead(session.id)
+    assert [file.name for file in (run.path / "sessions").iterdir()] == [f"{session.id}.json"]
+    assert list((run.path / "tmp").iterdir()) == []
+    assert "/" not in session.id
+
+
+def test_the_heartbeat_says_what_each_lane_plays_and_where_its_seconds_went(run, monkeypatch):
+    monkeypatch.setattr(sessions, "HEARTBEAT_SECONDS", 0.01)
+    with present(run) as session:
+        session.plays(0, EPISODES[0])
+        session.plays(1, EPISODES[1])
+        record = EpisodeRecord(EPISODES[1], Outcome.SUCCESS, 1, 1.0, spent=Spent(1.0, 2.0, 3.0))
+        session.played(1, record)
+        session.plays(1, EPISODES[2])
+        session.played(1, replace(record, spent=None))
+        first = heartbeat(run).counter
+        while (seen := heartbeat(run)).counter < first + 2:
+            pass
+    assert (seen.lanes[0].episode, seen.lanes[0].played) == (EPISODES[0].id, 0)
+    assert (seen.lanes[1].episode, seen.lanes[1].played, seen.lanes[1].spent) == ("", 2, Spent(1.0, 2.0, 3.0))
+    assert 0 <= seen.lanes[0].seconds <= seen.seconds
+
+
+def test_a_session_elsewhere_is_dead_when_its_heart_stands_still_for_the_lease_and_not_before(run):
+    attended(run, "other")
+    patient, watch = Watch(run, lease=3600.0), Watch(run, lease=0.0)
+    for counter in range(2, 5):  # seen for the first time, or moving
+        assert not watch.dead("other")
+        beat(run, "other", counter)
+    assert not watch.dead("other")
+    assert watch.dead("other")
+    assert [patient.dead("other"), patient.dead("other")] == [False, False]
+
+
+def test_a_session_that_has_not_written_its_files_yet_is_given_the_lease_too(run):
+    watch = Watch(run, lease=0.0)
+    assert [watch.dead("unheard of"), watch.dead("unheard of")] == [False, True]
+
+
+def test_a_session_of_this_machine_is_dead_as_soon_as_its_process_is_gone(run):
+    me = this_process()
+    with subprocess.Popen(["sleep", "60"]) as other:
+        began = sessions._began(other.pid)
+        attended(run, "other", Process(me.boot, me.namespace, other.pid, began))
+        assert not Watch(run).dead("other")
+        other.kill()
+        other.wait()
+        assert Watch(run).dead("other")
+    attended(run, "its pid was given again", msgspec.structs.replace(me, began="1"))
+    assert Watch(run).dead("its pid was given again")
+
+
+@pytest.mark.parametrize("change", [{"boot": "another"}, {"namespace": "another"}, {"boot": ""}])
+def test_the_process_of_another_machine_is_not_looked_for_on_this_one(run, change):
+    attended(run, "other", msgspec.structs.replace(this_process(), began="1", **change))
+    assert not Watch(run).dead("other")
+
+
+def test_only_what_dead_sessions_left_is_swept_away(run):
+    with present(run) as session:
+        dead = attended(run, "dead", msgspec.structs.replace(this_process(), began="1"))
+        elsewhere = attended(run, "elsewhere")
+        for id in (session.id, dead, elsewhere):
+            (run.path / "tmp" / id).mkdir(parents=True, exist_ok=True)
+            (run.path / "tmp" / id / "film.mp4").write_text("")
+        sweep(run, Watch(run))
+        assert {folder.name for folder in (run.path / "tmp").iterdir()} == {session.id, elsewhere}
+
+
+def test_a_session_file_that_cannot_be_read_is_named(run):
+    attended(run, "broken")
+    file = Path(run.path / "sessions" / "broken.json")
+    file.write_text("{")
+    with pytest.raises(CorruptRecords, match=str(file)):
+        Watch(run).dead("broken")
+    with pytest.raises(CorruptRecords, match=str(file)):
+        run.run()
+
+
+def test_a_session_where_nothing_can_be_written_is_refused(run):
+    (run.path / "sessions").write_text("a file")
+    with pytest.raises(NotReady, match=r"cannot write to .*: File exists; .*--out DIR"):
+        present(run).__enter__()

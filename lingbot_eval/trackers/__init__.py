@@ -49,7 +49,7 @@ def _made(name: str, folder: Path) -> Tracker:
     if name == "wandb":
         from lingbot_eval.trackers.wandb import WeightsAndBiases
 
-        return WeightsAndBiases(folder / name, folder.resolve().name)
+        return WeightsAndBiases(folder, folder.resolve().name)
     from lingbot_eval.trackers.tensorboard import TensorBoard
 
     return TensorBoard(folder / name)

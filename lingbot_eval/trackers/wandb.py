@@ -11,11 +11,10 @@ import wandb
 
 
 class WeightsAndBiases:
-    """One run per coordinator, in ``folder``; those of one run directory are the group ``group``. wandb's own variables
+    """One run per coordinator, in ``folder/wandb``; those of one run directory are the group ``group``. wandb's own variables
     say the rest (``WANDB_PROJECT``, ``WANDB_ENTITY``)."""
 
     def __init__(self, folder: Path, group: str) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
         mode = None if "WANDB_MODE" in os.environ else "offline"
         project = os.environ.get("WANDB_PROJECT", "lingbot_eval")
         quiet = wandb.Settings(silent=True, console="off")  # the terminal is ours

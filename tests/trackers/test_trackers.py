@@ -56,7 +56,7 @@ def test_wandbs_offline_file_holds_the_last_result(tmp_path, monkeypatch):
     from wandb.sdk.internal.datastore import DataStore
 
     play(tmp_path, "wandb")
-    (file,) = tmp_path.glob("wandb/wandb/offline-run-*/*.wandb")
+    (file,) = tmp_path.glob("wandb/offline-run-*/*.wandb")
     store, found = DataStore(), {}
     store.open_for_scan(str(file))
     while (data := store.scan_data()) is not None:
@@ -64,6 +64,7 @@ def test_wandbs_offline_file_holds_the_last_result(tmp_path, monkeypatch):
         record.ParseFromString(data)
         for item in record.history.item:
             found["/".join(item.nested_key) or item.key] = float(item.value_json)
+    store.close()
     assert {name: found[name] for name in LAST} == pytest.approx(LAST)
     assert found["episodes"] == 4
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from lingbot_eval.types import Episode, EpisodeRecord, Provenance
 
-_LAST_BITS = "kernels round differently, and a closed loop amplifies last bits (docs/lingbot-va.md)"
+_LAST_BITS = "sums in another order, whose last bits a closed loop amplifies (docs/decisions/10-sessions.md)"
 _PICTURES = "draws the pictures; a GPU's have not been compared with Mesa's (docs/decisions/06-records.md)"
 _LIBRARY = "the simulators and our environments compute with it: rotations, controllers, paths, pictures"
 
@@ -36,7 +36,7 @@ MOVES_A_SCORE: Mapping[str, str] = {
     "versions.cudnn": _LAST_BITS,
     "versions.nvidia_driver": _LAST_BITS,
     "versions.cpu": "mathematical libraries choose their code by processor: last bits of physics, and of a model there",
-    "settings.agent.sessions": "forwards that run together round differently (docs/decisions/10-sessions.md)",
+    "settings.agent.sessions": _LAST_BITS,
     "settings.agent.lingbot.graphs": _LAST_BITS,
     "settings.agent.lingbot.text_device": _LAST_BITS,
     "settings.agent.lingbot.vae_device": _LAST_BITS,

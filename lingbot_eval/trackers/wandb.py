@@ -1,5 +1,5 @@
-"""Weights & Biases. Offline unless ``WANDB_MODE`` says otherwise: nothing leaves the machine unasked, and a run waits for
-nobody's server. ``wandb sync`` sends it later."""
+"""Weights & Biases. Offline unless ``WANDB_MODE`` says otherwise: nothing leaves the machine unasked, and a run waits
+for nobody's server. ``wandb sync`` sends it later."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import wandb
 
 
 class WeightsAndBiases:
-    """One run per coordinator, in ``folder/wandb``; those of one run directory are the group ``group``. wandb's own variables
-    say the rest (``WANDB_PROJECT``, ``WANDB_ENTITY``)."""
+    """One run per coordinator, in ``folder/wandb``; those of one run directory are the group ``group``. wandb's own
+    variables say the rest (``WANDB_PROJECT``, ``WANDB_ENTITY``)."""
 
     def __init__(self, folder: Path, group: str) -> None:
         mode = None if "WANDB_MODE" in os.environ else "offline"

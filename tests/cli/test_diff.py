@@ -18,7 +18,7 @@ def runs(tmp_path_factory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("diff")
     played = {
         "one": [],
-        "patient": ["limits.command_seconds=50", "actions=true"],
+        "patient": ["limits.command_seconds=50", "actions=false"],
         "shorter": ["protocol.command_limit=30", "--agent", "random", "--tasks", "reach"],
     }
     for name, arguments in played.items():

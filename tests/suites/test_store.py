@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import resource
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from hypothesis import strategies as st
 
 from lingbot_eval.errors import BadInput, CorruptRecords, NotReady, RunMismatch
 from lingbot_eval.suites.plan import plan_hash, remaining, to_lines
-from lingbot_eval.suites.store import RecordFile, Records, RunDirectory
+from lingbot_eval.suites.store import RecordFile, RecordReader, Records, RunDirectory
 from lingbot_eval.types import Episode, EpisodeRecord, ImaginationError, Outcome, Provenance, Spent
 
 EPISODES = [Episode("toy", "reach", seed, "go to the mark", index=seed) for seed in range(4)]
@@ -178,6 +180,55 @@ def test_a_file_cut_anywhere_gives_its_whole_lines_and_no_error(tmp_path_factory
     records = run.records()
     assert len(records.all) == content[:cut].count(b"\n")
     assert len(records.torn) == (not content[:cut].endswith(b"\n") and cut > 0)
+
+
+@settings(max_examples=40)
+@given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(1, 400)), max_size=30))
+def test_a_reader_sees_what_was_added_wherever_a_line_was_cut_when_it_looked(tmp_path_factory, pieces):
+    run = RunDirectory(tmp_path_factory.mktemp("run") / "r")
+    run.open(EXPERIMENT, EPISODES)
+    lines = b"".join(msgspec.json.encode(record(n % 4, attempt=n)) + b"\n" for n in range(1, 9))
+    reader, written = RecordReader(run), dict.fromkeys("ab", 0)
+    for name, size in pieces:
+        with (run.path / "records" / f"{name}.jsonl").open("ab") as file:
+            file.write(lines[written[name] : written[name] + size])
+        written[name] += size
+        assert reader.read() == run.records()
+
+
+def test_a_record_that_does_not_fit_on_the_disk_leaves_no_half_line(run):
+    file, limit = run.path / "records" / "a.jsonl", resource.getrlimit(resource.RLIMIT_FSIZE)
+    written = RecordFile(file)
+    written.append(record(0))
+    before = file.read_bytes()
+    handled = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 50, limit[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            written.append(record(1))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        signal.signal(signal.SIGXFSZ, handled)
+    assert file.read_bytes() == before
+    written.append(record(2))
+    assert [one.episode.seed for one in run.records().all] == [0, 2]
+
+
+def test_a_half_written_file_is_no_ones(run):
+    before = run.plan(), run.run()
+    (run.path / "plan" / ".0123456789ab.jsonl.0f0f").write_text("{")
+    (run.path / ".run.json.0f0f").write_text("{")
+    assert (run.plan(), run.run(), run.strangers()) == (*before, [])
+
+
+@pytest.mark.parametrize(
+    "name", ["plan/plan.jsonl", "records/a.jsonl.bak", "sessions/a.yaml", "claims/0123456789abcdef", "plan/folder"]
+)
+def test_a_strange_file_is_named(run, name):
+    file = run.path / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("?")
+    assert run.strangers() == [f"{file} is no file of a run directory; it counts nowhere"]
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,8 @@ from lingbot_eval.cli.report import screen
 from lingbot_eval.reports.differences import Facts, differences, facts, outcome_differences, plan_differences
 from lingbot_eval.suites.store import RunDirectory
 
+SAME = "The same experiment: nothing differs that can move a score."
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("a", metavar="A", help="a run directory")
@@ -23,19 +25,13 @@ def diff(given: argparse.Namespace) -> int:
     a, b = RunDirectory(Path(given.a)), RunDirectory(Path(given.b))
     found = differences(facts_of(a), facts_of(b))
     moving = [*plan_differences(a.plan(), b.plan()), *(str(one) for one in found if one.why)]
-    say = screen().print
-    if moving:
-        say("What can move a score:")
-    else:
-        say("The same experiment: nothing differs that can move a score.")
-    for words in moving:
-        say(f"  {words}", highlight=False, markup=False, soft_wrap=True)
     rest = [str(one) for one in found if not one.why]
+    lines = ["What can move a score:", *(f"  {words}" for words in moving)] if moving else [SAME]
     if rest:
-        say("What moves none that we know of:")
-    for words in rest:
-        say(f"  {words}", highlight=False, markup=False, soft_wrap=True)
-    say(outcome_differences(a.records().final(), b.records().final()), highlight=False, markup=False, soft_wrap=True)
+        lines += ["What moves none that we know of:", *(f"  {words}" for words in rest)]
+    lines.append(outcome_differences(a.records().final(), b.records().final()))
+    for line in lines:
+        screen().print(line, highlight=False, markup=False, soft_wrap=True)
     return 1 if moving else 0
 
 

@@ -27,7 +27,7 @@ from lingbot_eval.trials.rubric import shipped
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """0: fine; 1: doctor found something missing, diff or verify a difference; 2: bad input."""
+    """0: fine; 1: doctor found something missing, diff or verify a difference; 2: bad input; 130: interrupted."""
     try:
         given = _parsed(argv)
         if given.command == "ls":
@@ -56,6 +56,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except LingbotEvalError as error:
         print(f"lingbot-eval: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("lingbot-eval: interrupted", file=sys.stderr)
+        return 130
 
 
 def _parsed(argv: Sequence[str] | None) -> argparse.Namespace:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import tempfile
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from lingbot_eval.reports.differences import differences, facts
 from lingbot_eval.settings import RunSettings, as_struct, to_dict
 from lingbot_eval.suites import local
 from lingbot_eval.suites.store import RunDirectory
-from lingbot_eval.types import Actions, Episode, EpisodeRecord, Outcome
+from lingbot_eval.types import Actions, Episode, EpisodeRecord, Outcome, Provenance
 
 EPISODES = 3
 
@@ -48,36 +49,24 @@ def verify(given: argparse.Namespace) -> int:
     if given.episodes < 1:
         raise BadInput(f"--episodes is 1 or more, got {given.episodes}")
     recorded = _recorded(folder, given.episodes)
-    sessions = [session for session in folder.run()["sessions"] if "settings" in session]
-    if not sessions:
-        raise BadInput(f"{folder.path} says nothing of its settings: nothing to play again with")
-    if not given.anyway:
-        _require_deterministic(folder, sessions)
-    settings = _settings(folder, sessions[-1], given.overrides)
-    known = [record.provenance for record in recorded if record.provenance]
-    chosen, machine, checkpoint = ready(settings, settings.agent.looks)
-    experiment = experiment_of(chosen, machine, checkpoint)
-    here = provenance_of(chosen, machine, experiment)
-    then, now = facts(folder.run()["experiment"], known, []), facts(experiment, [here], [])
-    parted = [one for one in differences(then, now) if one.why and one.b]  # a worker adds what it computes on
-    identity = [str(one) for one in parted if not one.name.startswith("versions.")]
-    if identity and not given.anyway:
-        raise RunMismatch(f"{folder.path} (A) is another experiment than this one (B): {'; '.join(identity)}. --anyway")
-    say = screen().print
-    for one in parted:
-        say(f"not the same here (B): {one}", highlight=False, markup=False, soft_wrap=True)
+    chosen, experiment, here = _experiment(folder, given.overrides, given.anyway)
     with tempfile.TemporaryDirectory(prefix="lingbot_eval-verify-") as scratch:
         again = RunDirectory(Path(scratch))
         episodes = [record.episode for record in recorded]
         again.open(experiment, episodes)
         local.play(again, episodes, chosen, here, lambda event: None, "lingbot-eval verify")
         final = again.records().final()
-        verdicts = [_verdict(folder, record, again, final[record.episode.id]) for record in recorded]
+        pairs = [(record, final[record.episode.id]) for record in recorded]
+        verdicts = [_verdict(folder, then, again, now) for then, now in pairs]
+    then, now = facts(folder.run()["experiment"], _who(recorded), []), facts(experiment, _who(final.values()), [])
+    say = partial(screen().print, highlight=False, markup=False, soft_wrap=True)
+    for one in differences(then, now):
+        if one.why:
+            say(f"not the same here (B): {one}")
     for record, (same, words) in zip(recorded, verdicts, strict=True):
-        mark = "same   " if same else "DIFFERS"
-        say(f"{mark} {record.episode.id}: {words}", highlight=False, markup=False, soft_wrap=True)
+        say(f"{'same   ' if same else 'DIFFERS'} {record.episode.id}: {words}")
     good = sum(same for same, _ in verdicts)
-    say(f"{good} of {len(verdicts)} episodes came out as recorded.", highlight=False)
+    say(f"{good} of {len(verdicts)} episodes came out as recorded.")
     return 0 if good == len(verdicts) else 1
 
 
@@ -90,6 +79,32 @@ def _recorded(folder: RunDirectory, count: int) -> list[EpisodeRecord]:
         raise BadInput(f"{folder.path} has no finished episode that a simulator played: nothing to play again")
     count = min(count, len(played))
     return [played[place * len(played) // count] for place in range(count)]
+
+
+def _experiment(
+    folder: RunDirectory, overrides: Sequence[str], anyway: bool
+) -> tuple[RunSettings, dict[str, Any], Provenance]:
+    """What is played here: the settings of the run's last session, with every choice made on this machine.
+
+    Raises BadInput, NotReady, and RunMismatch where it cannot come out the same, unless ``anyway``.
+    """
+    run = folder.run()
+    sessions = [session for session in run["sessions"] if "settings" in session]
+    if not sessions:
+        raise BadInput(f"{folder.path} says nothing of its settings: nothing to play again with")
+    if not anyway:
+        _require_deterministic(folder, sessions)
+    settings = _settings(folder, sessions[-1], overrides)
+    chosen, machine, checkpoint = ready(settings, settings.agent.looks)
+    experiment = experiment_of(chosen, machine, checkpoint)
+    parted = [str(one) for one in differences(facts(run["experiment"], [], []), facts(experiment, [], []))]
+    if parted and not anyway:
+        raise RunMismatch(f"{folder.path} (A) is another experiment than this one (B): {'; '.join(parted)}. --anyway")
+    return chosen, experiment, provenance_of(chosen, machine, experiment)
+
+
+def _who(records: Iterable[EpisodeRecord]) -> list[Provenance]:
+    return [record.provenance for record in records if record.provenance]
 
 
 def _require_deterministic(folder: RunDirectory, sessions: Sequence[Mapping[str, Any]]) -> None:
@@ -131,7 +146,10 @@ def _override(data: dict[str, Any], override: str) -> None:
         group = group.get(step) if isinstance(group, dict) else None
     if not equals or not isinstance(group, dict) or name not in group:
         raise BadInput(f"{override!r} is no setting of this run; settings look like env.assets=DIR")
-    group[name] = yaml.safe_load(value)
+    try:
+        group[name] = yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise BadInput(f"{key}: {value!r} is no value; quote it as YAML does") from None
 
 
 def _verdict(folder: RunDirectory, then: EpisodeRecord, again: RunDirectory, now: EpisodeRecord) -> tuple[bool, str]:

@@ -68,7 +68,7 @@ class Difference:
 
     def __str__(self) -> str:
         reason = f" ({self.why})" if self.why else ""
-        return f"{self.name}: A {self.a or 'not recorded'}, B {self.b or 'not recorded'}{reason}"
+        return f"{self.name}: A {self.a or 'nothing'}, B {self.b or 'nothing'}{reason}"
 
 
 Facts = Mapping[str, str]

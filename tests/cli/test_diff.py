@@ -109,7 +109,7 @@ def test_differences_stand_in_the_order_of_the_list():
 
 
 def test_what_only_one_run_has_recorded_is_said():
-    assert str(Difference("versions.mystery", "1", "")) == "versions.mystery: A 1, B not recorded"
+    assert str(Difference("versions.mystery", "1", "")) == "versions.mystery: A 1, B nothing"
 
 
 def test_every_reason_is_one():

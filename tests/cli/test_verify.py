@@ -120,6 +120,7 @@ def test_forwards_that_met_by_chance_are_refused(run, capsys):
     ("arguments", "complaint"),
     [
         (["--episodes", "0"], "--episodes is 1 or more"),
+        (["env.python=["], "env.python: '[' is no value"),
         (["env.pyhton=x"], "'env.pyhton=x' is no setting of this run"),
         (["env.python=/no/such/python"], "/no/such/python cannot be started"),
     ],

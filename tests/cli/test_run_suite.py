@@ -156,6 +156,13 @@ def _read(descriptor: int) -> bytes:
         return b""
 
 
+def test_progress_goes_to_the_tracker_that_is_asked_for(tmp_path, capsys):
+    pytest.importorskip("tensorboard", reason="tensorboard is not installed: pip install -e '.[tensorboard]'")
+    assert main(toy(tmp_path, "tracker=tensorboard")) == 0
+    assert len(list((tmp_path / "run" / "tensorboard").iterdir())) == 1
+    assert not (tmp_path / "run" / "wandb").exists()
+
+
 def test_the_same_command_again_plays_nothing_and_shows_the_same_table(tmp_path, capsys):
     assert main(toy(tmp_path)) == 0
     first, before = capsys.readouterr().out, record_files(tmp_path)

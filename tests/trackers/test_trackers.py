@@ -12,6 +12,7 @@ from lingbot_eval.reports.stats.intervals import wilson
 from lingbot_eval.suites.local import Event
 from lingbot_eval.trackers import require, tracking
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome
+from tests.processes import wait_for
 
 PLAN = [Episode("toy", "reach", seed, "go", setting="easy") for seed in range(5)]
 OUTCOMES = [Outcome.SUCCESS, Outcome.FAILURE, Outcome.SUCCESS, Outcome.ERROR]
@@ -52,21 +53,31 @@ def test_tensorboards_own_reader_finds_every_result(tmp_path):
 def test_wandbs_offline_file_holds_the_last_result(tmp_path, monkeypatch):
     pytest.importorskip("wandb", reason="wandb is not installed: pip install -e '.[wandb]'")
     monkeypatch.delenv("WANDB_MODE", raising=False)
+    play(tmp_path, "wandb")
+    (file,) = tmp_path.glob("wandb/offline-run-*/*.wandb")
+    wait_for(lambda: "exit" in history(file)[1])  # its own process writes, and is a little behind
+    found, _ = history(file)
+    assert {name: found[name] for name in LAST} == pytest.approx(LAST)
+    assert found["episodes"] == 4
+
+
+def history(file: Path) -> tuple[dict[str, float], list[str]]:
+    """By name the last value in a file of wandb's, and the kinds of its records."""
     from wandb.proto import wandb_internal_pb2
     from wandb.sdk.internal.datastore import DataStore
 
-    play(tmp_path, "wandb")
-    (file,) = tmp_path.glob("wandb/offline-run-*/*.wandb")
-    store, found = DataStore(), {}
+    store, values, kinds = DataStore(), {}, []
+    if not file.stat().st_size:
+        return values, kinds
     store.open_for_scan(str(file))
     while (data := store.scan_data()) is not None:
         record = wandb_internal_pb2.Record()
         record.ParseFromString(data)
+        kinds.append(record.WhichOneof("record_type"))
         for item in record.history.item:
-            found["/".join(item.nested_key) or item.key] = float(item.value_json)
+            values["/".join(item.nested_key) or item.key] = float(item.value_json)
     store.close()
-    assert {name: found[name] for name in LAST} == pytest.approx(LAST)
-    assert found["episodes"] == 4
+    return values, kinds
 
 
 def test_no_tracker_writes_nothing(tmp_path):

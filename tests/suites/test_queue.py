@@ -48,10 +48,10 @@ def test_an_error_says_nothing_about_how_long_a_task_takes():
 
 def test_lanes_begin_with_different_tasks_unless_one_has_work_for_more_of_them():
     tasks = []
-    for long in (2, 30):
-        queue = Queue(episodes(3, long), LIMITS, NOTHING)
+    for long in (3, 30):
+        queue = Queue(episodes(3, long), {SHORT: 60, LONG: 100}, NOTHING)
         tasks.append([queue.next_for(None, []).task for _ in range(3)])
-    assert tasks == [["long", "long", "short"], ["long"] * 3]
+    assert tasks == [["long", "short", "long"], ["long"] * 3]
 
 
 def test_a_suspect_comes_last_and_never_beside_another():

@@ -36,6 +36,8 @@ ONLY_IN = {
     "mplib": r"envs/ik",
     "imageio": r"videos",
     "PIL": r"videos|envs/libero",
+    "tensorboard": r"trackers/tensorboard",
+    "wandb": r"trackers/wandb",
     "pandas": r"reports/",
     "scipy": r"reports/",
     "matplotlib": r"reports/",

@@ -11,7 +11,7 @@ from typing import NoReturn
 from rich.console import Console
 
 from lingbot_eval.agents import AGENTS, require_lingbot
-from lingbot_eval.cli import compare, export, imagine, plan, plots, report, trial, view
+from lingbot_eval.cli import compare, diff, export, imagine, plan, plots, report, trial, verify, view
 from lingbot_eval.cli.doctor import doctor
 from lingbot_eval.cli.run_suite import SUITES
 from lingbot_eval.envs.libero_tasks import ALIASES
@@ -25,7 +25,8 @@ from lingbot_eval.trials.rubric import shipped
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """0: fine; 1: doctor found something missing, export left an episode out; 2: bad input; 130: interrupted."""
+    """0: fine; 1: doctor found something missing, diff or verify a difference, export left an episode out; 2: bad
+    input; 130: interrupted."""
     try:
         given = _parsed(argv)
         if given.command == "ls":
@@ -34,6 +35,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             return report.report(given)
         if given.command == "compare":
             return compare.run(given)
+        if given.command == "diff":
+            return diff.diff(given)
+        if given.command == "verify":
+            return verify.verify(given)
         if given.command == "export":
             return export.export(given)
         if given.command == "plot":
@@ -61,7 +66,7 @@ def _parsed(argv: Sequence[str] | None) -> argparse.Namespace:
     """Settings may stand between flags, which argparse does not allow in a command of its own."""
     parser = _parser()
     given, rest = parser.parse_known_args(argv)
-    if given.command == "plan" and all("=" in word and not word.startswith("-") for word in rest):
+    if given.command in ("plan", "verify") and all("=" in word and not word.startswith("-") for word in rest):
         given.overrides += rest
     elif rest:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
@@ -85,6 +90,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     report.add_arguments(commands.add_parser("report", help="print runs' tables and write them to RUN/report"))
     compare.add_arguments(commands.add_parser("compare", help="which differences between runs are real"))
+    diff.add_arguments(commands.add_parser("diff", help="what differs between two runs; what can move a score first"))
+    verify.add_arguments(commands.add_parser("verify", help="play a few recorded episodes again and compare"))
     export.add_arguments(commands.add_parser("export", help="a run in LeRobot's formats, or as Parquet"))
     plots.add_arguments(commands.add_parser("plot", help="draw rates, curves and times to RUN/report, as SVG and PNG"))
     view.add_arguments(commands.add_parser("view", help="a run's page in the browser, live while it goes on"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -132,4 +134,6 @@ class RecordActions(gym.Wrapper[Observation, Action, Observation, Action]):
             return
         target = self._folder / actions_name(episode)
         target.parent.mkdir(parents=True, exist_ok=True)
-        np.savez_compressed(target, actions=np.stack(self._actions), episode=np.array(episode.id))
+        part = Path(tempfile.gettempdir()) / f"actions-{os.getpid()}-{id(self):x}.npz"
+        np.savez_compressed(part, actions=np.stack(self._actions), episode=np.array(episode.id))
+        shutil.move(part, target)  # on one file system, as in a run directory, it appears whole

@@ -10,7 +10,8 @@ from lingbot_eval.agents.lingbot.columns import columns
 from lingbot_eval.agents.lingbot.settings import load_benchmark
 from lingbot_eval.errors import BadInput, PlaybackDiffers
 from lingbot_eval.exports.dataset import LAYOUTS, Dataset
-from lingbot_eval.exports.playback import Playback, commands_of, settings_of
+from lingbot_eval.exports.playback import Playback, commands_of
+from lingbot_eval.suites.recorded import settings_of
 from lingbot_eval.suites.store import RunDirectory
 from lingbot_eval.types import EnvSpec, Outcome
 
@@ -30,7 +31,7 @@ def write(
         raise BadInput(f"{folder.path} has no episode that ended in {' or '.join(sorted(o.value for o in outcomes))}")
     settings = settings_of(folder)
     for record in chosen:
-        commands_of(folder.path / "actions", record)  # what is missing is said before anything is played
+        commands_of(folder, record)  # what is missing is said before anything is played
     left_out = 0
     with Playback(folder, settings) as playback:
         spec = playback.spec(chosen[0])

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
-from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +12,9 @@ import numpy.typing as npt
 from lingbot_eval.envs import poses
 from lingbot_eval.envs.check import inspect
 from lingbot_eval.envs.remote import RemoteEnv
-from lingbot_eval.errors import BadInput, CorruptRecords, PlaybackDiffers, RunMismatch
-from lingbot_eval.names import actions_name
-from lingbot_eval.settings import EnvSettings, RoboTwinProtocol, RunSettings, as_struct
+from lingbot_eval.errors import PlaybackDiffers, RunMismatch
+from lingbot_eval.settings import EnvSettings, RoboTwinProtocol, RunSettings
+from lingbot_eval.suites.recorded import actions_of
 from lingbot_eval.suites.store import RunDirectory, compare
 from lingbot_eval.types import EnvSpec, EpisodeRecord, Observation
 
@@ -72,7 +70,7 @@ class Playback:
         Raises BadInput where its commands were not kept, CorruptRecords where they are not its own, and after the last
         moment PlaybackDiffers where the episode did not end as recorded.
         """
-        episode, commands = record.episode, commands_of(self._folder.path / "actions", record)
+        episode, commands = record.episode, commands_of(self._folder, record)
         env = self._at(record)
         scene = {name: getattr(episode, name) for name in ("task", "setting", "initial_state", "index")}
         observation, info = env.reset(seed=episode.seed, options=scene)
@@ -115,32 +113,8 @@ def _words(ending: tuple[str, int, float]) -> str:
     return f"{ending[0]} after {ending[1]} commands, progress {ending[2]:g}"
 
 
-def commands_of(folder: Path, record: EpisodeRecord) -> npt.NDArray[np.float32]:
-    """(commands, D): those of a played episode that were executed, from a run's ``actions`` folder.
-
-    Raises BadInput where there are none, CorruptRecords where they are not this record's.
-    """
-    file = folder / actions_name(record.episode)
-    if not file.is_file():
-        raise BadInput(f"{record.episode.id}: no {file}; a run with actions=true keeps its commands")
-    try:
-        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as kept:
-            episode, actions = str(kept["episode"]), kept["actions"]
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-        raise CorruptRecords(f"{file}: {error}") from None
+def commands_of(folder: RunDirectory, record: EpisodeRecord) -> npt.NDArray[np.float32]:
+    """(commands, D): those of a played episode that were executed. Raises as :func:`actions_of`."""
+    actions = actions_of(folder, record)
     commands: npt.NDArray[np.float32] = actions.reshape(-1, actions.shape[-1])[: record.commands]
-    if episode != record.episode.id or len(commands) < record.commands:
-        raise CorruptRecords(f"{file} holds {len(commands)} commands of {episode}, not {record.commands} of its own")
     return commands
-
-
-def settings_of(folder: RunDirectory) -> RunSettings:
-    """As the run's last session had them.
-
-    Raises BadInput for a run that no simulator played.
-    """
-    sessions = folder.run().get("sessions", [])
-    if not sessions or "settings" not in sessions[-1]:
-        raise BadInput(f"{folder.path} was played by no simulator: there is nothing to play again")
-    settings: RunSettings = as_struct(sessions[-1]["settings"], RunSettings)
-    return settings

@@ -59,7 +59,7 @@ browser:
 
 $(VENV)/.set-up: pyproject.toml constraints.txt requirements-libero.txt requirements-sapien.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install -q -c constraints.txt -e '.[libero,tabletop,export,dev]'
+	$(BIN)/pip install -q -c constraints.txt -e '.[libero,tabletop,export,ray,dev]'
 	$(BIN)/pip install -q --no-deps -r requirements-libero.txt -r requirements-sapien.txt
 	touch $@
 

@@ -13,6 +13,7 @@ import signal
 import socket
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -80,3 +81,23 @@ def die_with_parent(parent: int) -> None:
             flush=True,
         )
         os._exit(1)
+
+
+def resident_bytes(pid: int) -> int:
+    """Memory that process ``pid`` and all that it started hold; what they share is counted for each. 0 elsewhere than
+    on Linux, and for one that has ended."""
+    process = Path("/proc") / str(pid)
+    try:
+        pages = int((process / "statm").read_text().split()[1])
+        children = [child for task in (process / "task").iterdir() for child in _children(task)]
+    except (OSError, IndexError):
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE") + sum(map(resident_bytes, children))
+
+
+def _children(task: Path) -> list[int]:
+    """Pids of what a thread has started."""
+    try:
+        return [int(pid) for pid in (task / "children").read_text().split()]
+    except OSError:  # the thread has ended
+        return []

@@ -121,7 +121,7 @@ class ToySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_f
     """The toy simulator, and the faults it shows on purpose."""
 
     python: str | None
-    faults: Mapping[int, Literal["raise", "die", "hang", "slow"]]
+    faults: Mapping[int, Literal["raise", "die", "hang", "slow", "eat"]]
     """By seed: what happens at the third command of such an episode."""
 
 
@@ -203,7 +203,7 @@ class SuiteSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Wall time after which a process counts as hung."""
+    """Wall time after which a process counts as hung, and the memory that it may take."""
 
     load_seconds: Seconds
     """A worker: import, and the agent's weights."""
@@ -212,6 +212,36 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reset_seconds: Seconds
     command_seconds: Seconds
     episode_seconds: Seconds
+    env_gigabytes: Annotated[float, msgspec.Meta(gt=0)]
+    """Memory of a simulator's process and those that it started (resident, 1e9 bytes); above it, they are killed."""
+
+
+class LocalSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="local"):
+    """Workers on this machine."""
+
+    gpus: tuple[str | int, ...] | None
+    """NVIDIA's, as $CUDA_VISIBLE_DEVICES names them; worker k has the k-th, in turn. Empty: none. None: all that are
+    visible; once everything is decided (``workers.decided``): workers see what we see."""
+
+
+Amount = Annotated[float, msgspec.Meta(ge=0)]
+
+
+class RaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="ray"):
+    """Workers on a Ray cluster (``suites/cluster.py``). Amounts are what Ray's scheduler counts with, not limits."""
+
+    address: str | None
+    """``host:port`` or ``auto``; None: $RAY_ADDRESS, else one of our own on this machine."""
+    gpus_per_worker: Amount | None
+    """None: one where any node has one, else none."""
+    cpus_per_worker: Amount
+    """In addition to those of its environments."""
+    cpus_per_environment: Amount
+    patience_seconds: Seconds
+    """How long to wait for room while no worker has any."""
+
+
+ClusterSettings = LocalSettings | RaySettings
 
 
 class RunSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -220,7 +250,9 @@ class RunSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     protocol: Protocol
     agent: AgentSettings
     limits: Limits
-    workers: Count
+    cluster: ClusterSettings
+    workers: Count | None
+    """Processes that play at the same time. None: one per GPU, or one; on Ray: as many as there is room for."""
     video: Literal["auto", "imagined", "on", "off"]
     """imagined: below what the agent saw, what it had imagined. auto: imagined where the agent does, on where it looks
     at pictures anyway, else off."""

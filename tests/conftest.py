@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from lingbot_eval.envs.remote import default_limits
 from lingbot_eval.settings import (
     AgentSettings,
     EnvSettings,
-    Limits,
+    LocalSettings,
     RunSettings,
     SuiteSettings,
     ToySettings,
@@ -72,6 +73,7 @@ def toy_run(agent: str = "expert", faults: dict[int, str] | None = None, **chang
             name=agent, looks=False, commands_per_action=1, path=None, checkpoint=None, lingbot=None, sessions=1
         ),
         "limits": default_limits(),
+        "cluster": LocalSettings(gpus=None),
         "workers": 1,
         "video": "off",
         "video_every": 1,
@@ -82,4 +84,11 @@ def toy_run(agent: str = "expert", faults: dict[int, str] | None = None, **chang
     return RunSettings(**{**values, **changes})  # type: ignore[arg-type]
 
 
-IMPATIENT = Limits(load_seconds=60.0, start_seconds=60.0, reset_seconds=20.0, command_seconds=1.0, episode_seconds=30.0)
+IMPATIENT = msgspec.structs.replace(
+    default_limits(),
+    load_seconds=60.0,
+    start_seconds=60.0,
+    reset_seconds=20.0,
+    command_seconds=1.0,
+    episode_seconds=30.0,
+)

@@ -7,7 +7,7 @@ import hashlib
 import importlib.util
 import platform
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,15 +39,19 @@ LINGBOT_PLAYS = {"libero": "libero", "robotwin": "robotwin", "tabletop": "robotw
 """By suite: the benchmark whose cameras and channels it has (``conf/agent/lingbot-va/``)."""
 
 
-def check_agent(settings: AgentSettings, suite: str, workers: int = 1) -> tuple[AgentSettings, str]:
-    """Refuse now what every worker would refuse, and load no weights for it.
+def check_agent(
+    settings: AgentSettings, suite: str, workers: int = 1, gpus: Sequence[str] = ()
+) -> tuple[AgentSettings, str]:
+    """Refuse now what every worker would refuse, and load no weights for it. ``workers``, ``gpus``: as for
+    :func:`place_agent`; no workers: they play on other machines, and the device stays open.
 
     Returns the settings with every choice made: the device, and what the checkpoint says itself, which wins; what
     differs is printed (stderr). And 12 hex digits over the content of what the agent plays from, a checkpoint or
     recordings; empty for an agent that needs nothing. Raises UnknownName, BadInput and NotReady.
     """
     if settings.name == "lingbot-va":
-        return _check_lingbot(settings, suite, workers)
+        settings, checkpoint = _check_lingbot(settings, suite)
+        return (place_agent(settings, suite, workers, gpus) if workers else settings), checkpoint
     if settings.checkpoint is not None:
         raise BadInput(f"the agent {settings.name} has no weights: agent.checkpoint is for lingbot-va")
     load_agent(settings, suite)
@@ -60,9 +64,26 @@ def check_agent(settings: AgentSettings, suite: str, workers: int = 1) -> tuple[
     return settings, digest.hexdigest()[:12]
 
 
-def _check_lingbot(settings: AgentSettings, suite: str, workers: int) -> tuple[AgentSettings, str]:
+def place_agent(settings: AgentSettings, suite: str, workers: int, gpus: Sequence[str] = ()) -> AgentSettings:
+    """``settings`` with the device decided, for ``workers`` on this machine, in turn on ``gpus`` where there are any.
+
+    Raises NotReady where they do not fit, BadInput where the device does not suit the other settings.
+    """
+    if settings.name != "lingbot-va":
+        return settings
     checkpoint, chosen = _lingbot_checkpoint(settings, suite)
     from lingbot_eval.agents.lingbot.memory import chosen_device, require_memory
+
+    chosen = msgspec.structs.replace(chosen, device=chosen_device(checkpoint, chosen))
+    if chosen.graphs and (chosen.exact or chosen.device == "cpu"):
+        found = f"device={chosen.device}, exact={chosen.exact}"
+        raise BadInput(f"agent.lingbot.graphs=true needs device=cuda and exact=false, not {found}")
+    require_memory(checkpoint, chosen, workers, settings.sessions, gpus)
+    return msgspec.structs.replace(settings, lingbot=chosen)
+
+
+def _check_lingbot(settings: AgentSettings, suite: str) -> tuple[AgentSettings, str]:
+    checkpoint, chosen = _lingbot_checkpoint(settings, suite)
     from lingbot_eval.agents.lingbot.settings import load_benchmark, overridden
 
     own, differences = overridden(chosen.settings, checkpoint.settings)
@@ -79,12 +100,7 @@ def _check_lingbot(settings: AgentSettings, suite: str, workers: int) -> tuple[A
     looks = own.commands_per_look
     if settings.commands_per_action != looks:
         raise BadInput(f"LingBot-VA looks after every {looks} commands here: agent.commands_per_action={looks}")
-    chosen = msgspec.structs.replace(chosen, settings=own, device=chosen_device(checkpoint, chosen))
-    if chosen.graphs and (chosen.exact or chosen.device == "cpu"):
-        found = f"device={chosen.device}, exact={chosen.exact}"
-        raise BadInput(f"agent.lingbot.graphs=true needs device=cuda and exact=false, not {found}")
-    require_memory(checkpoint, chosen, workers, settings.sessions)
-    return msgspec.structs.replace(settings, lingbot=chosen), checkpoint.hash()
+    return msgspec.structs.replace(settings, lingbot=msgspec.structs.replace(chosen, settings=own)), checkpoint.hash()
 
 
 def agent_versions(settings: AgentSettings) -> dict[str, str]:

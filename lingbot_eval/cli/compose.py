@@ -24,6 +24,8 @@ def settings(groups: Sequence[str], overrides: Sequence[str]) -> RunSettings:
     with initialize_config_module("lingbot_eval.conf", version_base=None):
         try:
             plain = compose("run", overrides=list(groups))
+            choices = [override for override in overrides if OmegaConf.is_dict(plain.get(override.partition("=")[0]))]
+            plain = compose("run", overrides=[*groups, *choices])  # cluster=ray has other keys than cluster=local
             for override in overrides:
                 _check_key(plain, override)
             composed = compose("run", overrides=[*groups, *map(_addable, overrides)])

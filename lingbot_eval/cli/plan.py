@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--merge", metavar="DIR", action="append", default=[], help="take over what another manifest has"
     )
-    parser.set_defaults(agent="idle", suite=None, regime=None, video=None)
+    parser.set_defaults(agent="idle", suite=None, regime=None, video=None, gpus=None)
 
 
 def run(given: argparse.Namespace) -> int:

@@ -29,6 +29,7 @@ from lingbot_eval.envs.libero_tasks import suite_names
 from lingbot_eval.errors import BadInput, LingbotEvalError, NotReady, UnknownName
 from lingbot_eval.settings import (
     LiberoProtocol,
+    RaySettings,
     RoboTwinProtocol,
     RunSettings,
     protocol_hash,
@@ -39,6 +40,7 @@ from lingbot_eval.suites import local
 from lingbot_eval.suites.groups import group
 from lingbot_eval.suites.plan import plan, plan_hash, remaining, shard
 from lingbot_eval.suites.store import RunDirectory
+from lingbot_eval.suites.workers import decided
 from lingbot_eval.trackers import require, tracking
 from lingbot_eval.types import Episode, Outcome, Provenance
 
@@ -99,11 +101,15 @@ def ready(chosen: RunSettings, draws: bool) -> tuple[RunSettings, Machine, str]:
         plan(chosen.suite, chosen.protocol)  # a wrong name costs no look at the machine
     missing = []
     try:
+        chosen = decided(chosen)
+    except NotReady as error:
+        missing.append(str(error))
+    try:
         machine = inspect(chosen.env, draws, scenes_of(chosen) if bimanual else ())
     except NotReady as error:
         missing.append(str(error))
     try:
-        agent, checkpoint = check_agent(chosen.agent, chosen.suite.name, chosen.workers)
+        agent, checkpoint = check_agent(chosen.agent, chosen.suite.name, *_here(chosen))
     except NotReady as error:
         missing.append(str(error))
     if missing:
@@ -111,6 +117,13 @@ def ready(chosen: RunSettings, draws: bool) -> tuple[RunSettings, Machine, str]:
     if warning := machine.notes.get("warning"):
         print(f"run-suite: {warning}", file=sys.stderr)
     return msgspec.structs.replace(chosen, env=machine.simulator, agent=agent), machine, checkpoint
+
+
+def _here(chosen: RunSettings) -> tuple[int, tuple[str, ...]]:
+    """How many workers play on this machine, and on which GPUs in turn, if they are chosen."""
+    if isinstance(chosen.cluster, RaySettings):
+        return 0, ()
+    return chosen.workers or 1, tuple(map(str, chosen.cluster.gpus or ()))
 
 
 def _listed(missing: list[str], suite: str) -> str:
@@ -150,7 +163,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--episodes", type=int, help="per task and setting (default: the protocol's)")
     parser.add_argument("--agent", help=f"{' | '.join(AGENTS)} (default: lingbot-va; tabletop, toy: expert)")
     parser.add_argument("--protocol", help="preset of conventions, see lingbot-eval ls (default: strict)")
-    parser.add_argument("--workers", type=int, help="processes that play at the same time (default: 1)")
+    parser.add_argument("--workers", type=int, help="processes that play at once (default: one per GPU, or one)")
+    parser.add_argument("--gpus", help="0,1,... | none: one in turn for each worker (default: all that are visible)")
     parser.add_argument("--seed", type=int, help="base seed of the episodes (default: the protocol's)")
     parser.add_argument("--video", help="auto | imagined | on | off (default: auto; docs/lingbot-va.md)")
     parser.add_argument("--regime", help="what the checkpoint was trained on, in your words; printed with the table")
@@ -184,6 +198,9 @@ def chosen_settings(given: argparse.Namespace) -> RunSettings:
         overrides.append(f"suite.tasks=[{','.join(quoted(task.strip()) for task in given.tasks.split(','))}]")
     flags = {"suite.episodes": given.episodes, "suite.seed": given.seed, "workers": given.workers}
     overrides += [f"{key}={value}" for key, value in flags.items() if value is not None]
+    if given.gpus is not None:
+        names = [] if given.gpus == "none" else [quoted(name.strip()) for name in given.gpus.split(",")]
+        overrides.append(f"cluster.gpus=[{','.join(names)}]")
     words = {"regime": given.regime, "video": given.video}
     overrides += [f"{key}={quoted(text)}" for key, text in words.items() if text is not None]
     benchmark = given.benchmark
@@ -333,7 +350,7 @@ def _dry_run(chosen: RunSettings, draws: bool, given: argparse.Namespace) -> int
         print(f"  {episode.id}: {episode.instruction!r}")
     print("  ..." if len(episodes) > 3 else "", end="\n" if len(episodes) > 3 else "")
     print(f"protocol {to_dict(chosen.protocol)}")
-    sessions = f"{chosen.workers} workers x {chosen.agent.sessions} sessions"
+    sessions = f"{chosen.workers or 'as many as fit'} workers x {chosen.agent.sessions} sessions"
     print(f"agent {to_dict(chosen.agent)}, {sessions}, video {chosen.films}")
     if not isinstance(chosen.protocol, RoboTwinProtocol):
         chosen, machine, checkpoint = ready(chosen, draws)

@@ -50,7 +50,7 @@ def with_scenes(chosen: RunSettings, machine: Machine, search: bool) -> list[Epi
         print(f"{folder}: looking for scenes that the expert solves, of {_few(lacking)}", file=sys.stderr)
         teller = _Teller(manifest)
         search_scenes(
-            manifest, lacking, suite.name, machine.simulator, protocol, chosen.limits, chosen.workers, teller.tell
+            manifest, lacking, suite.name, machine.simulator, protocol, chosen.limits, chosen.workers or 1, teller.tell
         )
     print(f"{folder}: scenes {content_hash(manifest, wanted)}", file=sys.stderr)
     return episodes(manifest, wanted, suite.name, protocol)

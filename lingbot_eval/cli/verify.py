@@ -18,7 +18,7 @@ from lingbot_eval.cli.run_suite import experiment_of, provenance_of, ready
 from lingbot_eval.errors import BadInput, RunMismatch
 from lingbot_eval.names import actions_name
 from lingbot_eval.reports.differences import differences, facts
-from lingbot_eval.settings import RunSettings, as_struct, to_dict
+from lingbot_eval.settings import LocalSettings, RunSettings, as_struct, to_dict
 from lingbot_eval.suites import local
 from lingbot_eval.suites.recorded import actions_of, settings_of
 from lingbot_eval.suites.store import RunDirectory
@@ -119,7 +119,7 @@ def _require_deterministic(folder: RunDirectory, sessions: Sequence[Mapping[str,
 
 
 def _settings(folder: RunDirectory, overrides: Sequence[str]) -> RunSettings:
-    """Of the run's last session, but one episode at a time, commands kept, no video.
+    """Of the run's last session, but one episode at a time on this machine, commands kept, no video.
 
     Raises BadInput.
     """
@@ -128,7 +128,10 @@ def _settings(folder: RunDirectory, overrides: Sequence[str]) -> RunSettings:
         _override(data, override)
     settings: RunSettings = as_struct(data, RunSettings)
     agent = msgspec.structs.replace(settings.agent, sessions=1)
-    return msgspec.structs.replace(settings, agent=agent, workers=1, actions=True, video="off", tracker="none")
+    here = LocalSettings(gpus=None)
+    return msgspec.structs.replace(
+        settings, agent=agent, cluster=here, workers=1, actions=True, video="off", tracker="none"
+    )
 
 
 def _override(data: dict[str, Any], override: str) -> None:

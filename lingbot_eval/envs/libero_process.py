@@ -39,6 +39,9 @@ def prepare(assets: Path, gl: Backend | None) -> None:
     os.environ["MUJOCO_GL"] = gl or "disable"
     if gl:
         os.environ["PYOPENGL_PLATFORM"] = gl
+    gpus = os.environ.get("CUDA_VISIBLE_DEVICES", "0")
+    if not all(gpu.isdigit() for gpu in gpus.split(",")):
+        del os.environ["CUDA_VISIBLE_DEVICES"]  # robosuite reads it as numbers of EGL devices: "" or a UUID raises
     folder = Path(tempfile.mkdtemp(prefix="lingbot_eval-libero-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     root = libero_root()

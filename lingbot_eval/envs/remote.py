@@ -25,9 +25,12 @@ from lingbot_eval import errors
 from lingbot_eval.envs.frame import Frame, anonymous_memory
 from lingbot_eval.envs.spaces import check_action, look_space
 from lingbot_eval.errors import LingbotEvalError, NotReady, SimulatorDied, SimulatorHung, SimulatorRaised
-from lingbot_eval.processes import Closed, Line
+from lingbot_eval.processes import Closed, Line, resident_bytes
 from lingbot_eval.settings import EnvSettings, LiberoSettings, Limits, Setting, as_struct, load_protocol, to_dict
 from lingbot_eval.types import Action, EnvSpec, Image, Observation
+
+WATCH_SECONDS = 0.5
+"""How often a simulator's memory is looked at."""
 
 
 class RemoteEnv(gym.Env[Observation, Action]):
@@ -127,7 +130,7 @@ class RemoteEnv(gym.Env[Observation, Action]):
             raise SimulatorHung(f"the episode outlasted its {self._limits.episode_seconds:g} s before {op!r} was asked")
         try:
             self._child.line.send({"op": op, **values})
-            answer = self._child.line.receive(min(seconds, left))
+            answer = self._receive(self._child, op, min(seconds, left))
         except TimeoutError:
             self._end()
             limit = f"{seconds:g} s" if seconds <= left else f"the episode's {self._limits.episode_seconds:g} s"
@@ -146,6 +149,26 @@ class RemoteEnv(gym.Env[Observation, Action]):
         self._end()
         raise SimulatorRaised(f"{op!r} raised in the simulator's process:\n{answer['error']}")
 
+    def _receive(self, child: _Child, op: str, seconds: float) -> dict[str, Any]:
+        """The answer to ``op``, with a look at the child's memory every WATCH_SECONDS, also over many short answers.
+
+        Raises Closed, SimulatorDied, and TimeoutError after ``seconds``.
+        """
+        end = time.monotonic() + seconds
+        while True:
+            if (now := time.monotonic()) >= child.watched + WATCH_SECONDS:
+                child.watched = now
+                if (held := child.resident_bytes()) > (limit := self._limits.env_gigabytes) * 1e9:
+                    self._end()
+                    raise SimulatorDied(
+                        f"the simulator's process was ended during {op!r}: it had {held / 1e9:.3g} GB of memory, and "
+                        f"limits.env_gigabytes={limit:g} allows no more"
+                    )
+            if now >= end:
+                raise TimeoutError
+            with contextlib.suppress(TimeoutError):
+                return child.line.receive(min(end, child.watched + WATCH_SECONDS) - now)
+
     def _end(self) -> None:
         child, self._child = getattr(self, "_child", None), None
         if child is not None:
@@ -158,6 +181,7 @@ class _Child:
     def __init__(self, python: str, log: Path | None) -> None:
         ours, theirs = socket.socketpair()
         self.line, self.memory = Line(ours), anonymous_memory()
+        self.watched = time.monotonic()
         self._scratch = Path(tempfile.mkdtemp(prefix="lingbot_eval-"))
         self._log = log or self._scratch / "log"
         self._log_start = self._log.stat().st_size if self._log.exists() else 0
@@ -180,6 +204,9 @@ class _Child:
             raise NotReady(f"env.python={python} cannot be started: {error.strerror}") from None
         finally:
             theirs.close()
+
+    def resident_bytes(self) -> int:
+        return resident_bytes(self._process.pid)
 
     def how_it_ended(self) -> str:
         """In words, with the last lines it printed."""

@@ -108,12 +108,16 @@ class Pusher:
 
 
 def misbehave(fault: str) -> None:
-    """Do what simulators do: raise, die, hang, or take their time."""
+    """Do what simulators do: raise, die, hang, take their time, or memory (2 GB in 2 s, and then hang)."""
     if fault == "raise":
         raise RuntimeError("the toy was told to raise")
     if fault == "die":
         os.kill(os.getpid(), signal.SIGKILL)
-    time.sleep(3600.0 if fault == "hang" else 0.2)
+    eaten: list[bytearray] = []
+    while fault == "eat" and len(eaten) < 40:
+        eaten.append(bytearray(b"x") * 50_000_000)
+        time.sleep(0.05)
+    time.sleep(0.2 if fault == "slow" else 3600.0)
 
 
 def check_env(env: gym.Env[Observation, Action]) -> None:

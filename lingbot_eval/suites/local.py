@@ -1,4 +1,4 @@
-"""Play a plan on this machine: hand out episodes (``queue.py``) that no other session plays (``claims.py``) to worker
+"""Play a plan: hand out episodes (``queue.py``) that no other session plays (``claims.py``) to worker
 processes (``pool.py``), and be resumable after our death."""
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def _hand_out(
             for lane in pool.idle:
                 while episode := queue.next_for(lane.last, pool.beside(lane)):
                     if attempt := claims.take(episode):
-                        lane.play(Order(episode, attempt))
+                        pool.play(lane, Order(episode, attempt))
                         session.plays(lane.number, episode)
                         tell(Event(lane.number, episode, None))
                         break

@@ -1,4 +1,4 @@
-"""Play episodes as they are handed out: ``python -m lingbot_eval.suites.worker``, started by ``local``.
+"""Play episodes as they are handed out: ``python -m lingbot_eval.suites.worker``, started by ``workers.WorkerProcess``.
 
 A worker holds one agent's weights and has one or more lanes, each a thread that plays one episode at a time in a
 simulator of its own. The parent sends an Order down a lane and gets the record back when that is on disk.
@@ -40,6 +40,8 @@ class Job:
     """The run directory."""
     records: str
     """The file that this lane alone writes."""
+    tmp: str
+    """Where the worker's temporary files go, and its simulators'."""
     settings: RunSettings
     provenance: Provenance
 

@@ -21,6 +21,7 @@ from lingbot_eval.envs import make_env
 from lingbot_eval.envs.remote import RemoteEnv
 from lingbot_eval.envs.testing import ReachEnv, check_env
 from lingbot_eval.errors import BadAction, BadInput, NotReady, SimulatorDied, SimulatorHung, SimulatorRaised
+from lingbot_eval.processes import resident_bytes
 from lingbot_eval.settings import EnvSettings, Limits, ToySettings, load_protocol
 from tests.conftest import IMPATIENT, toy
 from tests.processes import children, running, wait_for
@@ -152,11 +153,33 @@ def test_a_simulator_that_hangs_is_killed_at_the_commands_time_limit_and_started
 
 
 def test_an_episode_that_outlasts_its_time_limit_is_ended_though_every_command_is_in_time(remote):
-    limits = Limits(load_seconds=60.0, start_seconds=60.0, reset_seconds=0.3, command_seconds=60.0, episode_seconds=0.1)
+    limits = msgspec.structs.replace(IMPATIENT, reset_seconds=0.3, command_seconds=60.0, episode_seconds=0.1)
     env = remote(limits=limits)
     env.reset(seed=0)
     with pytest.raises(SimulatorHung, match=r"outlasted its 0\.1 s"):
         dawdle(env)
+
+
+def test_a_simulator_that_eats_memory_is_killed_with_the_figure_and_what_to_set(remote):
+    env = remote(toy(faults={0: "eat"}), msgspec.structs.replace(IMPATIENT, command_seconds=60.0, env_gigabytes=0.5))
+    (eating,) = children(os.getpid())
+    env.reset(seed=0)
+    with pytest.raises(SimulatorDied, match=r"during 'step': it had \S+ GB of memory, and limits\.env_gigabytes=0\.5"):
+        until_it_fails(env)
+    assert not running(eating)
+    assert env.reset(seed=1)[1]["commands"] == 0
+
+
+def test_memory_is_that_of_a_process_and_all_that_it_started():
+    hold = "import time; held = bytearray(b'x') * 100_000_000; print('held', flush=True); time.sleep(60)"
+    start = f"import subprocess, sys; print(subprocess.Popen([sys.executable, '-c', {hold!r}]).wait())"
+    with subprocess.Popen([sys.executable, "-c", start], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        (child,) = children(process.pid)
+        assert resident_bytes(process.pid) > resident_bytes(child) > 100_000_000
+        os.kill(child, signal.SIGKILL)
+    assert resident_bytes(process.pid) == 0
 
 
 def test_what_a_dying_simulator_printed_last_is_in_the_error(remote):

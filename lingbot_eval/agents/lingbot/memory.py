@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,7 @@ def chosen_device(checkpoint: Checkpoint, chosen: LingBotAgentSettings) -> str:
     """
     if chosen.device != "auto":
         return chosen.device
-    if any(Path(node).exists() for node in GPU_NODES):
+    if os.environ.get("CUDA_VISIBLE_DEVICES") != "" and any(Path(node).exists() for node in GPU_NODES):
         return "cuda"
     weights = _values(checkpoint.transformer) * BYTES[chosen.dtype]
     if weights > CPU_BYTES:
@@ -72,8 +73,11 @@ def chosen_device(checkpoint: Checkpoint, chosen: LingBotAgentSettings) -> str:
     return "cpu"
 
 
-def require_memory(checkpoint: Checkpoint, chosen: LingBotAgentSettings, workers: int, sessions: int) -> None:
+def require_memory(
+    checkpoint: Checkpoint, chosen: LingBotAgentSettings, workers: int, sessions: int, gpus: Sequence[str] = ()
+) -> None:
     """Compare what is free on each device with weights and caches; what a forward itself needs comes on top.
+    ``gpus``: those that the workers have in turn, each as its only one.
 
     Raises NotReady with the arithmetic.
     """
@@ -90,11 +94,14 @@ def require_memory(checkpoint: Checkpoint, chosen: LingBotAgentSettings, workers
         weights[device] += _values(shards(checkpoint.parts / part)) * BYTES[chosen.dtype]
     for device, held in weights.items():
         caches = sessions * cache.bytes if device == home else 0
-        needed, free = workers * (held + caches), free_bytes(device)
+        on_gpus = gpus if device.startswith("cuda") else ()
+        together = math.ceil(workers / len(on_gpus)) if on_gpus else workers
+        needed = together * (held + caches)
+        free = min(free_bytes(device, gpu) for gpu in on_gpus or (None,))
         if needed > free:
             sums = f"weights {gigabytes(held)}" + f" + {sessions} x {cache} a session" * bool(caches)
             raise NotReady(
-                f"{device} has {gigabytes(free)} free, and {workers} x ({sums}) = {gigabytes(needed)} are wanted: "
+                f"{device} has {gigabytes(free)} free, and {together} x ({sums}) = {gigabytes(needed)} are wanted: "
                 "fewer agent.sessions or --workers, or other devices (agent.lingbot.text_device=cpu)"
             )
 
@@ -104,15 +111,18 @@ def _numbered(device: str) -> str:
     return "cuda:0" if device == "cuda" else device
 
 
-def free_bytes(device: str) -> int:
-    """Memory that a new process could have on ``cpu`` (Linux: MemAvailable) or ``cuda[:N]``.
+def free_bytes(device: str, gpu: str | None = None) -> int:
+    """Memory that a new process could have on ``cpu`` (Linux: MemAvailable) or ``cuda[:N]``, if it sees ``gpu`` alone.
 
     Raises NotReady where there is no such device.
     """
     if device == "cpu":
         return _free_on_the_host()
     question = f"import torch; print(torch.cuda.mem_get_info({device!r})[0])"
-    done = subprocess.run([sys.executable, "-c", question], capture_output=True, text=True)  # our process stays off it
+    alone = {} if gpu is None else {"CUDA_VISIBLE_DEVICES": gpu}
+    done = subprocess.run(  # our process stays off it
+        [sys.executable, "-c", question], env={**os.environ, **alone}, capture_output=True, text=True
+    )
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
         raise NotReady(f"agent.lingbot.device={device}: {reason} (valid: cpu, cuda, cuda:N on a machine with CUDA)")

@@ -35,7 +35,7 @@ def test_more_sessions_than_fit_are_refused_with_the_sum(tiny, monkeypatch):
     agent = chosen("libero", tiny, "agent.lingbot.device=cpu")
     cache = memory.Cache.of(agent.lingbot.settings, locate(str(tiny)).config, "float32").bytes
     weights = memory._values(locate(str(tiny)).transformer) * 4  # and less for the other parts
-    monkeypatch.setattr(memory, "free_bytes", lambda device: weights + 3 * cache)
+    monkeypatch.setattr(memory, "free_bytes", lambda device, gpu: weights + 3 * cache)
     with pytest.raises(NotReady, match=r"cpu has .* GB free, and 1 x \(weights .* GB \+ 4 x .* GB .*\) = .* wanted"):
         memory.require_memory(locate(str(tiny)), agent.lingbot, 1, 4)
     memory.require_memory(locate(str(tiny)), agent.lingbot, 1, 1)
@@ -46,13 +46,22 @@ def test_more_sessions_than_fit_are_refused_with_the_sum(tiny, monkeypatch):
 def test_parts_count_where_they_are_put(tiny, monkeypatch):
     agent = chosen("libero", tiny, "agent.lingbot.device=cpu", "agent.lingbot.text_device=cuda").lingbot
     asked = []
-    monkeypatch.setattr(memory, "free_bytes", lambda device: asked.append(device) or 10**12)
+    monkeypatch.setattr(memory, "free_bytes", lambda device, gpu: asked.append(device) or 10**12)
     memory.require_memory(locate(str(tiny)), agent, 1, 1)
     assert sorted(asked) == ["cpu", "cuda:0"]
     del asked[:]
     same = msgspec.structs.replace(agent, device="cuda", text_device="cuda:0")
     memory.require_memory(locate(str(tiny)), same, 1, 1)
     assert asked == ["cuda:0"]  # one device under two names
+
+
+def test_workers_share_the_gpus_that_they_have_in_turn_and_the_fullest_decides(tiny, monkeypatch):
+    agent = chosen("libero", tiny, "agent.lingbot.device=cuda").lingbot
+    free = {"0": 10**12, "1": 1000}
+    monkeypatch.setattr(memory, "free_bytes", lambda device, gpu: free[gpu])
+    memory.require_memory(locate(str(tiny)), agent, 2, 1, ["0"])
+    with pytest.raises(NotReady, match=r"cuda:0 has 1e-06 GB free, and 2 x "):
+        memory.require_memory(locate(str(tiny)), agent, 3, 1, ["0", "1"])
 
 
 def test_graphs_without_a_gpu_are_refused_before_anything_is_written(tiny):

@@ -1,0 +1,31 @@
+"""NVIDIA's GPUs, by the names that $CUDA_VISIBLE_DEVICES takes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Sequence
+
+from lingbot_eval.errors import NotReady, UnknownName
+
+
+def visible() -> tuple[str, ...]:
+    """What a process started here would see: $CUDA_VISIBLE_DEVICES where it is set, else what the driver lists."""
+    if (named := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
+        return tuple(name.strip() for name in named.split(",") if name.strip())
+    question = ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"]
+    try:
+        done = subprocess.run(question, capture_output=True, text=True, timeout=60)
+    except (OSError, subprocess.TimeoutExpired):  # no driver, or one that does not answer: CUDA would not either
+        return ()
+    return tuple(done.stdout.split()) if done.returncode == 0 else ()
+
+
+def require(wanted: Sequence[str]) -> None:
+    """Raises UnknownName or NotReady unless all of ``wanted`` are visible."""
+    known = visible()
+    for gpu in wanted:
+        if not known:
+            raise NotReady(f"--gpus {','.join(wanted)}: no NVIDIA GPU is visible here (--gpus none plays without)")
+        if gpu not in known:
+            raise UnknownName("GPU", gpu, known)

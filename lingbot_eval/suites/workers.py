@@ -1,0 +1,219 @@
+"""Worker processes (``worker.py``): started, told what to play, heard and ended. Here on this machine; on others,
+``cluster.py``."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import wait  # select() without its limit on descriptors
+from pathlib import Path
+from typing import Any, Protocol
+
+from msgspec.structs import replace
+
+from lingbot_eval.errors import BadInput, NotReady
+from lingbot_eval.gpus import require, visible
+from lingbot_eval.processes import Closed, Line
+from lingbot_eval.settings import LocalSettings, RaySettings, RunSettings, to_dict
+from lingbot_eval.suites.worker import Job
+
+GRACE_SECONDS = 60.0
+"""A lane notices a hung simulator itself; one that does not within this is hung too (an agent stuck on a GPU)."""
+
+PATIENCE = 3.0
+"""Seconds in which a worker that was told to end must have ended its simulators."""
+
+
+@dataclass(frozen=True)
+class News:
+    """What worker ``worker`` says. Of a lane: ``ready``, or a ``record``. Of all: it ``refused`` its job (why); or, as
+    its last, it ``ended`` (how), or was ``lost`` with its machine, which no episode has done."""
+
+    worker: int
+    lane: int
+    message: dict[str, Any]
+
+
+class Workers(Protocol):
+    """Worker processes, by number, wherever they run."""
+
+    @property
+    def count(self) -> int:
+        """How many there can be at a time: their numbers are 0 to ``count`` - 1."""
+
+    def start(self, number: int, jobs: Sequence[Job]) -> None:
+        """Start one with a lane for each job, as soon as there is room for it."""
+
+    def tell(self, number: int, lane: int, message: dict[str, Any]) -> None:
+        """Told to one that has died, it is lost: :meth:`news` says so."""
+
+    def news(self, seconds: float) -> list[News]:
+        """What was said until now; wait for some at most ``seconds``.
+
+        Raises NotReady where no worker can be started.
+        """
+
+    def end(self, number: int) -> None:
+        """Kill it, with the simulators that it started; no news of it will follow."""
+
+    def close(self) -> None:
+        """End all."""
+
+
+def decided(settings: RunSettings) -> RunSettings:
+    """``settings`` with GPUs and the number of workers decided, where those are this machine's to decide.
+
+    Raises UnknownName, BadInput, NotReady.
+    """
+    cluster = settings.cluster
+    if isinstance(cluster, RaySettings):
+        if importlib.util.find_spec("ray") is None:
+            raise NotReady("cluster=ray needs pip install 'lingbot_eval[ray]'; cluster=local needs nothing")
+        return settings
+    lingbot = settings.agent.lingbot
+    devices = (lingbot.device, lingbot.text_device, lingbot.vae_device) if lingbot else ()
+    numbered = [device for device in devices if device and device.startswith("cuda:")]
+    gpus = None if cluster.gpus is None else tuple(map(str, cluster.gpus))
+    if gpus is not None:
+        if numbered:
+            raise BadInput(f"--gpus gives a worker one GPU, device={numbered[0]} counts among several; use one of them")
+        require(gpus)
+    elif not numbered:  # each worker sees them all otherwise
+        gpus = visible() or None
+    workers = settings.workers or max(1, len(gpus or ()))
+    return replace(settings, cluster=replace(cluster, gpus=gpus), workers=workers)
+
+
+class LocalWorkers:
+    """On this machine; one per GPU in turn, where GPUs are chosen."""
+
+    def __init__(self, settings: RunSettings, chosen: LocalSettings) -> None:
+        assert settings.workers is not None  # noqa: S101  (decided() has seen to it)
+        self.count = settings.workers
+        self._gpus = chosen.gpus
+        self._processes: dict[int, WorkerProcess] = {}
+
+    def start(self, number: int, jobs: Sequence[Job]) -> None:
+        self._processes[number] = WorkerProcess(number, jobs, self._environment(number))
+
+    def _environment(self, number: int) -> dict[str, str]:
+        if self._gpus is None:
+            return {}
+        gpu = str(self._gpus[number % len(self._gpus)]) if self._gpus else ""
+        return {"CUDA_VISIBLE_DEVICES": gpu, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}  # the order in which nvidia-smi counts
+
+    def tell(self, number: int, lane: int, message: dict[str, Any]) -> None:
+        self._processes[number].tell(lane, message)
+
+    def news(self, seconds: float) -> list[News]:
+        wait([line.fileno() for process in self._processes.values() for line in process.lines], timeout=seconds)
+        heard = [
+            News(number, lane, message)
+            for number, process in self._processes.items()
+            for lane, message in process.heard()
+        ]
+        for news in heard:
+            if "ended" in news.message:
+                del self._processes[news.worker]
+        return heard
+
+    def end(self, number: int) -> None:
+        self._processes.pop(number).end(patience=0.0)
+
+    def close(self) -> None:
+        for process in self._processes.values():
+            process.leave()  # all of them first: each then ends its simulators while we wait for the others
+        end = time.monotonic() + PATIENCE
+        for process in self._processes.values():
+            process.end(patience=max(0.0, end - time.monotonic()))
+        self._processes.clear()
+
+
+class WorkerProcess:
+    """A worker on this machine, and our ends of its lanes. It dies with the *thread* that started it (Linux)."""
+
+    def __init__(self, number: int, jobs: Sequence[Job], environment: Mapping[str, str]) -> None:
+        """``environment``: variables that it gets in addition."""
+        pairs = [socket.socketpair() for _ in jobs]
+        theirs = [pair[1] for pair in pairs]
+        self.lines = [Line(ours) for ours, _ in pairs]
+        self._loading, self._started = True, time.monotonic()
+        self._load_seconds = jobs[0].settings.limits.load_seconds + GRACE_SECONDS
+        command = [sys.executable, "-m", "lingbot_eval.suites.worker", "--parent", str(os.getpid())]
+        command += ["--sockets", ",".join(str(end.fileno()) for end in theirs)]
+        folder = Path(jobs[0].folder)
+        with (folder / "logs" / f"worker-{number}.log").open("ab") as output:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                pass_fds=[end.fileno() for end in theirs],
+                start_new_session=True,  # so that Ctrl-C reaches us alone
+                env={**os.environ, "TMPDIR": str(Path(jobs[0].tmp).resolve()), **environment},
+            )
+        for lane, (end, job) in enumerate(zip(theirs, jobs, strict=True)):
+            end.close()
+            self.tell(lane, to_dict(job))
+
+    def tell(self, lane: int, message: dict[str, Any]) -> None:
+        with contextlib.suppress(Closed):  # it died idle; heard() says so
+            self.lines[lane].send(message)
+
+    def heard(self) -> list[tuple[int, dict[str, Any]]]:
+        """(lane, message) of all that was said until now; one that has ended, or is not ready in time, says so last."""
+        said, ended = self._read()
+        self._loading = self._loading and not any("ready" in message for _, message in said)
+        if ended:
+            how = self._how_it_ended()
+            said += self._read()[0]  # what its other lanes said before
+        elif self._loading and time.monotonic() - self._started > self._load_seconds:
+            how = "outlasted the time limit"
+        else:
+            return said
+        self.end(patience=0.0)
+        return [*said, (0, {"ended": how})]
+
+    def _read(self) -> tuple[list[tuple[int, dict[str, Any]]], bool]:
+        """A message of each lane that has one, and whether a lane is closed. A lane says one thing and waits."""
+        said, closed = [], False
+        readable = wait([line.fileno() for line in self.lines], timeout=0.0)
+        for lane, line in enumerate(self.lines):
+            if line.fileno() not in readable:
+                continue
+            try:
+                said.append((lane, line.receive(0.0)))
+            except TimeoutError:  # half a message; the rest comes
+                pass
+            except Closed:
+                closed = True
+        return said, closed
+
+    def _how_it_ended(self) -> str:
+        try:
+            code = self._process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            return "closed its connection"
+        return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"exited with status {code}"
+
+    def leave(self) -> None:
+        """Tell it to end."""
+        for line in self.lines:
+            line.close()
+
+    def end(self, patience: float) -> None:
+        """Kill it, with the simulators that it started, if it has not ended itself after ``patience`` seconds."""
+        self.leave()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(patience)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()

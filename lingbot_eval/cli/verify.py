@@ -89,9 +89,9 @@ def _experiment(
     Raises BadInput, NotReady, and RunMismatch where it cannot come out the same, unless ``anyway``.
     """
     run = folder.run()
-    settings = _settings(folder, overrides)
     if not anyway:
         _require_deterministic(folder, [session for session in run["sessions"] if "settings" in session])
+    settings = _settings(folder, overrides)
     chosen, machine, checkpoint = ready(settings, settings.agent.looks)
     experiment = experiment_of(chosen, machine, checkpoint)
     parted = [str(one) for one in differences(facts(run["experiment"], [], []), facts(experiment, [], []))]

@@ -19,12 +19,12 @@ endif
 # LIBERO's assets beside the checkout, where they happen to be; a value of your own comes first.
 export LIBERO_ASSETS ?= $(wildcard $(CURDIR)/../shared/libero-assets)
 
-.PHONY: demo test check setup system lingbot clean
+.PHONY: demo test check setup system browser lingbot clean
 
 demo: lingbot
 	@$(BIN)/python examples/demo.py
 
-test: lingbot
+test: lingbot browser
 	$(BIN)/python -m pytest
 
 check: lingbot
@@ -50,9 +50,16 @@ system:
 	    $(if $(BACKPORTS),-t $(BACKPORTS)) $(SYSTEM_PACKAGES); \
 	fi
 
+# The tests of the page drive a browser. Debian has one without a screen, at a fraction of the whole one's size.
+browser:
+	@if grep -qsx 'ID=debian' /etc/os-release; then \
+	  dpkg -s chromium-headless-shell >/dev/null 2>&1 || { $(SUDO) apt-get update -q && \
+	    $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends chromium-headless-shell; }; \
+	else echo "not Debian: install Chromium yourself, or the tests of the page are skipped"; fi
+
 $(VENV)/.set-up: pyproject.toml constraints.txt requirements-libero.txt requirements-sapien.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install -q -c constraints.txt -e '.[libero,tabletop,dev]'
+	$(BIN)/pip install -q -c constraints.txt -e '.[libero,tabletop,export,ray,dev]'
 	$(BIN)/pip install -q --no-deps -r requirements-libero.txt -r requirements-sapien.txt
 	touch $@
 

@@ -11,6 +11,7 @@ LingbotEvalError
 │   ├── SimulatorDied        ended by itself or by a signal
 │   └── SimulatorHung        gave no answer in time and was killed
 ├── RunMismatch          a run directory holds another experiment
+├── PlaybackDiffers      recorded commands, played again, did not end as recorded
 └── CorruptRecords       a records file cannot be read
 """
 
@@ -65,6 +66,10 @@ class SimulatorHung(SimulatorError):
 
 
 class RunMismatch(LingbotEvalError):
+    pass
+
+
+class PlaybackDiffers(LingbotEvalError):
     pass
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from lingbot_eval.types import Episode
+from lingbot_eval.types import Episode, Outcome
 
 
 def safe_name(name: str) -> str:
@@ -16,3 +16,13 @@ def stem(episode: Episode) -> str:
     """``<seed>``, with setting and stored state where the benchmark has them: unique within a task."""
     state = "" if episode.initial_state is None else f"-state{episode.initial_state:02d}"
     return safe_name("-".join(part for part in (episode.setting, str(episode.seed)) if part) + state)
+
+
+def video_name(episode: Episode, outcome: Outcome) -> str:
+    """An episode's mp4 in the run's ``videos`` folder: ``<task>/<stem>-<outcome>.mp4``."""
+    return f"{safe_name(episode.task)}/{stem(episode)}-{outcome.value}.mp4"
+
+
+def actions_name(episode: Episode) -> str:
+    """An episode's commands in the run's ``actions`` folder: ``<task>/<stem>.npz``."""
+    return f"{safe_name(episode.task)}/{stem(episode)}.npz"

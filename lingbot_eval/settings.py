@@ -260,6 +260,8 @@ class RunSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Film every n-th episode of a task."""
     actions: bool
     """Keep every episode's commands, to be played again by the replay agent."""
+    tracker: Literal["none", "tensorboard", "wandb"]
+    """Where progress goes besides the screen (``trackers/``)."""
     regime: str
     """What the checkpoint was trained on, in the user's words."""
 

@@ -15,13 +15,20 @@ from PIL import Image as Canvas
 from PIL import ImageDraw, ImageFont, UnidentifiedImageError
 
 from lingbot_eval.errors import BadInput
-from lingbot_eval.names import safe_name, stem
+from lingbot_eval.names import video_name
 from lingbot_eval.types import Episode, Image, Outcome
 
 
 def mp4(path: Path, rate: float) -> Any:
     """A writer with ``append_data(picture)`` and ``close()``; ``rate`` in pictures per second."""
     return imageio.get_writer(path, fps=rate, macro_block_size=2, quality=7)
+
+
+def data_mp4(path: Path, rate: int) -> Any:
+    """As :func:`mp4`, to be trained on: picture n at exactly n / rate seconds, nothing lost that can be seen, and every
+    second one a key frame, as LeRobot has it, so that each is found at once."""
+    params = ["-crf", "18", "-g", "2", "-bf", "0"]
+    return imageio.get_writer(path, fps=rate, macro_block_size=2, quality=None, output_params=params)
 
 
 class Film:
@@ -43,7 +50,7 @@ class Film:
             return
         self._writer.close()
         self._writer = None
-        target = self._folder / safe_name(episode.task) / f"{stem(episode)}-{outcome.value}.mp4"
+        target = self._folder / video_name(episode, outcome)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(self._part, target)  # on one file system, as in a run directory, it appears whole
 

@@ -78,6 +78,7 @@ def toy_run(agent: str = "expert", faults: dict[int, str] | None = None, **chang
         "video": "off",
         "video_every": 1,
         "actions": False,
+        "tracker": "none",
         "regime": "unstated",
     }
     return RunSettings(**{**values, **changes})  # type: ignore[arg-type]

@@ -36,9 +36,12 @@ ONLY_IN = {
     "mplib": r"envs/ik",
     "imageio": r"videos",
     "PIL": r"videos|envs/libero",
+    "tensorboard": r"trackers/tensorboard",
+    "wandb": r"trackers/wandb",
     "pandas": r"reports/",
     "scipy": r"reports/",
     "matplotlib": r"reports/",
+    "pyarrow": r"exports/",
 }
 """By module: the files (regular expression over paths in the package) that may import it, at their top or lazily."""
 

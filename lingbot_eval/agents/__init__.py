@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
+import platform
 import sys
 from collections.abc import Callable, Sequence
 from importlib import metadata
@@ -102,12 +104,34 @@ def _check_lingbot(settings: AgentSettings, suite: str) -> tuple[AgentSettings, 
 
 
 def agent_versions(settings: AgentSettings) -> dict[str, str]:
-    """What computes the agent's actions, for the record: libraries, how attention is done, and where."""
+    """What computes the agent's actions, for the record: libraries, how attention is done, how precisely, and where."""
     if settings.name != "lingbot-va" or settings.lingbot is None:
         return {}
     found = {name: metadata.version(name) for name in ("torch", "diffusers", "transformers", "tokenizers")}
-    where = {"device": settings.lingbot.device, "attention": "torch.nn.functional.scaled_dot_product_attention"}
-    return {**found, **where}
+    attention = "torch.nn.functional.scaled_dot_product_attention"
+    return {**found, "attention": attention, "precision": settings.lingbot.dtype, "device": settings.lingbot.device}
+
+
+def hardware(settings: AgentSettings) -> dict[str, str]:
+    """What an episode is computed on, asked by the worker, which may be on another machine than who started it: the
+    processor, NVIDIA's driver where there is one, and the agent's GPU."""
+    found = {"cpu": _processor()}
+    with contextlib.suppress(OSError):
+        found["nvidia_driver"] = Path("/sys/module/nvidia/version").read_text().strip()
+    if settings.lingbot is not None and settings.lingbot.device != "cpu":
+        from lingbot_eval.agents.lingbot.gpu import described
+
+        found |= described(settings.lingbot.device)
+    return found
+
+
+def _processor() -> str:
+    """Its name as Linux gives it; elsewhere its architecture."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(": ")[2]
+    return platform.machine()
 
 
 def load_agent(settings: AgentSettings, suite: str) -> Callable[[RemoteEnv], Agent]:

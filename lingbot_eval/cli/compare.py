@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
 from lingbot_eval.cli.report import screen
-from lingbot_eval.errors import BadInput, NotReady, UnknownName
+from lingbot_eval.errors import BadInput, UnknownName
+from lingbot_eval.reports.methods import SUCCESS, Method, Run, published
+from lingbot_eval.reports.published import AVERAGED, COLUMNS, require
 from lingbot_eval.suites.store import RunDirectory
 from lingbot_eval.suites.store import compare as leaves
+
+if TYPE_CHECKING:  # scipy.stats takes a second to import
+    from lingbot_eval.reports.compare import Comparison, Task
+    from lingbot_eval.reports.stats import Count
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("runs", nargs="*", metavar="RUN", help="A and B; one with --published; several with --spread")
     parser.add_argument("--anyway", action="store_true", help="compare across protocols; the result is marked")
-    parser.add_argument("--published", type=float, metavar="PERCENT", help="a published success rate, instead of B")
-    parser.add_argument("--trials", type=int, metavar="N", help="on how many episodes --published was measured")
-    parser.add_argument("--suite", help="the one that --published speaks of, with its setting: 'robotwin hard'")
+    parser.add_argument("--page", metavar="FILE.html", help="also as a page: every episode's videos side by side")
+    parser.add_argument(
+        "--published", metavar="NAME|PERCENT", help="instead of A: a method of lingbot-eval ls published, or a rate"
+    )
+    parser.add_argument("--trials", type=int, metavar="N", help="on how many episodes PERCENT was measured")
+    parser.add_argument("--suite", help="the one that PERCENT speaks of, with its setting: 'robotwin hard'")
     parser.add_argument("--spread", action="store_true", help="runs that differ in their seed alone: ± against chance")
     parser.add_argument("--sequential", action="store_true", help="also e-values: may trials on a robot stop here?")
     parser.add_argument(
@@ -33,15 +41,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(given: argparse.Namespace) -> int:
-    """Raises BadInput, UnknownName, CorruptRecords, NotReady."""
-    if importlib.util.find_spec("scipy") is None:
-        raise NotReady("comparing needs scipy: pip install -c constraints.txt -e '.[report]'")
-    _check(given)
+    """Raises BadInput, UnknownName, CorruptRecords."""
+    percent = _check(given)
     runs = [_Run(path) for path in given.runs]
     if given.power is not None:
         _power(runs, given)
+    elif percent is not None:
+        _percent(runs[0], percent, given)
     elif given.published is not None:
-        _published(runs[0], given)
+        _published(runs[0], given.published)
     elif given.spread:
         _spread(runs)
     else:
@@ -55,11 +63,11 @@ class _Run:
     def __init__(self, path: str) -> None:
         from lingbot_eval.reports.compare import trials
 
-        folder = RunDirectory(Path(path))
+        self.folder = RunDirectory(Path(path))
         self.path = path
-        self.experiment: dict[str, Any] = folder.run()["experiment"]
-        plan = folder.plan()
-        self.trials = trials(plan, folder.records().final())
+        self.experiment: dict[str, Any] = self.folder.run()["experiment"]
+        plan = self.folder.plan()
+        self.trials = trials(plan, self.folder.records().final())
         self.missing = len(plan) - len(self.trials)
         if not self.trials:
             raise BadInput(f"{path} has no finished episode")
@@ -73,8 +81,8 @@ class _Run:
         return text + (f"; NOT FINAL: {self.missing} ended in ERROR or were not played" if self.missing else "")
 
 
-def _check(given: argparse.Namespace) -> None:
-    """Raises BadInput for what does not go together."""
+def _check(given: argparse.Namespace) -> float | None:
+    """What --published gives in percent; None for a name. Raises BadInput for what does not go together."""
     asked = {name: getattr(given, name) for name in ("published", "power", "spread", "sequential")}
     modes = [name for name, value in asked.items() if value is not None and value is not False]
     if len(modes) > 1:
@@ -84,17 +92,30 @@ def _check(given: argparse.Namespace) -> None:
     if not fewest <= len(given.runs) <= most:
         wanted = str(fewest) if fewest == most else f"{fewest} or more" if most == 99 else f"{fewest} to {most}"
         raise BadInput(f"{'compare' if mode == 'compare' else f'--{mode}'} takes {wanted} RUN, got {len(given.runs)}")
-    for name in ("published", "rate"):
-        if (percent := getattr(given, name)) is not None and not 0 <= percent <= 100:
-            raise BadInput(f"--{name} is in percent, 0..100, got {percent}")
+    try:
+        percent = None if given.published is None else float(given.published)
+    except ValueError:  # a name
+        percent = None
+    for name, share in (("published", percent), ("rate", given.rate)):
+        if share is not None and not 0 <= share <= 100:
+            raise BadInput(f"--{name} is in percent, 0..100, got {share:g}")
     for name in ("trials", "power"):
         if (number := getattr(given, name)) is not None and number < 1:
             raise BadInput(f"--{name} counts episodes, 1 or more, got {number}")
-    for name, needs in (("trials", "published"), ("suite", "published"), ("rate", "power")):
-        if getattr(given, name) is not None and getattr(given, needs) is None:
+    for name, needs, there in (
+        ("trials", "published PERCENT", percent),
+        ("suite", "published PERCENT", percent),
+        ("rate", "power", given.power),
+    ):
+        if getattr(given, name) is not None and there is None:
             raise BadInput(f"--{name} belongs to --{needs}")
+    if given.page is not None and mode not in ("compare", "sequential"):
+        raise BadInput(f"--page shows two runs side by side: leave out --{mode}")
+    if given.page is not None and not given.page.endswith(".html"):
+        raise BadInput(f"--page FILE.html, got {given.page}")
     if mode == "power" and bool(given.runs) == (given.rate is not None):
         raise BadInput("--power takes the rate from a RUN, or from --rate PERCENT: one of them")
+    return percent
 
 
 def _compare(a: _Run, b: _Run, given: argparse.Namespace) -> None:
@@ -105,17 +126,28 @@ def _compare(a: _Run, b: _Run, given: argparse.Namespace) -> None:
         comparison = reports.compare(a.trials, b.trials)
     except ValueError as error:
         raise BadInput(f"{a.path} and {b.path} have {error}") from None
+    _show(comparison)
+    _say(f"A  {a.words}", f"B  {b.words}", *reports.sentences(comparison), *marks, reports.method(comparison))
+    if given.sequential:
+        _sequential(a, b)
+    if given.page is not None:
+        from lingbot_eval.reports import pair
+
+        unfinished = [f"{name} {run.words}" for name, run in (("A", a), ("B", b)) if run.missing]
+        pair.write(Path(given.page), a.folder, b.folder, comparison, [*marks, *unfinished])
+        _say(given.page)
+
+
+def _show(comparison: Comparison) -> None:
+    from lingbot_eval.reports import compare as reports
+
     table = Table(show_edge=False, pad_edge=False)
     table.add_column(reports.HEADINGS[0], overflow="fold")
     for heading in reports.HEADINGS[1:]:
         table.add_column(heading, justify="right")
     for row in comparison.differences:
         table.add_row(*reports.texts(row), style="" if row.task else "bold", end_section=not row.task)
-    console = screen()
-    console.print(table)
-    _say(f"A  {a.words}", f"B  {b.words}", *reports.sentences(comparison), *marks, reports.method(comparison))
-    if given.sequential:
-        _sequential(a, b)
+    screen().print(table)
 
 
 def _protocol_marks(a: _Run, b: _Run, anyway: bool) -> list[str]:
@@ -156,7 +188,7 @@ def _sequential(a: _Run, b: _Run) -> None:
     )
 
 
-def _published(run: _Run, given: argparse.Namespace) -> None:
+def _percent(run: _Run, percent: float, given: argparse.Namespace) -> None:
     from lingbot_eval.reports.compare import against_published, counts
 
     known = counts(run.trials)
@@ -166,8 +198,56 @@ def _published(run: _Run, given: argparse.Namespace) -> None:
     if given.suite not in (None, *suites):
         raise UnknownName("suite of this run", given.suite, suites)
     chosen = [count for (suite, _), count in known.items() if suite == (given.suite or suites[0])]
-    _say(run.words, f"{given.suite or suites[0]}: {against_published(chosen, given.published / 100, given.trials)}")
+    _say(run.words, f"{given.suite or suites[0]}: {against_published(chosen, percent / 100, given.trials)}")
     _say("Whether protocol and training are the published ones is not known here.")
+
+
+def _published(run: _Run, name: str) -> None:
+    """The method ``name``, task by task where that is published, and its means over all tasks of the benchmark."""
+    from lingbot_eval.reports import compare as reports
+
+    benchmark = str(run.experiment["suite"]["name"])
+    require(benchmark, [name])
+    ours = reports.counts(run.trials)
+    reference = Run(run.path, run.experiment, (), {})
+    _say(f"B  {run.words}")
+    for file in (benchmark, f"{benchmark}_tasks"):
+        for method in published(file, [name], reference) if file in COLUMNS else ():
+            _say("", f"A  {method.name}, published: {'; '.join(method.notes)}.")
+            _say(*(f"NOT COMPARABLE: {obstacle.replace('first method', 'the run')}." for obstacle in method.obstacles))
+            if file in AVERAGED:
+                _beside_averages(method, ours, AVERAGED[file])
+            else:
+                _beside_tasks(method, ours)
+
+
+def _beside_averages(method: Method, ours: Mapping[Task, Count], whole: int) -> None:
+    """``whole``: how many tasks a published average is of."""
+    from lingbot_eval.reports.compare import against_published, part_of
+
+    for suite in dict.fromkeys(suite for suite, _ in ours):
+        tasks = [count for (mine, _), count in ours.items() if mine == suite]
+        score = method.scores.get((part_of(suite), "", SUCCESS))
+        if score is None:
+            _say(f"{suite}: nothing is published.")
+        elif len(tasks) < whole:
+            _say(
+                f"{suite}: {score.printed} % is the mean of {whole} tasks, of which the run has {len(tasks)}: no test."
+            )
+        else:
+            _say(f"{suite}: {against_published(tasks, score.value / 100, score.trials)}")
+
+
+def _beside_tasks(method: Method, ours: Mapping[Task, Count]) -> None:
+    from lingbot_eval.reports import compare as reports
+
+    theirs = reports.published_counts(method, dict.fromkeys(suite for suite, _ in ours))
+    if not theirs.keys() & ours.keys():
+        _say("No task of the run is published with its number of trials: no test.")
+        return
+    comparison = reports.unpaired(theirs, ours)
+    _show(comparison)
+    _say(*reports.sentences(comparison), reports.method(comparison))
 
 
 def _spread(runs: Sequence[_Run]) -> None:

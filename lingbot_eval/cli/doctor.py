@@ -12,7 +12,7 @@ from lingbot_eval.agents import require_lingbot
 from lingbot_eval.envs.bimanual import simulator_settings
 from lingbot_eval.envs.check import inspect
 from lingbot_eval.envs.gl import BACKENDS, probe
-from lingbot_eval.errors import LingbotEvalError, NotReady
+from lingbot_eval.errors import BadInput, LingbotEvalError, NotReady
 from lingbot_eval.settings import LiberoSettings
 
 LIBRARIES = ("numpy", "gymnasium", "hydra-core", "imageio", "imageio-ffmpeg", "rich")
@@ -58,15 +58,20 @@ def _lingbot(console: Console, checkpoint: str | None) -> bool:
         require_lingbot()
         from lingbot_eval.agents.lingbot.checkpoint import locate
         from lingbot_eval.agents.lingbot.memory import PUBLISHED, Cache, free_bytes, gigabytes
-        from lingbot_eval.agents.lingbot.settings import benchmark_names, load_benchmark
+        from lingbot_eval.agents.lingbot.settings import benchmark_names, load_benchmark, overridden
 
-        config = PUBLISHED if checkpoint is None else locate(checkpoint).config
+        found = None if checkpoint is None else locate(checkpoint)
     except LingbotEvalError as error:
         _line(console, checkpoint is None, "not needed for LIBERO" if checkpoint is None else "LingBot-VA", str(error))
         return checkpoint is None
     _line(console, True, "free memory on the host", gigabytes(free_bytes("cpu")))
     for name in benchmark_names():
-        cache = Cache.of(load_benchmark(name), config, "bfloat16")
+        try:
+            settings, _ = overridden(load_benchmark(name), found.settings if found else {})
+        except BadInput as error:
+            _line(console, True, f"the checkpoint does not play {name}", str(error))
+            continue
+        cache = Cache.of(settings, found.config if found else PUBLISHED, "bfloat16")
         _line(console, True, f"LingBot-VA session, {name}", str(cache))
     return True
 
@@ -83,7 +88,7 @@ def _bimanual(console: Console, root: str | None, python: str | None) -> None:
         if warning := machine.notes.get("warning"):
             _line(console, False, suite, warning)
         facts = ", ".join(f"{name} {value}" for name, value in machine.facts.items())
-        _line(console, True, suite, f"{facts}; pictures drawn by {machine.notes['device']}")
+        _line(console, True, suite, f"{facts}; pictures drawn by {machine.notes['vulkan_device']}")
 
 
 def _line(console: Console, fine: bool, what: str, text: str) -> None:

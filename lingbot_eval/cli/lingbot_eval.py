@@ -11,23 +11,22 @@ from typing import NoReturn
 from rich.console import Console
 
 from lingbot_eval.agents import AGENTS, require_lingbot
-from lingbot_eval.cli import compare, imagine, plan, plots, report, trial, view
+from lingbot_eval.cli import compare, diff, export, imagine, plan, plots, report, trial, verify, view
 from lingbot_eval.cli.doctor import doctor
 from lingbot_eval.cli.run_suite import SUITES
-from lingbot_eval.envs import tabletop
 from lingbot_eval.envs.libero_tasks import ALIASES
 from lingbot_eval.envs.libero_tasks import SUITES as LIBERO_SUITES
-from lingbot_eval.envs.robotwin_tasks import TASKS as ROBOTWIN_TASKS
-from lingbot_eval.envs.testing import TASKS
 from lingbot_eval.errors import BadInput, LingbotEvalError, UnknownName
 from lingbot_eval.reports.published import METHODS_IN, slugs
 from lingbot_eval.settings import protocol_names
 from lingbot_eval.suites.store import RunDirectory
+from lingbot_eval.suites.tasks import TASKS
 from lingbot_eval.trials.rubric import shipped
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """0: fine; 1: doctor found something missing; 2: bad input."""
+    """0: fine; 1: doctor found something missing, diff or verify a difference, export left an episode out; 2: bad
+    input; 130: interrupted."""
     try:
         given = _parsed(argv)
         if given.command == "ls":
@@ -36,8 +35,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             return report.report(given)
         if given.command == "compare":
             return compare.run(given)
+        if given.command == "diff":
+            return diff.diff(given)
+        if given.command == "verify":
+            return verify.verify(given)
+        if given.command == "export":
+            return export.export(given)
         if given.command == "plot":
-            return plots.plot(RunDirectory(Path(given.run)))
+            return plots.plot(given)
         if given.command == "view":
             return view.view(RunDirectory(Path(given.run)), given.port)
         if given.command == "plan":
@@ -52,13 +57,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     except LingbotEvalError as error:
         print(f"lingbot-eval: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("lingbot-eval: interrupted", file=sys.stderr)
+        return 130
 
 
 def _parsed(argv: Sequence[str] | None) -> argparse.Namespace:
     """Settings may stand between flags, which argparse does not allow in a command of its own."""
     parser = _parser()
     given, rest = parser.parse_known_args(argv)
-    if given.command == "plan" and all("=" in word and not word.startswith("-") for word in rest):
+    if given.command in ("plan", "verify") and all("=" in word and not word.startswith("-") for word in rest):
         given.overrides += rest
     elif rest:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
@@ -82,8 +90,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     report.add_arguments(commands.add_parser("report", help="print runs' tables and write them to RUN/report"))
     compare.add_arguments(commands.add_parser("compare", help="which differences between runs are real"))
-    drawing = commands.add_parser("plot", help="draw a run's rates, curves and times to RUN/report, as SVG and PNG")
-    drawing.add_argument("run", metavar="RUN")
+    diff.add_arguments(commands.add_parser("diff", help="what differs between two runs; what can move a score first"))
+    verify.add_arguments(commands.add_parser("verify", help="play a few recorded episodes again and compare"))
+    export.add_arguments(commands.add_parser("export", help="a run in LeRobot's formats, or as Parquet"))
+    plots.add_arguments(commands.add_parser("plot", help="draw rates, curves and times to RUN/report, as SVG and PNG"))
     view.add_arguments(commands.add_parser("view", help="a run's page in the browser, live while it goes on"))
     plan.add_arguments(commands.add_parser("plan", help="robotwin, tabletop: find the scenes that their experts solve"))
     random = commands.add_parser("make-tiny", help="write a random LingBot-VA checkpoint: it plays, and cannot win")
@@ -106,16 +116,7 @@ def ls(what: str) -> int:
             *(f"libero   {name}{_also(name)}" for name in LIBERO_SUITES),
             *(f"{name:8} {name}" for name in ("robotwin", "tabletop", "toy")),
         ],
-        "tasks": [
-            f"{suite}  {index}  {task}"
-            for suite, tasks in {
-                **LIBERO_SUITES,
-                "robotwin": tuple(ROBOTWIN_TASKS),
-                "tabletop": tabletop.TASKS,
-                "toy": tuple(TASKS),
-            }.items()
-            for index, task in enumerate(tasks)
-        ],
+        "tasks": [f"{suite}  {index}  {task}" for suite, tasks in TASKS.items() for index, task in enumerate(tasks)],
         "agents": list(AGENTS),
         "protocols": [f"{suite:8} {name}" for suite in SUITES for name in protocol_names(suite)],
         "published": [f"{suite:8} {name}" for suite in METHODS_IN for name in slugs(suite)],

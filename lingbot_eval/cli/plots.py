@@ -2,25 +2,42 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
+from collections.abc import Sequence
+from pathlib import Path
 
-from lingbot_eval.errors import NotReady
+from lingbot_eval.cli.report import listed, read_run
+from lingbot_eval.errors import BadInput, NotReady
 from lingbot_eval.reports import table
+from lingbot_eval.reports.methods import Method, Run, methods, published
+from lingbot_eval.reports.published import COLUMNS, require
 from lingbot_eval.suites.store import RunDirectory
 
 
-def plot(folder: RunDirectory) -> int:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", metavar="RUN")
+    parser.add_argument("--against", metavar="A,B", default="", help="also beside published methods, by name")
+
+
+def plot(given: argparse.Namespace) -> int:
     """Raises BadInput and CorruptRecords, NotReady without matplotlib or where nothing can be written."""
     if importlib.util.find_spec("matplotlib") is None:
         raise NotReady("plots need matplotlib: pip install 'lingbot_eval[report]'")
     from lingbot_eval.reports import plots
 
-    plan, known = folder.plan(), folder.records().final()
-    final = {episode.id: known[episode.id] for episode in plan if episode.id in known}
+    folder = RunDirectory(Path(given.run))
+    run = read_run(folder, warn=True)
+    figures = plots.of_run(table.rows(run.plan, run.final), run.final)
+    if figures and given.against:
+        shown = _beside(run, listed(given.against))
+        if len(shown) > len(plots.COLOURS):
+            raise BadInput(f"--against: {len(shown) - 1} methods are too many for one picture; name fewer")
+        figures["against-published"] = plots.against_published(shown)
     target = folder.path / "report"
     try:
         target.mkdir(exist_ok=True)
-        files = plots.write(target, table.rows(plan, final), final)
+        files = plots.write(target, figures)
     except OSError as error:
         raise NotReady(f"cannot write to {target}: {error.strerror}") from None
     if not files:
@@ -28,3 +45,13 @@ def plot(folder: RunDirectory) -> int:
     for file in files:
         print(file)
     return 0
+
+
+def _beside(run: Run, names: Sequence[str]) -> list[Method]:
+    """Ours, then each of ``names``: its tasks where they are published, else its averages."""
+    require(run.benchmark, names)
+    shown = methods([run])
+    for name in names:
+        files = [file for file in (f"{run.benchmark}_tasks", run.benchmark) if file in COLUMNS]
+        shown += next(found for file in files if (found := published(file, [name], run)))
+    return shown

@@ -21,7 +21,7 @@ from lingbot_eval.reports import page, shapes
 from lingbot_eval.reports import table as tables
 from lingbot_eval.reports.formats import FORMATS
 from lingbot_eval.reports.methods import Run, methods, published
-from lingbot_eval.reports.published import slugs
+from lingbot_eval.reports.published import require
 from lingbot_eval.reports.sheet import TIE, Cell, Sheet
 from lingbot_eval.suites.store import RunDirectory, write_whole
 from lingbot_eval.types import EpisodeRecord
@@ -36,24 +36,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def report(given: argparse.Namespace) -> int:
     """Raises BadInput, CorruptRecords and NotReady."""
     folders = [RunDirectory(Path(run)) for run in given.runs]
-    against, formats = _words(given.against), _words(given.format)
+    against, formats = listed(given.against), listed(given.format)
     for name in formats:
         if name not in FORMATS:
             raise UnknownName("format", name, FORMATS)
     alone = len(folders) == 1
-    sheets = paper_tables([_read(folder, warn=not alone) for folder in folders], against)
+    sheets = paper_tables([read_run(folder, warn=not alone) for folder in folders], against)
     if alone:
         write_report(folders[0])
     console = screen()
     if not alone or against:
         for sheet in sheets:
-            _print_sheet(sheet, console)
+            print_sheet(sheet, console)
     written = _write(folders[0], {f"paper.{name}": FORMATS[name](sheets) for name in formats})
     console.print(", ".join(written), highlight=False, markup=False)
     return 0
 
 
-def _words(text: str) -> list[str]:
+def listed(text: str) -> list[str]:
     return [word for word in text.split(",") if word]
 
 
@@ -63,9 +63,7 @@ def paper_tables(runs: Sequence[Run], against: Sequence[str]) -> list[Sheet]:
     Raises BadInput for runs of several benchmarks, and for methods that are not published for theirs.
     """
     first, ours = runs[0], methods(runs)
-    for method in against:
-        if method not in (known := slugs(first.benchmark)):
-            raise UnknownName("published method", method, known)
+    require(first.benchmark, against)
     if first.benchmark == "robotwin":
         horizons = {name: task.horizon for name, task in ROBOTWIN_TASKS.items()}
         return [
@@ -82,7 +80,7 @@ def write_report(folder: RunDirectory) -> dict[str, EpisodeRecord]:
 
     Raises BadInput, CorruptRecords and NotReady.
     """
-    read, run = _read(folder, warn=True), folder.run()
+    read, run = read_run(folder, warn=True), folder.run()
     console = screen()
     rows = tables.rows(read.plan, read.final)
     _print(rows, tables.paper_row(rows, read.benchmark), console)
@@ -95,7 +93,7 @@ def write_report(folder: RunDirectory) -> dict[str, EpisodeRecord]:
     return dict(read.final)
 
 
-def _read(folder: RunDirectory, warn: bool) -> Run:
+def read_run(folder: RunDirectory, warn: bool) -> Run:
     """Records of episodes that are not planned are left out; ``warn``: they, and torn lines, are mentioned."""
     run, plan, records = folder.run(), folder.plan(), folder.records()
     planned = {episode.id for episode in plan}
@@ -125,6 +123,19 @@ def screen() -> Console:
     return Console() if sys.stdout.isatty() else Console(width=160)
 
 
+def print_sheet(sheet: Sheet, console: Console) -> None:
+    table = Table(title=sheet.title, title_justify="left", show_edge=False, pad_edge=False)
+    above = [words for group, columns in sheet.groups for words in (group, *[Cell("")] * (columns - 1))]
+    for number, heading in enumerate(sheet.headings):
+        words = f"{above[number].text} [{above[number].mark}]\n" if above and above[number].text else "\n" * bool(above)
+        table.add_column(Text(words + heading.text), justify="left" if number < sheet.words else "right")
+    for number, row in enumerate(sheet.rows):
+        table.add_row(*map(_text, row), end_section=number + 1 in sheet.rules)
+    console.print(table)
+    for words in (sheet.caption, *(f"[{letter}] {note}" for letter, note in sheet.notes)):
+        console.print(words, style="dim", highlight=False, markup=False)
+
+
 def _print(rows: list[tables.Row], paper: list[tables.PaperCell] | None, console: Console) -> None:
     table = Table(show_edge=False, pad_edge=False)
     table.add_column("Task", overflow="fold")
@@ -143,19 +154,6 @@ def _print(rows: list[tables.Row], paper: list[tables.PaperCell] | None, console
         line.add_row("", *(known.rate for known in paper))
         line.add_row("N", *(str(known.trials) for known in paper))
         console.print(line)
-
-
-def _print_sheet(sheet: Sheet, console: Console) -> None:
-    table = Table(title=sheet.title, title_justify="left", show_edge=False, pad_edge=False)
-    above = [words for words, columns in sheet.groups for _ in range(columns)]
-    for number, heading in enumerate(sheet.headings):
-        words = f"{above[number].text} [{above[number].mark}]\n" if above and above[number].text else ""
-        table.add_column(Text(words + heading.text), justify="left" if number < sheet.words else "right")
-    for number, row in enumerate(sheet.rows):
-        table.add_row(*map(_text, row), end_section=number + 1 in sheet.rules)
-    console.print(table)
-    for words in (sheet.caption, *(f"[{letter}] {note}" for letter, note in sheet.notes)):
-        console.print(words, style="dim", highlight=False, markup=False)
 
 
 def _text(cell: Cell) -> Text:

@@ -41,6 +41,7 @@ from lingbot_eval.suites.groups import group
 from lingbot_eval.suites.plan import plan, plan_hash, remaining, shard
 from lingbot_eval.suites.store import RunDirectory
 from lingbot_eval.suites.workers import decided
+from lingbot_eval.trackers import require, tracking
 from lingbot_eval.types import Episode, Outcome, Provenance
 
 NOT_THE_EXPERIMENT = ("path", "checkpoint", "sessions", "device", "text_device", "vae_device", "graphs")
@@ -77,9 +78,9 @@ def run(arguments: list[str]) -> int:
     draws = chosen.agent.looks or chosen.films != "off"
     if given.dry_run:
         return _dry_run(chosen, draws, given)
-    chosen, machine, checkpoint = _ready(chosen, draws)
+    chosen, machine, checkpoint = ready(chosen, draws)
     episodes = _episodes(chosen, machine, search=True)
-    experiment = _experiment(chosen, machine, checkpoint)
+    experiment = experiment_of(chosen, machine, checkpoint)
     folder = RunDirectory(Path(given.out) if given.out else _default_folder(chosen, experiment))
     mine = episodes if given.shard is None else shard(episodes, given.shard)
     folder.open(experiment, episodes)
@@ -88,12 +89,13 @@ def run(arguments: list[str]) -> int:
     return int(any(final[episode.id].outcome is Outcome.ERROR for episode in mine))
 
 
-def _ready(chosen: RunSettings, draws: bool) -> tuple[RunSettings, Machine, str]:
+def ready(chosen: RunSettings, draws: bool) -> tuple[RunSettings, Machine, str]:
     """The settings with every choice made, what the simulator found on this machine, and the hash of what the agent
     plays from.
 
     Raises BadInput, UnknownName, and NotReady that says everything that is missing.
     """
+    require(chosen.tracker)
     bimanual = isinstance(chosen.protocol, RoboTwinProtocol)
     if not bimanual:
         plan(chosen.suite, chosen.protocol)  # a wrong name costs no look at the machine
@@ -224,7 +226,7 @@ def _scene_overrides(given: argparse.Namespace) -> list[str]:
     return overrides
 
 
-def _experiment(chosen: RunSettings, machine: Machine, checkpoint: str) -> dict[str, Any]:
+def experiment_of(chosen: RunSettings, machine: Machine, checkpoint: str) -> dict[str, Any]:
     """What must be the same for a run to be continued, or to be added to: other tasks of it."""
     agent = {name: value for name, value in to_dict(chosen.agent).items() if name not in NOT_THE_EXPERIMENT}
     if agent["lingbot"] is not None:
@@ -241,6 +243,25 @@ def _experiment(chosen: RunSettings, machine: Machine, checkpoint: str) -> dict[
         "checkpoint": checkpoint,
         "regime": chosen.regime,
     }
+
+
+def provenance_of(chosen: RunSettings, machine: Machine, experiment: dict[str, Any]) -> Provenance:
+    """What is known before a worker adds what it computes on."""
+    versions = {
+        "lingbot_eval": metadata.version("lingbot_eval"),
+        "git": git_revision(),
+        **machine.notes,
+        **machine.facts,
+        **agent_versions(chosen.agent),
+    }
+    return Provenance(
+        agent=chosen.agent.name,
+        checkpoint=experiment["checkpoint"],
+        protocol=chosen.protocol.name,
+        protocol_hash=experiment["protocol_hash"],
+        versions=versions,
+        host=socket.gethostname(),
+    )
 
 
 def _default_folder(chosen: RunSettings, experiment: dict[str, Any]) -> Path:
@@ -274,24 +295,20 @@ def _play(
         print(f"protocol {chosen.protocol.name} never seeds its scenes: plan/ holds one drawn seed per episode")
     if not todo:
         return
-    versions = {
-        "lingbot_eval": metadata.version("lingbot_eval"),
-        "git": git_revision(),
-        **machine.notes,
-        **machine.facts,
-        **agent_versions(chosen.agent),
-    }
-    provenance = Provenance(
-        agent=chosen.agent.name,
-        checkpoint=experiment["checkpoint"],
-        protocol=chosen.protocol.name,
-        protocol_hash=experiment["protocol_hash"],
-        versions=versions,
-        host=socket.gethostname(),
-    )
+    provenance = provenance_of(chosen, machine, experiment)
     command = shlex.join(["run-suite", *arguments])
-    with Progress(episodes, records.final(), Console(stderr=True)) as progress, _Interrupts(progress) as interrupts:
-        local.play(folder, todo, chosen, provenance, progress.tell, command, interrupts.stopping)
+    final = records.final()
+    with (
+        Progress(episodes, final, Console(stderr=True)) as progress,
+        tracking(chosen.tracker, folder.path, episodes, final) as track,
+        _Interrupts(progress) as interrupts,
+    ):
+
+        def tell(event: local.Event) -> None:
+            progress.tell(event)
+            track(event)
+
+        local.play(folder, todo, chosen, provenance, tell, command, interrupts.stopping)
     if interrupts.stopping():
         raise KeyboardInterrupt
 
@@ -323,7 +340,7 @@ class _Interrupts:
 
 def _dry_run(chosen: RunSettings, draws: bool, given: argparse.Namespace) -> int:
     if isinstance(chosen.protocol, RoboTwinProtocol):  # whose plan depends on the machine
-        chosen, machine, checkpoint = _ready(chosen, draws)
+        chosen, machine, checkpoint = ready(chosen, draws)
         episodes = _episodes(chosen, machine, search=False)
     else:
         episodes = plan(chosen.suite, chosen.protocol)
@@ -336,10 +353,10 @@ def _dry_run(chosen: RunSettings, draws: bool, given: argparse.Namespace) -> int
     sessions = f"{chosen.workers or 'as many as fit'} workers x {chosen.agent.sessions} sessions"
     print(f"agent {to_dict(chosen.agent)}, {sessions}, video {chosen.films}")
     if not isinstance(chosen.protocol, RoboTwinProtocol):
-        chosen, machine, checkpoint = _ready(chosen, draws)
+        chosen, machine, checkpoint = ready(chosen, draws)
     print(f"machine {machine.facts | machine.notes}")
     print(f"protocol hash {protocol_hash(chosen.protocol, machine.facts)}")
-    experiment = _experiment(chosen, machine, checkpoint)
+    experiment = experiment_of(chosen, machine, checkpoint)
     folder = RunDirectory(Path(given.out) if given.out else _default_folder(chosen, experiment))
     if (folder.path / "run.json").exists():
         folder.compare(experiment, episodes)

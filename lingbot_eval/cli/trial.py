@@ -18,13 +18,17 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from lingbot_eval.cli.report import print_sheet, screen
 from lingbot_eval.errors import BadInput, NotReady, UnknownName
-from lingbot_eval.reports.trials import markdown, scores
+from lingbot_eval.reports import shapes
+from lingbot_eval.reports.methods import Run, methods
 from lingbot_eval.settings import as_struct, to_dict
 from lingbot_eval.trials.plan import TrialPlan
 from lingbot_eval.trials.rubric import load_rubric
-from lingbot_eval.trials.session import REASONS, TrialSession
-from lingbot_eval.trials.sheet import COLUMNS, OPTIONAL, OUTCOMES, import_csv
+from lingbot_eval.trials.scoring import OUTCOMES, REASONS
+from lingbot_eval.trials.server import ADDRESS, PORT, Server
+from lingbot_eval.trials.session import TrialSession
+from lingbot_eval.trials.sheet import COLUMNS, OPTIONAL, import_csv
 
 REFRESH_SECONDS = 0.5
 
@@ -46,14 +50,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--operator", default="", help="who scores; kept with every trial")
     instead = parser.add_mutually_exclusive_group()
     instead.add_argument("--next", action="store_true", help="print the next trial's method, for what starts policies")
+    instead.add_argument("--web", action="store_true", help="score on a page, for a tablet beside the robot")
     instead.add_argument("--table", action="store_true", help="print the table, task by method")
     instead.add_argument(
         "--import", dest="sheet", metavar="FILE", help=f"CSV: {', '.join(COLUMNS)}; optional: {', '.join(OPTIONAL)}"
     )
+    parser.add_argument("--bind", metavar="ADDRESS", help=f"--web for others than this machine (default: {ADDRESS})")
+    parser.add_argument("--port", type=int, help=f"of --web (default: {PORT})")
+    parser.add_argument("--token", help="of --web: who does not have it sees nothing; needed with --bind")
 
 
 def trial(given: argparse.Namespace) -> int:
     """Raises BadInput, NotReady, RunMismatch."""
+    if not given.web and (given.bind, given.port, given.token) != (None, None, None):
+        raise BadInput("--bind, --port and --token go with --web")
     session = TrialSession(given.session, _plan(given), operator=given.operator)
     if given.next:
         print(session.next_method())
@@ -65,10 +75,13 @@ def trial(given: argparse.Namespace) -> int:
     with session:
         if given.sheet is not None:
             print(f"{import_csv(session, Path(given.sheet))} trials imported")
+        elif given.web:
+            _serve(session, given.bind or ADDRESS, PORT if given.port is None else given.port, given.token or "")
         else:
             _play(session)
         if session.current is None:
             _print_table(session)
+            _name_comparisons(session)
     return 0
 
 
@@ -94,21 +107,39 @@ def _plan(given: argparse.Namespace) -> TrialPlan | None:
 
 
 def _print_table(session: TrialSession) -> None:
-    titles = {rubric.task: rubric.title for rubric in session.plan.rubrics}
-    print(markdown(scores(titles, session.plan.episodes(), session.final())))
-    for method in session.plan.methods:
+    plan = session.plan
+    runs = [
+        Run(str(session.run_folder(method)), plan.experiment(method), plan.episodes(), final)
+        for method, final in session.final().items()
+    ]
+    print_sheet(shapes.tasks(methods(runs), "Task by method"), screen())
+    for method in plan.methods:
         print(f"lingbot-eval report {session.run_folder(method)}")
+
+
+def _name_comparisons(session: TrialSession) -> None:
+    first, *others = map(session.run_folder, session.plan.methods)
+    for other in others:
+        print(f"lingbot-eval compare {first} {other}")
 
 
 def _play(session: TrialSession) -> None:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise NotReady("trials are scored in a terminal; elsewhere use --import FILE, or TrialSession in Python")
+        raise NotReady("trials are scored in a terminal; elsewhere use --web, --import FILE, or TrialSession in Python")
     with _Keyboard() as keyboard, contextlib.suppress(KeyboardInterrupt):
         screen = _Screen(session, keyboard)
-        while session.current is not None and screen.key():
+        while screen.key():
             pass
     more = "" if session.current is None else f"; lingbot-eval trial {session.folder} goes on"
     print(f"{session.done} of {len(session.slots)} trials done{more}")
+
+
+def _serve(session: TrialSession, address: str, port: int, token: str) -> None:
+    with Server(session, address, port, token) as server:
+        print(f"{server.url}  (Ctrl-C ends)", flush=True)
+        with contextlib.suppress(KeyboardInterrupt):
+            server.serve_forever()
+    print(f"\n{session.done} of {len(session.slots)} trials done")
 
 
 class _Screen:
@@ -119,10 +150,12 @@ class _Screen:
         self._console = Console()
         self._said = ""
         """Answer to the last key."""
+        self._asking = False
+        """Whether questions stand where the trial is to be shown."""
         self._acts: dict[str, Callable[[], str]] = {
             "\n": self._start,
             "\r": self._start,
-            " ": lambda: self._step(self._unreached()),
+            " ": lambda: self._step(session.next_step),
             "h": self._half,
             "u": lambda: "taken back" if session.undo() else "nothing to take back",
             "s": self._succeed,
@@ -132,12 +165,14 @@ class _Screen:
             "r": lambda: self._done(session.retry, "retry"),
             "n": lambda: self._with_text("note", session.note),
             "a": lambda: self._with_text("video file", session.attach),
-            "c": self._correct,
             **{str(digit): lambda step=digit or 10: self._step(step) for digit in range(10)},  # type: ignore[misc]
         }
 
     def key(self) -> bool:
         """Wait for a key and do what it says; False for quit."""
+        if self._asking:
+            self._console.clear()
+            self._asking = False
         with Live(console=self._console, auto_refresh=False, transient=True) as live:
             key = ""
             while not key:
@@ -145,7 +180,7 @@ class _Screen:
                 key = self._keyboard.key()
         if key == "q":
             return False
-        act = self._acts.get(key)
+        act = self._correct if key == "c" else self._acts.get(key) if self._session.current else None
         try:
             self._said = act() if act else f"no such key: {key!r}"
         except BadInput as error:
@@ -153,7 +188,11 @@ class _Screen:
         return True
 
     def _picture(self) -> Group:
-        session, rubric, state = self._session, self._session.rubric, self._session.state
+        session = self._session
+        if session.current is None:
+            done = f"All {len(session.slots)} trials are done"
+            return Group(Text(done, style="bold"), Text("c correct one   q quit", "dim"), Text(self._said, "yellow"))
+        rubric, state = session.rubric, session.state
         slot = session.slots[session.number - 1]
         blinded = session.plan.order == "blinded"
         who = "method hidden" if blinded else f"method {slot.method}"
@@ -190,17 +229,12 @@ class _Screen:
         self._session.start()
         return "the clock runs"
 
-    def _unreached(self) -> int:
-        """The first step after the last one that has points."""
-        reached = [step for step, points in enumerate(self._session.state.points, start=1) if points]
-        return max(reached, default=0) + 1
-
     def _step(self, step: int, points: float | None = None) -> str:
         self._session.step_reached(step, points)
         return f"step {step}: {self._session.state.points[step - 1]:g}"
 
     def _half(self) -> str:
-        steps, step = self._session.rubric.steps, self._unreached()
+        steps, step = self._session.rubric.steps, self._session.next_step
         return self._step(step, steps[step - 1].points / 2 if step <= len(steps) else None)
 
     def _begun(self) -> int:
@@ -252,6 +286,8 @@ class _Screen:
             raise BadInput(f"points: {' '.join(points)} are no numbers")
         reason = self._reason() if outcome == "failure" else None
         why = self._asked("why")
+        if not why:
+            raise BadInput(f"trial {given} stays as it was: a correction says why")
         reason = why if outcome == "void" else reason
         session.correct(
             int(given),
@@ -264,6 +300,7 @@ class _Screen:
         return f"trial {given}: corrected"
 
     def _asked(self, what: str) -> str:
+        self._asking = True
         return self._keyboard.line(f"{what}: ")
 
 

@@ -45,7 +45,7 @@ def look_at(simulator: RoboTwinSettings | TabletopSettings, draws: bool, scenes:
         return _robotwin(simulator, scenes)
     if lacking := [name for name in ("sapien", "mplib", "toppra") if importlib.util.find_spec(name) is None]:
         raise NotReady(f"tabletop needs {', '.join(lacking)}: {INSTALL.format(extra='tabletop')}")
-    notes = {"device": vulkan.probe()} if draws else {}  # without pictures it needs no Vulkan at all
+    notes = {"vulkan_device": vulkan.probe()} if draws else {}  # without pictures it needs no Vulkan at all
     facts = {name: metadata.version(name) for name in ("sapien", "mplib")} | {"tabletop": tabletop.REVISION}
     return simulator, facts, notes
 
@@ -82,7 +82,7 @@ def _robotwin(simulator: RoboTwinSettings, scenes: Scenes) -> Found:
         "robotwin-assets": checkout.assets_hash(),
         "robotwin-env": robotwin_process.REVISION,
     }
-    notes = {"device": device, "robotwin_root": str(checkout.root), **({"warning": warning} if warning else {})}
+    notes = {"vulkan_device": device, "robotwin_root": str(checkout.root), **({"warning": warning} if warning else {})}
     chosen = msgspec.structs.replace(
         simulator, root=str(checkout.root), planner=planner, shader=shader, denoiser=denoiser
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from lingbot_eval.names import safe_name, stem
+from lingbot_eval.names import actions_name
 from lingbot_eval.types import Action, Episode, Image, Imagined, Observation, Outcome
 from lingbot_eval.videos import Film, beside, resized, titled
 
@@ -130,6 +132,8 @@ class RecordActions(gym.Wrapper[Observation, Action, Observation, Action]):
         """
         if outcome is Outcome.ERROR or not self._actions:
             return
-        target = self._folder / safe_name(episode.task) / f"{stem(episode)}.npz"
+        target = self._folder / actions_name(episode)
         target.parent.mkdir(parents=True, exist_ok=True)
-        np.savez_compressed(target, actions=np.stack(self._actions), episode=np.array(episode.id))
+        part = Path(tempfile.gettempdir()) / f"actions-{os.getpid()}-{id(self):x}.npz"
+        np.savez_compressed(part, actions=np.stack(self._actions), episode=np.array(episode.id))
+        shutil.move(part, target)  # on one file system, as in a run directory, it appears whole

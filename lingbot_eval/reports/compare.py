@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 
+from lingbot_eval.reports.methods import SUCCESS, Method
 from lingbot_eval.reports.stats import Count, Interval
 from lingbot_eval.reports.stats.holm import holm
 from lingbot_eval.reports.stats.intervals import difference, macro, stratified, wilson
@@ -21,9 +22,9 @@ from lingbot_eval.reports.stats.paired import (
 )
 from lingbot_eval.reports.stats.power import POWER, detectable_gain, detectable_loss, detectable_paired
 from lingbot_eval.reports.stats.sequential import e_values
-from lingbot_eval.reports.stats.spread import Spread, clustered, spread
-from lingbot_eval.reports.stats.unpaired import against_fixed, cohens_h, fisher, mantel_haenszel, two_proportions
-from lingbot_eval.reports.table import label
+from lingbot_eval.reports.stats.spread import ENOUGH_TASKS, Spread, clustered, spread
+from lingbot_eval.reports.stats.unpaired import cohens_h, fisher, mantel_haenszel, two_proportions
+from lingbot_eval.reports.table import label, percents
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome
 
 ALPHA = 0.05
@@ -108,17 +109,30 @@ def compare(a: Trials, b: Trials) -> Comparison:
     Raises ValueError for runs without a common task.
     """
     common = [episode for episode in a if episode in b]
-    if common:
-        theirs, ours = {episode: a[episode] for episode in common}, {episode: b[episode] for episode in common}
-    else:
-        shared = _by_task(a).keys() & _by_task(b).keys()
-        theirs, ours = (
-            {episode: won for episode, won in run.items() if (label(episode), episode.task) in shared} for run in (a, b)
-        )
-    left_out = len(a) - len(theirs), len(b) - len(ours)
-    strata = _strata(theirs, ours, bool(common))
+    if not common:
+        return unpaired(counts(a), counts(b))
+    theirs, ours = (_by_task({episode: run[episode] for episode in common}) for run in (a, b))
+    strata = {}
+    for task, outcomes in theirs.items():
+        pairs = list(zip(outcomes, ours[task], strict=True))
+        disagreement = Pairs(pairs.count((True, False)), pairs.count((False, True)), len(pairs))
+        strata[task] = Stratum(Count(sum(outcomes), len(pairs)), Count(sum(ours[task]), len(pairs)), disagreement)
+    return Comparison(_differences(strata), True, (len(a) - len(common), len(b) - len(common)))
+
+
+def unpaired(a: Mapping[Task, Count], b: Mapping[Task, Count]) -> Comparison:
+    """On the tasks that both have.
+
+    Raises ValueError where there are none.
+    """
+    strata = {task: Stratum(count, b[task], None) for task, count in a.items() if task in b}
     if not strata:
         raise ValueError("no task in common")
+    left_out = [sum(count.trials for task, count in run.items() if task not in strata) for run in (a, b)]
+    return Comparison(_differences(strata), False, (left_out[0], left_out[1]))
+
+
+def _differences(strata: Mapping[Task, Stratum]) -> list[Difference]:
     tasks = [_difference(suite, task, [stratum]) for (suite, task), stratum in strata.items()]
     corrected = holm([task.p for task in tasks])
     tasks = [dataclasses.replace(task, corrected=p) for task, p in zip(tasks, corrected, strict=True)]
@@ -126,19 +140,7 @@ def compare(a: Trials, b: Trials) -> Comparison:
     for suite in dict.fromkeys(task.suite for task in tasks):
         mine = [task for task in tasks if task.suite == suite]
         rows += [*mine, _difference(suite, "", [stratum for task in mine for stratum in task.strata])]
-    return Comparison(rows, bool(common), left_out)
-
-
-def _strata(a: Trials, b: Trials, paired: bool) -> dict[Task, Stratum]:
-    ours = _by_task(b)
-    strata = {}
-    for task, outcomes in _by_task(a).items():
-        pairs = list(zip(outcomes, ours[task], strict=True)) if paired else []
-        disagreement = Pairs(pairs.count((True, False)), pairs.count((False, True)), len(pairs)) if paired else None
-        strata[task] = Stratum(
-            Count(sum(outcomes), len(outcomes)), Count(sum(ours[task]), len(ours[task])), disagreement
-        )
-    return strata
+    return rows
 
 
 def _by_task(run: Trials) -> dict[Task, list[bool]]:
@@ -214,25 +216,39 @@ def method(comparison: Comparison) -> str:
 
 
 def _known(tasks: Sequence[Count]) -> str:
-    text = f"{_percent(stratified(tasks))} % on these tasks"
-    return text + (f" and {_percent(clustered(tasks))} % on new tasks of the kind" if len(tasks) > 1 else "")
+    text = f"{percents(stratified(tasks))} % on these tasks"
+    return text + (
+        f" and {percents(clustered(tasks))} % on new tasks of the kind" if len(tasks) >= ENOUGH_TASKS else ""
+    )
+
+
+def published_counts(method: Method, suites: Iterable[str]) -> dict[Task, Count]:
+    """Of each task of these suites that is published with the number of its trials."""
+    return {
+        (suite, task): Count(round(score.value * score.trials / 100), score.trials)
+        for suite in suites
+        for (part, task, measure), score in method.scores.items()
+        if part == part_of(suite) and task and measure == SUCCESS and score.trials
+    }
+
+
+def part_of(suite: str) -> str:
+    """As :class:`Method` names it: the setting, or the suite where there are none."""
+    return suite.partition(" ")[2] or suite
 
 
 def against_published(tasks: Sequence[Count], rate: float, n: int | None) -> str:
     """A run's mean over tasks beside a published ``rate``, measured on ``n`` episodes if somebody says so."""
     mean, interval = macro(tasks), stratified(tasks)
     run = Count(sum(task.successes for task in tasks), sum(task.trials for task in tasks))
+    words = f"{100 * mean:.2f} % on {run.trials} episodes of {_tasks(len(tasks))} against {100 * rate:.2f} % published"
     if n is None:
-        p, theirs = against_fixed(run, rate), (rate, rate)
-        how = "its n is not known: taken as exact, so p is too small"
-    else:
-        published = Count(round(rate * n), n)
-        p, theirs = two_proportions(published, run), wilson(*published)
-        how = f"measured on {n} episodes; two-proportion test"
-    low, high = difference((rate, mean), (theirs, interval))
+        return f"{words}, on how many episodes is not stated: no test. The run alone: {percents(interval)} %."
+    published = Count(round(rate * n), n)
+    low, high = difference((rate, mean), (wilson(*published), interval))
     return (
-        f"{100 * mean:.2f} % on {run.trials} episodes of {_tasks(len(tasks))} against {100 * rate:.2f} % published "
-        f"({how}): {points(mean - rate)} pp, 95 % interval {points(low)} to {points(high)}, p = {p_text(p)}."
+        f"{words} (measured on {n} episodes; two-proportion test): {points(mean - rate)} pp, 95 % interval "
+        f"{points(low)} to {points(high)}, p = {p_text(two_proportions(published, run))}."
     )
 
 
@@ -300,7 +316,3 @@ def points(share: float) -> str:
 
 def p_text(p: float) -> str:
     return f"{p:.2g}" if p >= 1e-4 else f"{p:.0e}"
-
-
-def _percent(interval: Interval) -> str:
-    return f"{100 * interval[0]:.1f}–{100 * interval[1]:.1f}"

@@ -12,7 +12,10 @@ from typing import Any
 
 from lingbot_eval.errors import BadInput
 from lingbot_eval.reports.published import REGIMES, Claim, averages_that_do_not_follow, claims, slug
-from lingbot_eval.reports.table import PAPER_ROWS, cell
+from lingbot_eval.reports.stats import Count, Interval
+from lingbot_eval.reports.stats.intervals import stratified
+from lingbot_eval.reports.stats.spread import ENOUGH_TASKS, clustered, spread
+from lingbot_eval.reports.table import PAPER_ROWS, cell, percents
 from lingbot_eval.suites.store import compare
 from lingbot_eval.types import Episode, EpisodeRecord
 
@@ -38,6 +41,15 @@ class Score:
     """Standard deviation over seeds; None for one seed."""
     printed: str = ""
     """As it was published."""
+    counts: tuple[Count, ...] = ()
+    """Of what it is the mean of: one for each task and seed; where an average alone is published one heap, which makes
+    the interval a little wider. Empty where N is not stated."""
+
+    @property
+    def interval(self) -> Interval | None:
+        """95 %, as fractions, for other episodes of the same tasks. Of PS it is at least as wide as needed: a share
+        varies at most as much as a coin of its mean."""
+        return stratified(self.counts) if self.counts else None
 
 
 @dataclass(frozen=True)
@@ -126,9 +138,40 @@ def _method(runs: Sequence[Run], name: str, first: Run) -> Method:
         f"protocol {experiment['protocol']['name']} [{experiment['protocol_hash']}], training regime "
         f"{experiment['regime']}, base seed{'s' if len(seeds) > 1 else ''} {words}"
     ]
+    notes += _doubts(scores)
     if len(seeds) > 1:
-        notes.append(f"± is the standard deviation over {len(seeds)} seeds")
+        notes.append(_seeds_against_chance(list(seeds.values())))
     return Method(name, False, scores, tuple(obstacles), tuple(notes))
+
+
+def _doubts(scores: Mapping[Place, Score]) -> list[str]:
+    """The two intervals of each part's SR."""
+    here, elsewhere = [], []
+    for (part, task, measure), score in scores.items():
+        if task or measure != SUCCESS or part == MEAN or not score.interval:
+            continue
+        here.append(f"{part} {percents(score.interval)}")
+        counts = [one.counts for place, one in scores.items() if place[0] == part and place[1] and place[2] == SUCCESS]
+        if len(counts) >= ENOUGH_TASKS:
+            tasks = [Count(*map(sum, zip(*seeds, strict=True))) for seeds in counts]
+            elsewhere.append(f"{part} {percents(clustered(tasks))}")
+    found = [f"95 % intervals of SR: {', '.join(here)}"] if here else []
+    return found + ([f"on new tasks of the kind (clustered by task): {', '.join(elsewhere)}"] if elsewhere else [])
+
+
+def _seeds_against_chance(seeds: Sequence[Sequence[Run]]) -> str:
+    """What ± means, and how far seeds would be apart by chance."""
+    heaps: dict[str, list[Count]] = {}
+    for runs in seeds:
+        episodes = [(episode, run.final) for run in runs for episode in run.plan]
+        for part in dict.fromkeys(_task(episode)[0] for episode, _ in episodes):
+            known = [cell([episode], final) for episode, final in episodes if _task(episode)[0] == part]
+            heap = Count(sum(one.successes for one in known), sum(one.trials for one in known))
+            if heap.trials:
+                heaps.setdefault(part, []).append(heap)
+    chance = [f"{part} ± {100 * spread(runs).binomial:.1f}" for part, runs in heaps.items() if len(runs) > 1]
+    words = f"± is the standard deviation over {len(seeds)} seeds"
+    return words + (f"; chance alone would give {', '.join(chance)}" if chance else "")
 
 
 def _differences(experiment: Mapping[str, Any], reference: Mapping[str, Any]) -> list[str]:
@@ -168,7 +211,8 @@ def _scores(runs: Sequence[Run]) -> dict[Place, Score]:
         known = cell(planned, final)
         for measure, share in ((SUCCESS, known.rate), (PROGRESS, known.progress)):
             if share is not None:
-                scores[part, task, measure] = Score(100 * share, known.trials)
+                counts = (Count(share * known.trials, known.trials),)
+                scores[part, task, measure] = Score(100 * share, known.trials, counts=counts)
     return scores | _means(scores)
 
 
@@ -186,7 +230,11 @@ def _means(scores: Mapping[Place, Score]) -> dict[Place, Score]:
 def mean(scores: Sequence[Score]) -> Score:
     """Macro average: every task counts the same, however many trials it has."""
     trials = [score.trials for score in scores if score.trials is not None]
-    return Score(fmean(score.value for score in scores), sum(trials) if len(trials) == len(scores) else None)
+    return Score(
+        fmean(score.value for score in scores),
+        sum(trials) if len(trials) == len(scores) else None,
+        counts=tuple(count for score in scores for count in score.counts) if all(s.counts for s in scores) else (),
+    )
 
 
 def _over_seeds(seeds: Sequence[Mapping[Place, Score]]) -> dict[Place, Score]:
@@ -194,8 +242,8 @@ def _over_seeds(seeds: Sequence[Mapping[Place, Score]]) -> dict[Place, Score]:
     joined = {}
     for place in dict.fromkeys(place for scores in seeds for place in scores):
         known = [scores[place] for scores in seeds if place in scores]
-        spread = stdev(score.value for score in known) if len(known) > 1 else None
-        joined[place] = replace(mean(known), spread=spread)
+        deviation = stdev(score.value for score in known) if len(known) > 1 else None
+        joined[place] = replace(mean(known), spread=deviation)
     return joined
 
 
@@ -218,8 +266,14 @@ def _published(name: str, rows: Sequence[Claim], reference: Run | None) -> Metho
         for column, percent in claim.percents.items():
             place = _place(name, claim.task, column)
             places.setdefault(place, []).append(claim)
-            spread = claim.spreads.get(column)
-            score = Score(float(percent), claim.trials, None if spread is None else float(spread), str(percent))
+            deviation = claim.spreads.get(column)
+            score = Score(
+                float(percent),
+                claim.trials,
+                None if deviation is None else float(deviation),
+                str(percent),
+                (Count(float(percent) * claim.trials / 100, claim.trials),) if claim.trials else (),
+            )
             scores.setdefault(place, score)
     if name in ("robotwin_tasks", "real"):
         scores |= _means(scores)

@@ -1,13 +1,9 @@
-"""A run as one HTML file: nothing is loaded but the videos beside it, and nothing in it but ours can run.
-
-Everything that a run's files say reaches the page as JSON, which page.js shows as text, never as markup; the policy in
-its head names the one script and the one style by their hashes, so that the browser refuses any other.
-"""
+"""A run as one HTML file: its tasks with their intervals, and every episode with what came of it."""
 
 from __future__ import annotations
 
-import base64
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,16 +12,17 @@ from typing import Any
 from urllib.parse import quote
 
 import msgspec
+from msgspec.structs import replace
 
-from lingbot_eval.errors import NotReady
-from lingbot_eval.names import safe_name, stem
-from lingbot_eval.reports import table
-from lingbot_eval.reports.stats import wilson
+from lingbot_eval.names import video_name
+from lingbot_eval.reports import document, table
+from lingbot_eval.reports.stats.intervals import Count, Interval, stratified
 from lingbot_eval.suites.plan import plan_hash
-from lingbot_eval.suites.store import RunDirectory, write_whole
+from lingbot_eval.suites.store import Records, RunDirectory
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome
 
-HERE = Path(__file__).parent
+FEW_TRIALS = 50
+"""Of a task, below which the page points out how little they say; 50 leave an interval of up to 27 points."""
 
 
 class TaskLine(msgspec.Struct, frozen=True):
@@ -40,9 +37,12 @@ class TaskLine(msgspec.Struct, frozen=True):
     successes: int
     errors: int
     rate: float | None
-    low: float | None
-    high: float | None
+    interval: Interval | None
+    interval_on_new_tasks: Interval | None
+    """These three as :class:`table.Row` has them."""
     progress: float | None
+    progress_interval: Interval | None
+    """95 %; at least as wide as needed: a share varies at most as much as a coin of its mean."""
     commands: float | None
     """Mean over the successes: how soon they came."""
     seconds: float | None
@@ -77,6 +77,20 @@ class EpisodeLine(msgspec.Struct, frozen=True, omit_defaults=True):
     psnr: float | None = None
     video: str = ""
     """Relative to the page; empty where there is none."""
+    steps: str = ""
+    """What a person gave for each step of the rubric."""
+    reason: str = ""
+    """Of a failure, as a person saw it."""
+    interventions: int = 0
+    retries: int = 0
+    note: str = ""
+    operator: str = ""
+    correction: str = ""
+    """Who corrected this record, and why."""
+    before: list[str] = []
+    """What was recorded of the episode and no longer counts, oldest first."""
+    files: list[str] = []
+    """Paths of videos that a person attached, on the machine where the trial was scored."""
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -87,6 +101,8 @@ class Page(msgspec.Struct, frozen=True):
     """What was run on what, by name."""
     caption: str
     warnings: list[str]
+    precision: str
+    """What the widest interval of a task means; empty where every task has FEW_TRIALS or more."""
     tasks: list[TaskLine]
     episodes: list[EpisodeLine]
     version: str
@@ -103,22 +119,18 @@ def read(folder: RunDirectory) -> Page:
     known = records.final()
     final = {episode.id: known[episode.id] for episode in plan if episode.id in known}
     rows = table.rows(plan, final)
-    trials: dict[tuple[str, str], list[EpisodeRecord]] = {(row.suite, row.task): [] for row in rows}
-    for record in final.values():
-        if record.outcome is not Outcome.ERROR:
-            for task in (record.episode.task, ""):
-                trials[table.label(record.episode), task].append(record)
-    videos = {file.relative_to(folder.path / "videos").as_posix() for file in folder.path.glob("videos/*/*.mp4")}
     warnings = list(records.torn)
     if len(known) > len(final):
         warnings.append(f"{len(known) - len(final)} episodes in records/ are not in the plan and count nowhere")
+    tasks = task_lines(rows, final)
     return Page(
         title=folder.path.resolve().name,
         facts=facts(run, plan, known),
         caption=table.caption(run, rows),
         warnings=warnings,
-        tasks=[task_line(row, trials[row.suite, row.task]) for row in rows],
-        episodes=[episode_line(episode, final.get(episode.id), videos) for episode in plan],
+        precision=precision(tasks),
+        tasks=tasks,
+        episodes=episode_lines(folder, plan, records, folder.path / "report"),
         version=seen,
     )
 
@@ -152,14 +164,36 @@ def facts(
         "Simulator": ", ".join(f"{name} {value}" for name, value in experiment["facts"].items()),
         "Versions": ", ".join(f"{name} {' or '.join(sorted(values))}" for name, values in sorted(versions.items())),
         "Hosts": ", ".join(f"{host} ({count})" for host, count in Counter(o.host for o in origins).most_common()),
+        "Rubrics": "\n".join(map(_rubric, _rubrics(experiment))),
         "Commands": "\n".join(dict.fromkeys(commands)),
     }
     return [(name, value) for name, value in named.items() if value]
 
 
-def task_line(row: table.Row, trials: Sequence[EpisodeRecord]) -> TaskLine:
+def _rubrics(experiment: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """Of trials on a real robot; empty for a simulator."""
+    known: Sequence[Mapping[str, Any]] = experiment["protocol"].get("rubrics", ())
+    return known
+
+
+def _rubric(rubric: Mapping[str, Any]) -> str:
+    steps = ", ".join(f"{step['name']} ({step['points']:g})" for step in rubric["steps"])
+    return f"{rubric['title']}: {steps or 'no steps known'}; success: {rubric['success']}"
+
+
+def task_lines(rows: Sequence[table.Row], final: Mapping[str, EpisodeRecord]) -> list[TaskLine]:
+    """Of each task, and of each suite."""
+    trials: dict[tuple[str, str], list[EpisodeRecord]] = {(row.suite, row.task): [] for row in rows}
+    for record in final.values():
+        if record.outcome is not Outcome.ERROR:
+            for task in (record.episode.task, ""):
+                trials[table.label(record.episode), task].append(record)
+    return [_task_line(row, trials[row.suite, row.task]) for row in rows]
+
+
+def _task_line(row: table.Row, trials: Sequence[EpisodeRecord]) -> TaskLine:
     known = row.cell
-    low, high = wilson(known.successes, known.trials) if known.trials else (None, None)
+    shares = [Count(task.progress * task.trials, task.trials) for task in row.tasks if task.progress is not None]
     commands = [record.commands for record in trials if record.outcome is Outcome.SUCCESS]
     return TaskLine(
         suite=row.suite,
@@ -168,23 +202,68 @@ def task_line(row: table.Row, trials: Sequence[EpisodeRecord]) -> TaskLine:
         trials=known.trials,
         successes=known.successes,
         errors=known.errors,
-        rate=known.rate,
-        low=low,
-        high=high,
-        progress=known.progress,
-        commands=fmean(commands) if commands else None,
+        rate=row.rate,
+        interval=row.interval,
+        interval_on_new_tasks=row.interval_on_new_tasks,
+        progress=row.progress,
+        progress_interval=stratified(shares) if shares else None,
+        commands=fmean(commands) if any(commands) else None,
         seconds=fmean(record.seconds for record in trials) if trials else None,
     )
 
 
-def episode_line(episode: Episode, record: EpisodeRecord | None, videos: set[str]) -> EpisodeLine:
-    """``videos``: paths in the run's videos folder."""
+def precision(tasks: Sequence[TaskLine]) -> str:
+    known = [(line.interval, line) for line in tasks if line.task and line.interval]
+    if not any(line.trials < FEW_TRIALS for _, line in known):
+        return ""
+    (low, high), line = max(known, key=lambda pair: pair[0][1] - pair[0][0])
+    return (
+        f"Few trials, wide intervals: {line.successes} of {line.trials} ({line.task}) is what true rates anywhere from "
+        f"{100 * low:.0f} to {100 * high:.0f} % give. Use lingbot-eval compare before calling one run better."
+    )
+
+
+def episode_lines(folder: RunDirectory, plan: Sequence[Episode], records: Records, base: Path) -> list[EpisodeLine]:
+    """Every planned episode; ``base``: the folder of the page that shows them."""
+    final = records.final()
+    earlier = superseded(records, final)
+    steps = {rubric["task"]: rubric["steps"] for rubric in _rubrics(folder.run()["experiment"])}
+    films = folder.path / "videos"
+    way = os.path.relpath(films.resolve(), base.resolve())
+    names = (file.relative_to(films).as_posix() for file in films.glob("*/*.mp4"))
+    videos = {name: quote(f"{way}/{name}") for name in names}
+    return [
+        episode_line(episode, final.get(episode.id), earlier.get(episode.id, []), steps.get(episode.task, []), videos)
+        for episode in plan
+    ]
+
+
+def superseded(records: Records, final: Mapping[str, EpisodeRecord]) -> dict[str, list[str]]:
+    """By episode id: what was recorded of it and does not count, in words, oldest first."""
+    words: dict[str, list[str]] = {}
+    for record in sorted(records.all, key=lambda record: (record.attempt, record.finished)):
+        if record is not final[record.episode.id]:
+            steps = f", {record.progress:g} of {record.max_progress:g}" if record.max_progress else ""
+            told = record.error or (record.trial.reason if record.trial else "")
+            text = f"attempt {record.attempt}: {record.outcome.value}{steps}" + (f", {told}" if told else "")
+            words.setdefault(record.episode.id, []).append(text)
+    return words
+
+
+def episode_line(
+    episode: Episode,
+    record: EpisodeRecord | None,
+    before: Sequence[str],
+    steps: Sequence[Mapping[str, Any]],
+    videos: Mapping[str, str],
+) -> EpisodeLine:
+    """``steps``: of a rubric; ``videos``: addresses by path in the run's videos folder."""
     suite = table.label(episode)
     if record is None:
-        return EpisodeLine(episode.id, suite, episode.task, episode.seed, episode.instruction)
-    spent, imagination = record.spent, record.imagination
-    video = f"{safe_name(episode.task)}/{stem(episode)}-{record.outcome.value}.mp4"
-    return EpisodeLine(
+        return EpisodeLine(
+            episode.id, suite, episode.task, episode.seed, episode.instruction, state=episode.initial_state
+        )
+    line = EpisodeLine(
         id=episode.id,
         suite=suite,
         task=episode.task,
@@ -202,27 +281,33 @@ def episode_line(episode: Episode, record: EpisodeRecord | None, videos: set[str
         error=record.error,
         finished=record.finished,
         host=record.provenance.host if record.provenance else "",
-        model=round(spent.model, 3) if spent else None,
-        simulator=round(spent.simulator, 3) if spent else None,
-        waiting=round(spent.waiting, 3) if spent else None,
-        latent_mse=imagination.latent_mse if imagination else None,
-        psnr=imagination.psnr if imagination else None,
-        video=f"../videos/{quote(video)}" if video in videos else "",
+        video=videos.get(video_name(episode, record.outcome), ""),
+        before=list(before),
     )
+    if spent := record.spent:
+        seconds = (round(value, 3) for value in (spent.model, spent.simulator, spent.waiting))
+        line = replace(line, **dict(zip(("model", "simulator", "waiting"), seconds, strict=True)))
+    if imagination := record.imagination:
+        line = replace(line, latent_mse=imagination.latent_mse, psnr=imagination.psnr)
+    if correction := record.correction:
+        line = replace(line, correction=f"{correction.who}: {correction.why}")
+    if trial := record.trial:
+        given = zip(steps, trial.points, strict=False)
+        line = replace(
+            line,
+            steps=", ".join(f"{step['name']}: {points:g} of {step['points']:g}" for step, points in given),
+            reason=trial.reason,
+            interventions=trial.interventions,
+            retries=trial.retries,
+            note=trial.note,
+            operator=trial.operator,
+            files=list(trial.videos),
+        )
+    return line
 
 
 def html(page: Page) -> str:
-    """The page with everything in it but the videos."""
-    style, script = (_text(name).strip() for name in ("page.css", "page.js"))
-    policy = (
-        f"default-src 'none'; script-src '{_digest(script)}'; style-src '{_digest(style)}'; img-src data:; "
-        "media-src 'self' file:; connect-src 'self'; base-uri 'none'; form-action 'none'"
-    )
-    # In JSON "<" stands in strings alone; escaped there, nothing can end the element or open a comment.
-    data = msgspec.json.encode(page).decode().replace("<", "\\u003c")
-    parts = {"POLICY": policy, "STYLE": style, "DATA": data, "SCRIPT": script}
-    before, *rest = _text("page.html").split("{{")
-    return before + "".join(parts[name] + text for name, _, text in (part.partition("}}") for part in rest))
+    return document.html(page, "page.js")
 
 
 def write(folder: RunDirectory) -> Path:
@@ -231,18 +316,5 @@ def write(folder: RunDirectory) -> Path:
     Raises BadInput, CorruptRecords, and NotReady where nothing can be written.
     """
     file = folder.path / "report" / "index.html"
-    content = html(read(folder))
-    try:
-        file.parent.mkdir(exist_ok=True)
-        write_whole(file, content.encode())
-    except OSError as error:
-        raise NotReady(f"cannot write to {file.parent}: {error.strerror}") from None
+    document.write(file, html(read(folder)))
     return file
-
-
-def _text(name: str) -> str:
-    return (HERE / name).read_text(encoding="utf-8")
-
-
-def _digest(text: str) -> str:
-    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import matplotlib
 import numpy as np
@@ -15,47 +16,103 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from lingbot_eval.reports.stats import wilson
+from lingbot_eval.reports.methods import MEAN, SUCCESS, Method
+from lingbot_eval.reports.stats import Interval
 from lingbot_eval.reports.table import Row, label
 from lingbot_eval.types import EpisodeRecord, Outcome
 
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7")
-"""Okabe and Ito 2008, by their order of darkness in grey as far as two go."""
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000")
+"""Okabe and Ito 2008, by their order of darkness in grey as far as two go; without yellow, which white swallows."""
 
-MARKERS, DASHES, HATCHES = ("o", "D", "s", "^"), ("-", "--", "-.", ":"), ("", "///", "...", "xx")
+MARKERS = ("o", "D", "s", "^", "v", "P", "X")
+"""One for each of COLOURS."""
+
+DASHES, HATCHES = ("-", "--", "-.", ":"), ("", "///", "...", "xx")
 """For the suites of a run, with COLOURS: LIBERO has four."""
 
 INCHES_PER_LINE = 0.26
 """Of a task's name, in 8 points: room for the marks of two settings."""
 
+INCHES_PER_MARK = 0.095
+"""Of MARKERS, where more of them stand on a task's line."""
+
+ALL, SUCCESS_RATE = "mean over tasks", "Success rate (%), with 95 % interval"
+
 
 def success_by_task(rows: Sequence[Row]) -> Figure:
-    """SR of each task with its interval, the tasks of several settings side by side on one line."""
+    """SR of each task with its interval, then the mean over tasks with its own (stratified by task); several settings
+    side by side on one line."""
     suites = list(dict.fromkeys(row.suite for row in rows))
-    tasks = list(dict.fromkeys(row.task for row in rows if row.task))
-    holders = {task: [row.suite for row in rows if row.task == task] for task in tasks}
-    figure, axes = _figure(tasks, "Success rate (%), with Wilson's 95 % interval")
+    shown = [row for row in rows if row.task or len(row.tasks) > 1]
+    lines = list(dict.fromkeys(row.task for row in shown if row.task)) + [""] * any(not row.task for row in shown)
+    holders = {line: [row.suite for row in shown if row.task == line] for line in lines}
+    figure, (axes,) = _figure([line or ALL for line in lines], SUCCESS_RATE, max(map(len, holders.values())))
     for place, suite in enumerate(suites):
-        mine = [row for row in rows if row.suite == suite and row.task and row.cell.trials]
-        rates = np.array([row.cell.rate for row in mine], float)
-        bounds = np.array([wilson(row.cell.successes, row.cell.trials) for row in mine]).reshape(-1, 2).T
-        axes.errorbar(
-            100 * rates,
-            [
-                tasks.index(row.task) + _offset(holders[row.task].index(suite), len(holders[row.task]), 0.7)
-                for row in mine
-            ],
-            xerr=100 * np.abs(bounds - rates),
-            fmt=MARKERS[place % 4],
-            color=COLOURS[place % 4],
-            markerfacecolor=COLOURS[place % 4] if place % 2 == 0 else "white",
-            markersize=4.5,
-            elinewidth=1.3,
-            label=f"{suite} (N = {sum(row.cell.trials for row in mine)})",
-        )
-    axes.set_xlim(-2, 102)
-    _legend(axes)
+        mine = [row for row in shown if row.suite == suite and row.cell.trials]
+        marks = [
+            _Mark(
+                lines.index(row.task) + _offset(holders[row.task].index(suite), len(holders[row.task])),
+                row.rate,
+                row.interval,
+            )
+            for row in mine
+        ]
+        trials = sum(row.cell.trials for row in mine if row.task)
+        _mark(axes, marks, place, f"{suite} (N = {trials})", place % 2 == 0)
+    _legend(figure, axes)
     return figure
+
+
+def against_published(methods: Sequence[Method]) -> Figure:
+    """SR of our methods beside published ones: task by task with a panel for each part, or part by part where no task
+    of theirs is published. At most as many methods as there are COLOURS."""
+    parts = list(
+        dict.fromkeys(part for part, task, measure in methods[0].scores if measure == SUCCESS and part != MEAN)
+    )
+    tasks = list(dict.fromkeys(task for part in parts for task in methods[0].tasks(part)))
+    if any(method.published and method.tasks(part) for method in methods for part in parts):
+        lines = {task or ALL: [(part, task) for part in parts] for task in [*tasks, ""]}
+    else:
+        lines = {part: [(part, "")] for part in parts} | ({MEAN: [(MEAN, "")]} if len(parts) > 1 else {})
+        parts = [""]
+    figure, panels = _figure(list(lines), SUCCESS_RATE, len(methods), parts)
+    for panel, axes in enumerate(panels):
+        for place, method in enumerate(methods):
+            marks = [
+                _Mark(line + _offset(place, len(methods)), score.value / 100, score.interval)
+                for line, places in enumerate(lines.values())
+                if (score := method.scores.get((*places[panel], SUCCESS)))
+            ]
+            words = ", published" * method.published + ", not ranked" * bool(method.obstacles)
+            _mark(axes, marks, place, method.name + words, not method.published)
+    _legend(figure, panels[0])
+    return figure
+
+
+class _Mark(NamedTuple):
+    """One rate; fractions."""
+
+    line: float
+    """Where it stands, in lines from the top."""
+    rate: float | None
+    interval: Interval | None
+
+
+def _mark(axes: Axes, marks: Sequence[_Mark], place: int, label: str, filled: bool) -> None:
+    rates = np.array([mark.rate for mark in marks], float)
+    bounds = np.array([mark.interval or (mark.rate, mark.rate) for mark in marks], float).reshape(-1, 2).T
+    axes.errorbar(
+        100 * rates,
+        [mark.line for mark in marks],
+        xerr=100 * np.abs(bounds - rates),
+        fmt=MARKERS[place],
+        color=COLOURS[place],
+        markerfacecolor=COLOURS[place] if filled else "white",
+        markersize=4.5,
+        elinewidth=1.3,
+        label=label,
+    )
+    axes.set_xlim(-2, 102)
 
 
 def success_by_commands(records: Mapping[str, EpisodeRecord]) -> Figure:
@@ -77,7 +134,7 @@ def success_by_commands(records: Mapping[str, EpisodeRecord]) -> Figure:
     axes.set(xlabel="Commands", ylabel="Trials that have succeeded (%)", ylim=(-2, 102))
     axes.set_xlim(left=0)
     axes.grid(color="0.92")
-    _legend(axes)
+    _legend(figure, axes)
     return figure
 
 
@@ -108,7 +165,7 @@ def progress(records: Mapping[str, EpisodeRecord]) -> Figure | None:
     axes.set_xticks(edges)
     axes.grid(axis="y", color="0.92")
     axes.set_axisbelow(True)
-    _legend(axes)
+    _legend(figure, axes)
     return figure
 
 
@@ -122,7 +179,7 @@ def time_by_task(records: Mapping[str, EpisodeRecord]) -> Figure | None:
     if not spent:
         return None
     tasks = list(spent)
-    figure, axes = _figure(tasks, "Mean seconds per trial")
+    figure, (axes,) = _figure(tasks, "Mean seconds per trial")
     means = np.array([np.mean(spent[task], axis=0) for task in tasks])
     starts = np.cumsum(means, axis=1) - means
     for part, name in enumerate(("in the model", "in the simulator", "waiting")):
@@ -139,27 +196,30 @@ def time_by_task(records: Mapping[str, EpisodeRecord]) -> Figure | None:
         )
     axes.set_xlim(0, 1.05 * means.sum(axis=1).max())
     axes.set_axisbelow(True)
-    _legend(axes)
+    _legend(figure, axes)
     return figure
 
 
-def write(folder: Path, rows: Sequence[Row], records: Mapping[str, EpisodeRecord]) -> list[Path]:
-    """Every picture that the records have something for, as SVG and PNG in ``folder``.
+def of_run(rows: Sequence[Row], records: Mapping[str, EpisodeRecord]) -> dict[str, Figure]:
+    """By name, every picture that the records have something for: none where there is no trial.
 
-    ``records``: the final ones, by episode id. Empty where there is no trial.
+    ``records``: the final ones, by episode id.
     """
     if not _trials(records):
-        return []
+        return {}
     figures = {
         "success-by-task": success_by_task(rows),
         "success-by-commands": success_by_commands(records),
         "progress": progress(records),
         "time-by-task": time_by_task(records),
     }
+    return {name: figure for name, figure in figures.items() if figure is not None}
+
+
+def write(folder: Path, figures: Mapping[str, Figure]) -> list[Path]:
+    """Each as SVG and PNG, under its name."""
     files = []
     for name, figure in figures.items():
-        if figure is None:
-            continue
         FigureCanvasAgg(figure)  # pyplot would keep the figure and look for a screen
         for ending in ("svg", "png"):
             files.append(folder / f"{name}.{ending}")
@@ -182,15 +242,22 @@ def _sheet(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def _figure(tasks: Sequence[str], quantity: str) -> tuple[Figure, Axes]:
-    """One line per task, the first at the top."""
-    names = [_lines(task) for task in tasks]
-    figure = _sheet(7.2, 1.3 + INCHES_PER_LINE * sum(1 + name.count("\n") for name in names))
-    axes = figure.subplots()
-    axes.set_yticks(range(len(tasks)), names, fontsize=8)
-    axes.set_ylim(len(tasks) - 0.5, -0.5)
-    axes.set_xlabel(quantity)
-    axes.grid(axis="x", color="0.92")
+def _figure(
+    lines: Sequence[str], quantity: str, marks: int = 1, panels: Sequence[str] = ("",)
+) -> tuple[Figure, list[Axes]]:
+    """The first line at the top, each with room for so many marks; panels side by side."""
+    names = [_lines(line) for line in lines]
+    heights = [max(INCHES_PER_LINE * (1 + name.count("\n")), INCHES_PER_MARK * marks) for name in names]
+    figure = _sheet(7.2 if len(panels) == 1 else 2.6 + 3.0 * len(panels), 1.3 + sum(heights))
+    axes = list(figure.subplots(1, len(panels), sharey=True, squeeze=False)[0])
+    axes[0].set_yticks(range(len(lines)), names, fontsize=8)
+    axes[0].set_ylim(len(lines) - 0.5, -0.5)
+    for panel, words in zip(axes, panels, strict=True):
+        panel.set_title(words, fontsize=9)
+        panel.set_xlabel(quantity, fontsize=9)
+        panel.grid(axis="x", color="0.92")
+        for line in range(1, len(lines), 2):  # a band for the eye
+            panel.axhspan(line - 0.5, line + 0.5, color="0.96", zorder=0)
     return figure, axes
 
 
@@ -204,12 +271,12 @@ def _lines(task: str, length: int = 42) -> str:
     return f"{task[: middle + 1]}\n{task[middle + 1 :]}"
 
 
-def _offset(place: int, count: int, width: float) -> float:
+def _offset(place: int, count: int, width: float = 0.8) -> float:
     """From the middle of ``width``, shared by ``count`` marks, to the middle of the one at ``place``."""
     return width / count * (place - (count - 1) / 2)
 
 
-def _legend(axes: Axes) -> None:
+def _legend(figure: Figure, axes: Axes) -> None:
     entries, names = axes.get_legend_handles_labels()
     columns = len(names) if len(names) < 4 else 2
-    axes.figure.legend(entries, names, loc="outside upper center", ncols=columns, frameon=False, fontsize=9)
+    figure.legend(entries, names, loc="outside upper center", ncols=columns, frameon=False, fontsize=9)

@@ -8,7 +8,6 @@ from string import ascii_lowercase
 
 from lingbot_eval.reports.methods import MEAN, PROGRESS, SUCCESS, Method, Score, mean
 from lingbot_eval.reports.sheet import Cell, Sheet, ranked
-from lingbot_eval.reports.stats import wilson
 from lingbot_eval.reports.table import PAPER_ROWS, TASKS_PER_SUITE
 
 RULES = "Bold: best, underlined: second of a column, among what may be compared with the first method; = ties."
@@ -101,7 +100,7 @@ def libero(methods: Sequence[Method]) -> Sheet:
 
 
 def tasks(methods: Sequence[Method], title: str) -> Sheet:
-    """Task × method, with PS, SR, SR's interval and N of each: real robots, and suites that no paper has a row for."""
+    """Task × method, with PS, SR, their intervals and N: real robots, and suites that no paper has a row for."""
     parts = list(dict.fromkeys(part for method in methods for part, task, _ in method.scores if task))
     planned = {part: dict.fromkeys(task for method in methods for task in method.tasks(part)) for part in parts}
     methods = [_complete(method, {part: len(planned[part]) for part in parts}) for method in methods]
@@ -110,22 +109,24 @@ def tasks(methods: Sequence[Method], title: str) -> Sheet:
     rules = []
     for part in parts:
         rules += [len(rows)] if rows else []
+        rules.append(len(rows) + len(planned[part]))  # above the mean
         for task in (*planned[part], ""):
             over = [task] if task else list(planned[part])
             scores = [[_mean_over(method, part, over, what) for method in methods] for what in (PROGRESS, SUCCESS)]
-            progress, success = (_column(methods, column, 1) for column in scores)
-            intervals = [_interval(score) if task else Cell("") for score in scores[1]]
-            counts = [_count(score) for score in scores[1]]
-            numbers = zip(progress, success, intervals, counts, strict=True)
+            columns = [
+                cells for column in scores for cells in (_column(methods, column, 1), list(map(_interval, column)))
+            ]
+            numbers = zip(*columns, list(map(_count, scores[1])), strict=True)
             names = (Cell(task or f"mean of {len(planned[part])} tasks"), Cell(part))
             rows.append((*names[: len(words)], *(cell for group in numbers for cell in group)))
     titles, notes = _named(methods)
     return Sheet(
         title,
-        f"{DEFINITIONS}; PS = mean of progress / maximum, in percent; means count every task the same. 95 %: Wilson's "
-        f"interval of SR. {RULES}",
-        ((Cell(""), len(words)), *((name, 4) for name in titles)),
-        tuple(map(Cell, (*words, *(PROGRESS, SUCCESS, "95 %", "N") * len(methods)))),
+        f"{DEFINITIONS}; PS = mean of progress / maximum, in percent; means count every task the same. 95 %: "
+        "intervals for other episodes of these tasks, Wilson's of a task, stratified by task of a mean; those of PS "
+        f"are at least as wide as needed. {RULES}",
+        ((Cell(""), len(words)), *((name, 5) for name in titles)),
+        tuple(map(Cell, (*words, *(PROGRESS, f"{PROGRESS} 95 %", SUCCESS, f"{SUCCESS} 95 %", "N") * len(methods)))),
         tuple(rows),
         len(words),
         frozenset(rules),
@@ -204,9 +205,9 @@ def _count(score: Score | None) -> Cell:
 
 
 def _interval(score: Score | None) -> Cell:
-    if score is None or score.trials is None:
+    if score is None or score.interval is None:
         return NOTHING
-    low, high = wilson(round(score.value * score.trials / 100), score.trials)
+    low, high = score.interval
     return Cell(f"{100 * low:.0f}–{100 * high:.0f}")
 
 

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from lingbot_eval.reports.stats import wilson
+from lingbot_eval.reports.stats import Count, Interval
+from lingbot_eval.reports.stats.intervals import macro, stratified
+from lingbot_eval.reports.stats.spread import ENOUGH_TASKS, clustered
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome
 
 PAPER_ROWS = {
@@ -51,12 +53,40 @@ MEASURED = ("model_seconds", "simulator_seconds", "waiting_seconds", "latent_mse
 
 @dataclass(frozen=True)
 class Row:
-    """One line: a task, or a suite (``task`` empty)."""
+    """One line: a task, or the mean over a suite's tasks (``task`` empty). Rates are fractions; None without trials."""
 
     suite: str
     """With the setting behind it, where the benchmark has settings: they are results of their own."""
     task: str
     cell: Cell
+    """All of its episodes in one heap."""
+    tasks: tuple[Cell, ...]
+    """The task's own, or one for each task of the suite."""
+
+    @property
+    def rate(self) -> float | None:
+        """SR, every task counting the same."""
+        return macro(known) if (known := self._counts()) else None
+
+    @property
+    def interval(self) -> Interval | None:
+        """95 % interval of ``rate`` for other episodes of these tasks: Wilson's of a task, stratified of a suite."""
+        return stratified(known) if (known := self._counts()) else None
+
+    @property
+    def interval_on_new_tasks(self) -> Interval | None:
+        """95 % interval of ``rate`` for other tasks of this kind; None for fewer than ENOUGH_TASKS."""
+        known = self._counts()
+        return clustered(known) if len(known) >= ENOUGH_TASKS else None
+
+    @property
+    def progress(self) -> float | None:
+        """PS, every task counting the same; None where the benchmark defines no steps."""
+        known = [task.progress for task in self.tasks if task.progress is not None]
+        return fmean(known) if known else None
+
+    def _counts(self) -> list[Count]:
+        return [Count(task.successes, task.trials) for task in self.tasks if task.trials]
 
 
 def rows(plan: Sequence[Episode], final: Mapping[str, EpisodeRecord]) -> list[Row]:
@@ -64,9 +94,12 @@ def rows(plan: Sequence[Episode], final: Mapping[str, EpisodeRecord]) -> list[Ro
     table = []
     for suite in dict.fromkeys(map(label, plan)):
         mine = [episode for episode in plan if label(episode) == suite]
-        for task in dict.fromkeys(episode.task for episode in mine):
-            table.append(Row(suite, task, cell([episode for episode in mine if episode.task == task], final)))
-        table.append(Row(suite, "", cell(mine, final)))
+        tasks = {
+            task: cell([episode for episode in mine if episode.task == task], final)
+            for task in dict.fromkeys(episode.task for episode in mine)
+        }
+        table += [Row(suite, task, known, (known,)) for task, known in tasks.items()]
+        table.append(Row(suite, "", cell(mine, final), tuple(tasks.values())))
     return table
 
 
@@ -104,14 +137,14 @@ HEADINGS = ("Suite", "Task", "Successes", "SR %", "95 % interval", "PS %", "Erro
 def texts(row: Row) -> tuple[str, ...]:
     """A row under HEADINGS, for people."""
     known = row.cell
-    if known.rate is None:
-        rate, interval = "–", "–"
-    else:
-        low, high = wilson(known.successes, known.trials)
-        rate, interval = f"{100 * known.rate:.1f}", f"{100 * low:.1f}–{100 * high:.1f}"
     counted = f"{known.successes}/{known.trials}" + ("" if known.complete else f" of {known.planned}")
-    progress = "–" if known.progress is None else f"{100 * known.progress:.1f}"
+    rate, progress = ("–" if share is None else f"{100 * share:.1f}" for share in (row.rate, row.progress))
+    interval = "–" if row.interval is None else percents(row.interval)
     return (row.suite, row.task or "all tasks", counted, rate, interval, progress, str(known.errors or ""))
+
+
+def percents(interval: Interval) -> str:
+    return f"{100 * interval[0]:.1f}–{100 * interval[1]:.1f}"
 
 
 @dataclass(frozen=True)
@@ -134,9 +167,9 @@ def paper_row(table: Sequence[Row], benchmark: str) -> list[PaperCell] | None:
         return None
     cells, rates = [], []
     for suite, name in PAPER_ROWS[benchmark].items():
-        total = next((row.cell for row in table if row.suite == suite and not row.task), None)
+        total = next((row for row in table if row.suite == suite and not row.task), None)
         tasks = sum(row.suite == suite and bool(row.task) for row in table)
-        rate, trials = (total.rate, total.trials) if total else (None, 0)
+        rate, trials = (total.rate, total.cell.trials) if total else (None, 0)
         heading = name if tasks in (0, TASKS_PER_SUITE) else f"{name} ({tasks}/{TASKS_PER_SUITE} tasks)"
         cells.append(PaperCell(heading, "–" if rate is None else f"{100 * rate:.1f}", trials))
         rates.append(rate)
@@ -155,8 +188,10 @@ def caption(run: Mapping[str, Any], table: Sequence[Row]) -> str:
     tasks = len({(row.suite.partition(" ")[0], row.task) for row in table if row.task})
     planned = sum(row.cell.planned for row in table if row.task)
     text += f" {planned} episodes of {tasks} tasks, base seed {experiment['suite']['seed']}."
-    text += " SR = successes / trials with Wilson's 95 % interval; PS = mean of progress / maximum; "
-    text += "ERRORs are in neither."
+    text += " SR = successes / trials with Wilson's 95 % interval; PS = mean of progress / maximum; ERRORs are in "
+    text += "neither. Of all tasks: means over tasks, SR's interval for other episodes of these tasks (stratified)."
+    wide = [f"{row.suite} {percents(known)} %" for row in table if (known := row.interval_on_new_tasks)]
+    text += f" On new tasks of the kind (clustered by task): {', '.join(wide)}." if wide else ""
     suites = [row.cell for row in table if not row.task]
     mean = {name: fmean(values) for name in MEASURED if (values := [v for c in suites for v in c.measured[name]])}
     if "model_seconds" in mean:
@@ -189,7 +224,8 @@ def markdown(run: Mapping[str, Any], table: Sequence[Row]) -> str:
 
 
 CSV_HEADINGS = (
-    *("suite", "task", "planned", "trials", "successes", "errors", "sr", "sr_low", "sr_high", "ps", *MEASURED),
+    *("suite", "task", "planned", "trials", "successes", "errors", "sr", "sr_low", "sr_high"),
+    *("sr_low_on_new_tasks", "sr_high_on_new_tasks", "ps", *MEASURED),
     *("agent", "checkpoint", "protocol", "protocol_hash", "regime"),
 )
 
@@ -203,9 +239,9 @@ def as_csv(run: Mapping[str, Any], table: Sequence[Row]) -> str:
     who += [experiment["protocol_hash"], experiment["regime"]]
     for row in table:
         known = row.cell
-        interval = wilson(known.successes, known.trials) if known.trials else ("", "")
         counts = [known.planned, known.trials, known.successes, known.errors]
-        rates = ["" if value is None else value for value in (known.rate, *interval, known.progress)]
+        bounds = [*(row.interval or (None, None)), *(row.interval_on_new_tasks or (None, None))]
+        rates = ["" if value is None else value for value in (row.rate, *bounds, row.progress)]
         means = [fmean(values) if (values := known.measured[name]) else "" for name in MEASURED]
         writer.writerow([row.suite, row.task, *counts, *rates, *means, *who])
     return text.getvalue()

@@ -189,7 +189,7 @@ def _enter(folder: Path, tmp: Path) -> None:
 
 
 def adapted(jobs: Sequence[Job]) -> list[Job]:
-    """``jobs`` with the choices that are this node's own, and its name and versions for the records.
+    """``jobs`` with the choices that are this node's own, and its versions for the records.
 
     Raises NotReady where its simulator is another: what it played would count for an experiment that it is not.
     """
@@ -201,7 +201,7 @@ def adapted(jobs: Sequence[Job]) -> list[Job]:
     agent = place_agent(settings.agent, settings.suite.name, workers=1)
     settings = msgspec.structs.replace(settings, env=machine.simulator, agent=agent)
     versions = {**provenance.versions, **machine.notes, **agent_versions(agent)}
-    provenance = replace(provenance, host=socket.gethostname(), versions=versions)
+    provenance = replace(provenance, versions=versions)
     return [replace(job, settings=settings, provenance=provenance) for job in jobs]
 
 

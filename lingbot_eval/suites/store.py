@@ -252,7 +252,7 @@ class RecordReader:
             self._read[file] = (start + sum(len(line) + 1 for line in lines), known)
             if rest:
                 torn.append(f"{file}: the last line ({len(rest)} bytes) is torn, its episode counts as not played")
-        return Records([record for _, known in self._read.values() for record in known], torn)
+        return Records([record for file in sorted(self._read) for record in self._read[file][1]], torn)
 
 
 class RecordFile:

@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
-from lingbot_eval.agents import load_agent
+from lingbot_eval.agents import hardware, load_agent
 from lingbot_eval.envs.remote import RemoteEnv
 from lingbot_eval.envs.wrappers import RecordActions, RecordImagined, RecordVideo
 from lingbot_eval.episode import Env, run_episode
@@ -162,7 +162,7 @@ def main() -> None:
     try:
         jobs: list[Job] = [as_struct(line.receive(None), Job) for line in lines]
         agent_for = load_agent(jobs[0].settings.agent, jobs[0].settings.suite.name)
-        lanes = [Lane(job, agent_for) for job in jobs]
+        lanes = [Lane(_here(job), agent_for) for job in jobs]
     except LingbotEvalError as error:
         lines[0].send({"refused": str(error)})
         sys.exit(2)
@@ -172,6 +172,12 @@ def main() -> None:
         thread.start()
     for thread in threads:
         thread.join()
+
+
+def _here(job: Job) -> Job:
+    """The job with this machine in its provenance."""
+    versions = {**job.provenance.versions, **hardware(job.settings.agent)}
+    return replace(job, provenance=replace(job.provenance, versions=versions, host=socket.gethostname()))
 
 
 def serve(line: Line, lane: Lane) -> None:

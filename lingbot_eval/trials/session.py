@@ -1,7 +1,8 @@
 """One session at the robot: what is said of the trial at hand, and its record.
 
     SESSION/plan.json        the TrialPlan
-    SESSION/journal.jsonl    everything said during trials, each line on disk before the next key is read
+    SESSION/journal.jsonl    everything said during trials, each line on disk before the next is taken
+    SESSION/.lock            held by the process that scores here
     SESSION/<method>/        a run directory (suites/store.py): ``lingbot-eval report SESSION/<method>``
 
 Nothing but the line being written is lost when the process dies: the next one goes on within the same trial.
@@ -14,59 +15,23 @@ import os
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
-from typing import Literal
 
 import msgspec
 
-from lingbot_eval.errors import BadInput, CorruptRecords, NotReady, RunMismatch, UnknownName
+from lingbot_eval.errors import BadInput, CorruptRecords, NotReady, RunMismatch
 from lingbot_eval.names import safe_name, stem
 from lingbot_eval.settings import as_struct, to_dict
 from lingbot_eval.suites.store import RecordFile, RunDirectory, compare, write_whole
+from lingbot_eval.trials.journal import Event, Journal, Kind, Line, State, alone, standing, state
 from lingbot_eval.trials.plan import Slot, TrialPlan
 from lingbot_eval.trials.rubric import Rubric
+from lingbot_eval.trials.scoring import points_of, scored
 from lingbot_eval.types import Correction, EpisodeRecord, Outcome, Provenance, Trial
-
-REASONS = (
-    *("no attempt", "wrong object", "missed grasp", "dropped", "misplaced", "collision"),
-    *("stuck", "time limit", "no retries left", "stopped for safety", "other"),
-)
-"""Why a trial failed."""
-
-
-class Event(msgspec.Struct, frozen=True):
-    """Something said during a trial."""
-
-    kind: Literal["start", "step", "intervention", "retry", "note", "video", "undo"]
-    at: float
-    """Seconds on the trial's clock."""
-    step: int = 0
-    """From 1."""
-    points: float = 0.0
-    text: str = ""
-
-
-class _Line(msgspec.Struct, frozen=True):
-    """Of the journal."""
-
-    trial: int
-    attempt: int
-    event: Event
-
-
-@dataclass(frozen=True)
-class State:
-    """What the events of a trial come to."""
-
-    points: tuple[float, ...]
-    interventions: int
-    retries: int
-    notes: tuple[str, ...]
-    videos: tuple[str, ...]
 
 
 class TrialSession:
@@ -99,8 +64,8 @@ class TrialSession:
         self._runs = {method: RunDirectory(self.folder / safe_name(method)) for method in self.plan.methods}
         self._files: dict[str, RecordFile] = {}
         self._final: dict[str, dict[str, EpisodeRecord]] = {method: {} for method in self._runs}
-        self._journal = -1
-        self._lines: list[_Line] = []
+        self._journal: Journal | None = None
+        """None outside of the context."""
         self._events: list[Event] = []
         self._began = 0.0
         """Of the trial at hand, on our clock."""
@@ -108,20 +73,17 @@ class TrialSession:
     def __enter__(self) -> TrialSession:
         """Raises NotReady where another process has the session open or nothing can be written."""
         with contextlib.ExitStack() as held:
-            for run in self._runs.values():
-                held.enter_context(run.playing())
+            held.enter_context(alone(self.folder))
             episodes = self.plan.episodes()
             for method, run in self._runs.items():
                 run.open(self.plan.experiment(method), episodes)
-            try:
-                if not (self.folder / "plan.json").exists():
+            if not (self.folder / "plan.json").exists():
+                try:
                     write_whole(self.folder / "plan.json", msgspec.json.format(msgspec.json.encode(self.plan)) + b"\n")
-                journal = self.folder / "journal.jsonl"
-                self._lines = _read(journal)
-                self._journal = os.open(journal, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-            except OSError as error:
-                raise NotReady(f"cannot write to {self.folder}: {error.strerror}") from None
-            held.callback(os.close, self._journal)
+                except OSError as error:
+                    raise NotReady(f"cannot write to {self.folder}: {error.strerror}") from None
+            self._journal = Journal(self.folder / "journal.jsonl")
+            held.callback(self._journal.close)
             self.read()
             self._resume()
             self._held = held.pop_all()
@@ -143,6 +105,7 @@ class TrialSession:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._held.close()
+        self._journal = None
 
     # What there is.
 
@@ -175,7 +138,19 @@ class TrialSession:
 
     @property
     def state(self) -> State:
-        return _state(self._events, len(self.rubric.steps))
+        return state(self._events, len(self.rubric.steps))
+
+    @property
+    def next_step(self) -> int:
+        """The first step, from 1, after the last one that has points; one more than there are when that has."""
+        reached = [step for step, points in enumerate(self.state.points, start=1) if points]
+        return max(reached, default=0) + 1
+
+    @property
+    def last(self) -> Event | None:
+        """What :meth:`undo` would take back."""
+        said = standing(self._events)
+        return said[-1] if said else None
 
     def run_folder(self, method: str) -> Path:
         """The run directory that ``report`` takes."""
@@ -204,7 +179,7 @@ class TrialSession:
 
         Raises BadInput.
         """
-        self._tell("step", step=step, points=_points_of(self.rubric, step, points))
+        self._tell("step", step=step, points=points_of(self.rubric, step, points))
 
     def intervention(self) -> None:
         """A hand helped: the trial can no longer be a success."""
@@ -226,7 +201,7 @@ class TrialSession:
 
     def undo(self) -> bool:
         """Take back the last thing said, but not the start; False where there is none."""
-        if not _standing(self._events):
+        if self.last is None:
             return False
         self._tell("undo")
         return True
@@ -258,7 +233,7 @@ class TrialSession:
             raise BadInput(f"trial {number} is recorded already; correct it, with who and why")
         rubric = self.plan.rubric(slot.episode.task)
         return replace(
-            _scored(rubric, slot, outcome, seconds, trial, reason),
+            scored(rubric, slot.episode, outcome, seconds, trial, reason),
             attempt=known.attempt + 1 if known else 1,
         )
 
@@ -308,7 +283,7 @@ class TrialSession:
         )
         told = (known.error or known.trial.reason) if reason is None else reason
         rubric = self.plan.rubric(slot.episode.task)
-        record = _scored(rubric, slot, outcome or known.outcome, known.seconds, trial, told)
+        record = scored(rubric, slot.episode, outcome or known.outcome, known.seconds, trial, told)
         return self.write(number, replace(record, attempt=known.attempt, correction=Correction(who, why)))
 
     # How it is done.
@@ -326,25 +301,18 @@ class TrialSession:
         known = self.record(self.number)
         return known.attempt + 1 if known else 1
 
-    def _tell(
-        self,
-        kind: Literal["step", "intervention", "retry", "note", "video", "undo"],
-        *,
-        step: int = 0,
-        points: float = 0.0,
-        text: str = "",
-    ) -> None:
+    def _tell(self, kind: Kind, *, step: int = 0, points: float = 0.0, text: str = "") -> None:
         self.start()
         self._say(Event(kind, round(self.elapsed, 3), step, points, text))
 
     def _say(self, event: Event) -> None:
-        line = _Line(self.number, self._attempt(), event)
-        data = memoryview(msgspec.json.encode(line) + b"\n")
-        while data:
-            data = data[os.write(self._journal, data) :]
-        os.fsync(self._journal)
-        self._lines.append(line)
+        self._open_journal().append(Line(self.number, self._attempt(), event))
         self._events.append(event)
+
+    def _open_journal(self) -> Journal:
+        if self._journal is None:
+            raise BadInput("a session is told things within its context: with TrialSession(...) as session")
+        return self._journal
 
     def _end(self, outcome: Outcome, reason: str = "") -> EpisodeRecord:
         state = self.state
@@ -364,7 +332,7 @@ class TrialSession:
         if self.current is None:
             return
         key = (self.number, self._attempt())
-        self._events = [line.event for line in self._lines if (line.trial, line.attempt) == key]
+        self._events = [line.event for line in self._open_journal().lines if (line.trial, line.attempt) == key]
         if self._events:
             self._began = self._clock() - self._events[-1].at
 
@@ -404,88 +372,6 @@ def _planned(folder: Path, plan: TrialPlan | None) -> TrialPlan:
     if plan is not None and (differences := compare(to_dict(there), to_dict(plan))):
         raise RunMismatch(f"{folder} holds another session: {'; '.join(differences)}. Use another folder")
     return there
-
-
-def _read(journal: Path) -> list[_Line]:
-    """All whole lines; a torn last one is the keystroke that was in flight, and is cut off."""
-    if not journal.exists():
-        return []
-    content = journal.read_bytes()
-    *lines, torn = content.split(b"\n")
-    if torn:
-        os.truncate(journal, len(content) - len(torn))
-    try:
-        return [msgspec.json.decode(line, type=_Line) for line in lines]
-    except msgspec.DecodeError as error:
-        raise CorruptRecords(f"{journal}: {error}") from None
-
-
-def _standing(events: Sequence[Event]) -> list[Event]:
-    """What was said and not taken back, the start left out."""
-    said: list[Event] = []
-    for event in events:
-        if event.kind == "undo":
-            said.pop()
-        elif event.kind != "start":
-            said.append(event)
-    return said
-
-
-def _state(events: Sequence[Event], steps: int) -> State:
-    said = _standing(events)
-    points = [0.0] * steps
-    for event in said:
-        if event.kind == "step":
-            points[event.step - 1] = event.points
-    return State(
-        points=tuple(points),
-        interventions=sum(event.kind == "intervention" for event in said),
-        retries=sum(event.kind == "retry" for event in said),
-        notes=tuple(event.text for event in said if event.kind == "note"),
-        videos=tuple(event.text for event in said if event.kind == "video"),
-    )
-
-
-def _points_of(rubric: Rubric, step: int, points: float | None) -> float:
-    """Raises BadInput for a step that the rubric has not, or points that it does not give."""
-    if not 1 <= step <= len(rubric.steps):
-        has = f"1..{len(rubric.steps)}" if rubric.steps else "none, since no maximum is known"
-        raise BadInput(f"{rubric.task} has no step {step}; its steps: {has}")
-    full = rubric.steps[step - 1].points
-    allowed = (0.0, full / 2, full) if rubric.half_points else (0.0, full)
-    if points is not None and points not in allowed:
-        raise BadInput(
-            f"{points:g} points for step {step} of {rubric.task}; it gives {', '.join(f'{p:g}' for p in allowed)}"
-        )
-    return full if points is None else points
-
-
-def _scored(rubric: Rubric, slot: Slot, outcome: Outcome, seconds: float, trial: Trial, reason: str) -> EpisodeRecord:
-    """Raises BadInput, UnknownName where the rubric does not allow it."""
-    if len(trial.points) != len(rubric.steps):
-        raise BadInput(f"points for {len(trial.points)} steps; {rubric.task} has {len(rubric.steps)}")
-    given = [_points_of(rubric, step, points) for step, points in enumerate(trial.points, start=1)]
-    if outcome is Outcome.SUCCESS:
-        if trial.interventions:
-            raise BadInput("a hand helped: that is no success")
-        if rubric.time_limit_seconds is not None and seconds > rubric.time_limit_seconds:
-            raise BadInput(f"{seconds:.0f} s are over {rubric.task}'s limit of {rubric.time_limit_seconds:g} s")
-        given = [points or step.points for points, step in zip(given, rubric.steps, strict=True)]
-    elif outcome is Outcome.FAILURE:
-        if reason not in REASONS:
-            raise UnknownName("reason of a failure", reason, REASONS)
-    elif not reason.strip():
-        raise BadInput("a void trial says why")
-    return EpisodeRecord(
-        episode=slot.episode,
-        outcome=outcome,
-        commands=0,
-        seconds=round(seconds, 3),
-        progress=sum(given),
-        max_progress=rubric.max_progress,
-        error=reason if outcome is Outcome.ERROR else "",
-        trial=replace(trial, points=tuple(given), reason=reason if outcome is Outcome.FAILURE else ""),
-    )
 
 
 def video_path(given: Path | str) -> str:

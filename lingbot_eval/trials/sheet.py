@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from lingbot_eval.errors import BadInput, UnknownName
+from lingbot_eval.trials.scoring import OUTCOMES
 from lingbot_eval.trials.session import TrialSession, video_path
-from lingbot_eval.types import EpisodeRecord, Outcome, Trial
+from lingbot_eval.types import EpisodeRecord, Trial
 
 COLUMNS = ("task", "method", "setup", "outcome", "points", "seconds")
 """Every file has these. setup counts from 1; outcome: success, failure or void; points: by step, separated by spaces
@@ -16,8 +17,6 @@ COLUMNS = ("task", "method", "setup", "outcome", "points", "seconds")
 
 OPTIONAL = ("reason", "interventions", "retries", "note", "videos", "operator")
 """reason: of a failure (one of REASONS), or of a void. videos: paths, separated by ``;``."""
-
-OUTCOMES = {"success": Outcome.SUCCESS, "failure": Outcome.FAILURE, "void": Outcome.ERROR}
 
 
 def import_csv(session: TrialSession, file: Path) -> int:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from lingbot_eval.cli.lingbot_eval import main
 from lingbot_eval.cli.run_suite import main as run_suite
+from lingbot_eval.envs.robotwin_tasks import TASKS
+from lingbot_eval.suites.plan import plan_hash
 from lingbot_eval.suites.store import RunDirectory
-from tests.reports.folders import copy_plan
+from lingbot_eval.types import Episode, EpisodeRecord, Outcome
+from tests.reports.folders import copy_plan, directory
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +67,28 @@ def test_other_protocols_are_refused_with_what_differs_or_marked(runs, capsys):
     )
 
 
+def test_a_page_shows_what_was_printed_and_every_common_episode(runs, tmp_path, capsys):
+    file = tmp_path / "pages" / "pair.html"
+    said([runs["random"], runs["expert"], "--page", file], capsys)
+    text = file.read_text()
+    assert "overall +100.0 pp" in text
+    assert "The training regimes differ: A unstated, B none at all." in text
+    assert text.count('"outcome":"failure"') == text.count('"outcome":"success"') == 12
+    said([runs["random"], runs["shorter"], "--anyway", "--page", file], capsys)
+    assert "NOT COMPARABLE" in file.read_text()
+    said([runs["expert"], runs["reseeded"], "--page", file], capsys)
+    assert "UNPAIRED" in file.read_text()
+
+
+def test_a_page_that_cannot_be_is_refused(runs, tmp_path, capsys):
+    pair = [runs["random"], runs["expert"]]
+    assert "--page FILE.html, got runs/x" in refused([*pair, "--page", "runs/x"], capsys)
+    assert "leave out --power" in refused([*pair, "--power", "9", "--page", "x.html"], capsys)
+    (tmp_path / "file").write_text("")
+    assert main(["compare", *map(str, pair), "--page", str(tmp_path / "file" / "x.html")]) == 2
+    assert "cannot write" in capsys.readouterr().err
+
+
 def test_unfinished_runs_are_marked(runs, tmp_path, capsys):
     copy_plan(runs["random"], tmp_path)
     assert "no finished episode" in refused([tmp_path, runs["expert"]], capsys)
@@ -76,6 +102,49 @@ def test_a_published_rate_stands_in_for_b(runs, capsys):
     out = said([runs["expert"], "--published", "93.52", "--trials", "5000"], capsys)
     assert "100.00 % on 12 episodes of 2 tasks against 93.52 % published (measured on 5000 episodes;" in out
     assert "(valid: toy)" in refused([runs["expert"], "--published", "90", "--suite", "libero"], capsys)
+    unstated = said([runs["expert"], "--published", "93.52"], capsys)
+    assert "on how many episodes is not stated: no test. The run alone: 75.8–100.0 %." in unstated
+    assert "p =" not in unstated
+
+
+def robotwin(folder: Path, tasks: Sequence[str], won: int) -> Path:
+    """Ten episodes of each task in easy, the first ``won`` of which succeed."""
+    plan = [Episode("robotwin", task, k, "", "easy") for task in tasks for k in range(10)]
+    outcomes = (Outcome.FAILURE, Outcome.SUCCESS)
+    directory(
+        folder,
+        plan,
+        [EpisodeRecord(episode, outcomes[episode.seed < won], 1, 1.0) for episode in plan],
+        suite={"name": "robotwin", "seed": 0, "plan": plan_hash(plan)},
+        regime="B",
+    )
+    return folder
+
+
+def test_a_published_method_stands_beside_the_run_task_by_task_and_on_average(tmp_path, capsys):
+    out = said([robotwin(tmp_path / "all", list(TASKS), 6), "--published", "motus"], capsys)
+    assert "A Motus, published: reported, arXiv:2512.13030" in out
+    assert "robotwin easy: 60.00 % on 500 episodes of 50 tasks against 88.66 % published" in out
+    assert "robotwin easy: B is better on none of 50 tasks and worse on 15 after correction; overall −28." in out
+    assert "Fisher's exact test per task, Mantel-Haenszel over tasks" in out
+
+
+def test_a_published_average_is_not_compared_with_a_few_tasks_and_no_trials_are_no_test(tmp_path, capsys):
+    run = robotwin(tmp_path / "two", ["adjust_bottle", "hanging_mug"], 5)
+    out = said([run, "--published", "motus"], capsys)
+    assert "88.66 % is the mean of 50 tasks, of which the run has 2: no test." in out
+    assert "B is better on none of 2 tasks and worse on 1 after correction" in out
+    assert "on how many episodes is not stated: no test" in said(
+        [robotwin(tmp_path / "all", list(TASKS), 6), "--published", "lingbot-va-2.0"], capsys
+    )
+
+
+def test_a_published_method_of_another_regime_is_marked_and_an_unknown_one_refused(tmp_path, capsys):
+    run = robotwin(tmp_path / "run", ["adjust_bottle"], 5)
+    assert "NOT COMPARABLE: training regime A (50 clean demonstrations per task); the run B." in said(
+        [run, "--published", "dp3"], capsys
+    )
+    assert "did you mean 'motus'" in refused([run, "--published", "motis"], capsys)
 
 
 def test_seeds_are_compared_with_chance(runs, capsys):
@@ -104,7 +173,8 @@ def test_power_needs_no_run(runs, capsys):
         (["a", "--power", "10", "--rate", "90"], "--rate PERCENT"),
         (["--power", "0", "--rate", "90"], "--power counts episodes, 1 or more, got 0"),
         (["a", "--published", "9000"], "--published is in percent, 0..100, got 9000"),
-        (["a", "b", "--trials", "9"], "--trials belongs to --published"),
+        (["a", "b", "--trials", "9"], "--trials belongs to --published PERCENT"),
+        (["a", "--published", "motus", "--trials", "9"], "--trials belongs to --published PERCENT"),
         (["a", "b", "--spread", "--sequential"], "different questions"),
         (["/no/such/run", "/nor/this"], "/no/such/run is not a run directory"),
     ],
@@ -117,11 +187,6 @@ def test_a_folder_of_another_kind_is_named(runs, tmp_path, capsys):
     experiment = RunDirectory(runs["expert"]).run()
     (tmp_path / "run.json").write_text(json.dumps(experiment))
     assert "no plan/" in refused([tmp_path, runs["random"]], capsys)
-
-
-def test_compare_says_what_to_install(capsys, monkeypatch):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    assert "comparing needs scipy: pip install" in refused(["--power", "10", "--rate", "90"], capsys)
 
 
 def test_power_refuses_two_runs_of_other_protocols_too(runs, capsys):

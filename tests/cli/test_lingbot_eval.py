@@ -122,7 +122,10 @@ def test_report_puts_runs_beside_each_other_in_every_format(run, idle, capsys):
     for ending in ("md", "tex", "csv", "html"):
         assert "idle" in (run / "report" / f"paper.{ending}").read_text()
         assert f"report/paper.{ending}" in out
-    assert "| reach | 100.0 | 100.0 |" in (run / "report" / "paper.md").read_text()
+    assert (
+        "| reach | 100.0 | 34–100 | 100.0 | 34–100 | 2 | 0.0 | 0–66 | 0.0 | 0–66 |"
+        in (run / "report" / "paper.md").read_text()
+    )
     assert not (idle / "report" / "paper.md").exists()
 
 

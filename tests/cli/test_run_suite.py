@@ -15,9 +15,11 @@ from pathlib import Path
 
 import pytest
 
+from lingbot_eval.agents import hardware
 from lingbot_eval.cli.run_suite import main
 from lingbot_eval.suites.store import RunDirectory
 from lingbot_eval.types import Outcome
+from tests.conftest import toy_run
 from tests.processes import children, running, wait_for
 
 SLOW = ["env.faults.0=slow", "env.faults.1=slow", "env.faults.2=slow"]
@@ -157,6 +159,13 @@ def _read(descriptor: int) -> bytes:
         return os.read(descriptor, 1 << 16)
     except OSError:  # what Linux answers when the other end of a terminal is closed
         return b""
+
+
+def test_progress_goes_to_the_tracker_that_is_asked_for(tmp_path, capsys):
+    pytest.importorskip("tensorboard", reason="tensorboard is not installed: pip install -e '.[tensorboard]'")
+    assert main(toy(tmp_path, "tracker=tensorboard")) == 0
+    assert len(list((tmp_path / "run" / "tensorboard").iterdir())) == 1
+    assert not (tmp_path / "run" / "wandb").exists()
 
 
 def test_the_same_command_again_plays_nothing_and_shows_the_same_table(tmp_path, capsys):
@@ -405,7 +414,8 @@ def test_a_run_remembers_its_command_its_settings_and_how_long_it_took(finished)
     assert session["versions"].keys() >= {"lingbot_eval", "python", "numpy"}
     assert 0 < session["seconds"] < 60
     provenance = {json.dumps(r.provenance.versions, sort_keys=True) for r in records(finished).all if r.provenance}
-    assert provenance == {json.dumps(session["versions"], sort_keys=True)}
+    here = session["versions"] | hardware(toy_run().agent)  # which the worker adds
+    assert provenance == {json.dumps(here, sort_keys=True)}
 
 
 def test_an_idle_agent_fails_everything_and_that_is_no_error(tmp_path, capsys):

@@ -19,6 +19,7 @@ import pytest
 from lingbot_eval.cli.lingbot_eval import main
 from lingbot_eval.suites.store import RunDirectory
 from lingbot_eval.trials import TrialSession
+from lingbot_eval.trials.server import EVERYWHERE
 from lingbot_eval.types import EpisodeRecord, Outcome
 
 PLAN = ["--rubric", "pick_screws", "--method", "ours,theirs", "--trials", "2", "--seed", "3", "--operator", "op"]
@@ -110,14 +111,18 @@ def test_a_session_by_keys_survives_a_kill_and_ends_with_the_table(tmp_path, cap
             second.press("s")
             second.see("has not begun")
             second.press("\ns")
+        second.see("All 4 trials are done")
+        second.press("s")
+        second.see("no such key")
+        second.press("q")
         second.see("lingbot-eval report")
         assert second.process.wait(30) == 0
     void, success, _ = recorded(session, "theirs")
     assert (void.outcome, void.error, void.progress) == (Outcome.ERROR, "cable", 1)
     assert (success.attempt, success.progress) == (2, 5)
     assert main(["trial", str(session), "--table"]) == 0
-    row = "| Pick Screws | 65.0 (15–95) | 50.0 (9–91) | 2 | 100.0 (34–100) | 100.0 (34–100) | 2 |"
-    assert row in capsys.readouterr().out
+    row = "pick_screws 65.0 15–95 50.0 9–91 2 100.0 34–100 100.0 34–100 2"
+    assert row in " ".join(capsys.readouterr().out.replace("│", " ").split())
     assert main(["report", str(session / "theirs")]) == 0
 
 
@@ -164,7 +169,7 @@ def test_a_blinded_session_never_shows_the_method(tmp_path):
 def test_without_a_terminal_it_says_what_else_there_is(tmp_path, capsys):
     session = tmp_path / "session"
     assert main(["trial", str(session), *PLAN]) == 2
-    assert "--import FILE, or TrialSession" in capsys.readouterr().err
+    assert "--web, --import FILE, or TrialSession" in capsys.readouterr().err
     assert main(["trial", str(session), "--next"]) == 0
     assert capsys.readouterr().out == "ours\n"
 
@@ -178,7 +183,11 @@ def test_without_a_terminal_it_says_what_else_there_is(tmp_path, capsys):
         (["--rubric", "fold_pants", "--method", "a", "--next"], "holds no session yet"),
         (["--rubric", "fold_pants", "--method", "a", "--order", "random"], "alternating, blinded"),
         (["--rubric", "fold_pants", "--method", "a", "--trials", "0"], "trials"),
-        (["--rubric", "gm100_style", "--method", "a"], "platform of gm100_style"),
+        (["--rubric", "gm100_replace_paper_roll", "--method", "a"], "platform of gm100_replace_paper_roll"),
+        ([*PLAN, "--web", "--bind", EVERYWHERE], "it needs --token, for example"),
+        ([*PLAN, "--web", "--bind", EVERYWHERE, "--token", "short"], "16 or more"),
+        ([*PLAN, "--bind", EVERYWHERE], "go with --web"),
+        ([*PLAN, "--web", "--port", "99999"], "choose with --bind and --port"),
     ],
 )
 def test_bad_input_is_one_line(tmp_path, capsys, arguments, words):

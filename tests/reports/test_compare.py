@@ -97,7 +97,7 @@ def test_every_task_counts_the_same():
 
 
 def test_a_published_rate_without_n_is_marked():
-    assert "n is not known" in against_published([Count(45, 50)], 0.93, None)
+    assert "is not stated: no test" in against_published([Count(45, 50)], 0.93, None)
 
 
 def test_a_published_rate_with_its_n():

@@ -8,6 +8,10 @@ import pytest
 
 from lingbot_eval.errors import BadInput
 from lingbot_eval.reports.methods import PROGRESS, SUCCESS, methods, published
+from lingbot_eval.reports.stats import Count
+from lingbot_eval.reports.stats.intervals import stratified
+from lingbot_eval.reports.stats.spread import clustered
+from lingbot_eval.reports.table import percents
 from lingbot_eval.types import Outcome
 from tests.reports.method_runs import PROTOCOL, run
 
@@ -28,6 +32,19 @@ def test_runs_that_differ_in_their_seed_alone_are_one_method_with_a_spread():
     assert score.spread == pytest.approx(50 / 2**0.5)
     assert not method.obstacles
     assert "base seeds 0, 1" in method.notes[0]
+    assert "± is the standard deviation over 2 seeds; chance alone would give toy ± 16.5" in method.notes
+
+
+def test_a_mean_over_tasks_says_how_sure_it_is_on_these_and_on_new_ones():
+    counts = [Count(k % 3, 2) for k in range(6)]
+    (method,) = methods([run({("toy", str(k)): count for k, count in enumerate(counts)})])
+    here, new = (percents(interval(counts)) for interval in (stratified, clustered))
+    assert method.notes[1:] == (
+        f"95 % intervals of SR: toy {here}",
+        f"on new tasks of the kind (clustered by task): toy {new}",
+    )
+    (few,) = methods([run(WON)])
+    assert "new tasks" not in " ".join(few.notes)
 
 
 def test_seeds_of_different_tasks_have_no_mean_to_rank():

@@ -12,7 +12,9 @@ from lingbot_eval.cli.run_suite import main as run_suite
 from lingbot_eval.errors import BadInput
 from lingbot_eval.reports import page
 from lingbot_eval.reports.stats import wilson
+from lingbot_eval.reports.stats.intervals import Count, stratified
 from lingbot_eval.suites.store import RunDirectory
+from lingbot_eval.trials import TrialPlan, TrialSession, load_rubric
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome, Spent
 from tests.reports.folders import add, directory, film, many
 
@@ -47,8 +49,42 @@ def test_a_line_has_the_rate_its_interval_and_how_soon_successes_came(tmp_path):
     plan, records = many(1, 10)
     line = page.read(directory(tmp_path, plan, records)).tasks[0]
     assert (line.successes, line.trials, line.planned, line.errors) == (8, 9, 10, 1)
-    assert (line.low, line.high) == wilson(8, 9)
+    assert line.interval == pytest.approx(wilson(8, 9))
     assert line.commands == sum(10 + seed for seed in range(2, 10)) / 8
+
+
+def test_a_suite_has_a_stratified_interval_and_with_enough_tasks_one_on_new_tasks(tmp_path):
+    total = page.read(directory(tmp_path / "few", *many(4, 10))).tasks[-1]
+    assert (total.task, total.interval) == ("", stratified([Count(8, 9)] * 4))
+    assert total.interval_on_new_tasks is None
+    assert page.read(directory(tmp_path / "enough", *many(5, 10))).tasks[-1].interval_on_new_tasks is not None
+
+
+def test_few_trials_are_pointed_out_with_an_interval(tmp_path):
+    said = page.read(directory(tmp_path / "few", *many(1, 20))).precision
+    assert "16 of 18 (task_00) is what true rates anywhere from 67 to 97 % give" in said
+    assert page.read(directory(tmp_path / "many", *many(1, 100))).precision == ""
+
+
+def test_what_a_person_noted_and_corrected_reaches_the_page(tmp_path):
+    film = tmp_path / "trial.mp4"
+    film.write_bytes(b"")
+    plan = TrialPlan((load_rubric("fold_pants"),), ("a",), 2, "alternating", 7, "", "unstated")
+    with TrialSession(tmp_path / "session", plan, operator="me") as session:
+        session.void("a cable came off")
+        session.step_reached(2)
+        session.note("slipped")
+        session.attach(film)
+        session.failure("dropped")
+        session.correct(1, who="you", why="seen again", points=(1, 1, 0))
+        shown = page.read(RunDirectory(session.run_folder("a")))
+    line = shown.episodes[0]
+    assert (line.outcome, line.reason, line.note, line.operator) == ("failure", "dropped", "slipped", "me")
+    assert line.steps == "step 1: 1 of 1, step 2: 1 of 1, step 3: 0 of 1"
+    assert line.correction == "you: seen again"
+    assert line.before == ["attempt 1: error, 0 of 3, a cable came off", "attempt 2: failure, 1 of 3, dropped"]
+    assert (line.files, line.video) == ([str(film)], "../videos/fold_pants/7000-failure.mp4")
+    assert "Fold Pants: step 1 (1)" in dict(shown.facts)["Rubrics"]
 
 
 def test_a_run_that_goes_on_shows_what_was_not_played_and_what_is_torn(tmp_path):

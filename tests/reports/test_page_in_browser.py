@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from lingbot_eval.cli.lingbot_eval import main
 from lingbot_eval.reports import page
 from lingbot_eval.reports.server import Server
-from lingbot_eval.types import Episode, EpisodeRecord, Outcome
+from lingbot_eval.types import Correction, Episode, EpisodeRecord, ImaginationError, Outcome, Trial
 from tests.browser import MISSING, Browser, program
 from tests.reports.folders import add, directory, film, many
 from tests.reports.test_page import HOSTILE
@@ -119,6 +120,30 @@ def test_an_open_episode_has_its_video_and_says_what_happened(browser, tmp_path)
     browser.wait("document.querySelector('video').videoWidth === 96")
 
 
+def test_an_episode_says_what_was_imagined_and_noted_and_what_came_before(browser, tmp_path):
+    episode = Episode("real", "fold", 7, "Fold.")
+    first = EpisodeRecord(episode, Outcome.ERROR, 0, 1.0, error="a cable came off")
+    trial = Trial("me", points=(1.0,), reason="dropped", interventions=1, note="slipped")
+    second = EpisodeRecord(
+        *(episode, Outcome.FAILURE, 0, 2.5, 1, 2),
+        attempt=2,
+        trial=trial,
+        imagination=ImaginationError(0.25, 8, 21.0),
+        correction=Correction("you", "seen again"),
+    )
+    browser.open(page.write(directory(tmp_path, [episode], [first, second])).as_uri())
+    browser.click(f"{EPISODES} button")
+    facts = dict(zip(browser.texts("tr.detail dt"), browser.texts("tr.detail dd"), strict=True))
+    assert facts["Failed by"] == "dropped"
+    assert facts["A hand helped"] == "once"
+    assert facts["Note"] == "slipped"
+    assert facts["Corrected by"] == "you: seen again"
+    assert facts["Before"] == "attempt 1: error, a cable came off"
+    assert facts["Imagined"] == "latent MSE 0.250, PSNR 21.0 dB"
+    assert "Commands" not in facts
+    assert "0 of 1 (fold) is what true rates anywhere from 0 to 79 % give" in browser.texts("#precision")[0]
+
+
 def test_what_a_run_says_is_shown_and_never_run(browser, tmp_path):
     episode = Episode("toy", HOSTILE, 0, HOSTILE)
     folder = directory(tmp_path, [episode], [EpisodeRecord(episode, Outcome.ERROR, 0, 0.0, error=HOSTILE)])
@@ -129,7 +154,7 @@ def test_what_a_run_says_is_shown_and_never_run(browser, tmp_path):
     assert browser.look("document.querySelectorAll('img').length") == 0
 
 
-@pytest.mark.parametrize("width", [360, 1200])
+@pytest.mark.parametrize("width", [360, 800, 1000, 1200])
 def test_nothing_is_wider_than_the_screen(browser, tmp_path, width):
     task = "pick_up_the_alphabet_soup_and_place_it_in_the_basket"
     plan = [Episode("robotwin", task, 100_000 + k, "Soup.", setting) for setting in ("easy", "hard") for k in range(99)]
@@ -151,6 +176,69 @@ def test_dark_and_light_are_both_readable(browser, large):
 
 def numbers(colour: str) -> list[int]:
     return [int(part) for part in colour.removeprefix("rgb(").removesuffix(")").split(",")]
+
+
+@pytest.fixture
+def pair(tmp_path) -> str:
+    """A and B play ten episodes of a task and differ on four: A alone wins one, B alone wins three."""
+    plan = [Episode("toy", "reach", seed, f"Way {seed}.") for seed in range(10)]
+    wins = {"a": {0, 4, 5, 6}, "b": {1, 2, 3, 4, 5, 6}}
+    folders = []
+    for name, won in wins.items():
+        outcomes = [Outcome.SUCCESS if episode.seed in won else Outcome.FAILURE for episode in plan]
+        records = [EpisodeRecord(episode, outcome, 5, 1.0) for episode, outcome in zip(plan, outcomes, strict=True)]
+        folders.append(directory(tmp_path / name, plan, records))
+    film(folders[0], "reach/1-failure.mp4")
+    film(folders[1], "reach/1-success.mp4")
+    assert main(["compare", str(tmp_path / "a"), str(tmp_path / "b"), "--page", str(tmp_path / "a-b.html")]) == 0
+    return (tmp_path / "a-b.html").as_uri()
+
+
+def test_two_runs_are_laid_side_by_side_with_their_difference(browser, pair):
+    browser.open(pair)
+    assert browser.texts("#counts")[0].startswith("toy: B is better on none of 1 task and worse on none")
+    total = browser.texts("#tasks tbody.totals tr")[0].split("\t")
+    assert total[1:4] == ["40.0", "60.0", "10"]
+    assert browser.look("document.querySelector('.bar').getAttribute('aria-label')").startswith(
+        "B less A: +20.0 points"
+    )
+
+
+def test_the_episodes_on_which_two_runs_differ_come_first_with_both_videos(browser, pair):
+    browser.open(pair)
+    assert browser.texts("#page") == ["1–4 of 4"]
+    assert [text.split("\t")[:2] for text in browser.texts(EPISODES)] == [
+        ["✓ success", "✗ failure"],
+        *[["✗ failure", "✓ success"]] * 3,
+    ]
+    browser.press("j", "j")
+    browser.wait("[...document.querySelectorAll('video')].filter(video => video.videoWidth === 96).length === 2")
+    assert browser.texts("tr.detail h3") == ["A ✗ failure", "B ✓ success"]
+    browser.press("v")
+    browser.wait("[...document.querySelectorAll('video')].every(video => !video.paused)")
+    browser.open(f"{pair}#outcome=neither")
+    assert browser.texts("#page") == ["1–3 of 3"]
+
+
+def test_runs_without_a_common_episode_are_compared_task_by_task_and_nothing_they_say_is_run(browser, tmp_path):
+    for name, seeds in (("a", range(5)), ("b", range(5, 10))):
+        plan = [Episode("toy", HOSTILE, seed, HOSTILE) for seed in seeds]
+        directory(tmp_path / name, plan, [EpisodeRecord(e, Outcome.SUCCESS, 5, 1.0, error=HOSTILE) for e in plan])
+    assert main(["compare", str(tmp_path / "a"), str(tmp_path / "b"), "--page", str(tmp_path / "a-b.html")]) == 0
+    browser.open((tmp_path / "a-b.html").as_uri())
+    assert browser.texts("#tasks tbody.lines button") == [HOSTILE]
+    assert browser.texts("#episodes caption") == [
+        "The runs have no episode in common, so none can be laid side by side."
+    ]
+    assert browser.look("document.title") != "taken"
+
+
+@pytest.mark.parametrize("width", [360, 800, 1000, 1200])
+def test_two_runs_are_no_wider_than_the_screen(browser, pair, width):
+    browser.resize(width, 800)
+    browser.open(f"{pair}#open=toy/reach/-/1/-")
+    assert len(browser.texts("tr.detail h3")) == 2
+    assert browser.look("document.documentElement.scrollWidth") <= width
 
 
 def test_view_follows_a_run_that_goes_on(browser, tmp_path: Path):

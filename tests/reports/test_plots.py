@@ -14,10 +14,16 @@ from lingbot_eval.cli.lingbot_eval import main
 from lingbot_eval.envs.libero_tasks import SUITES
 from lingbot_eval.envs.robotwin_tasks import TASKS
 from lingbot_eval.reports import plots
-from lingbot_eval.reports.stats import wilson
+from lingbot_eval.reports.methods import SUCCESS as SUCCESS_RATE
+from lingbot_eval.reports.methods import methods, published
+from lingbot_eval.reports.published import slugs
+from lingbot_eval.reports.stats import Count, wilson
+from lingbot_eval.reports.stats.intervals import stratified
 from lingbot_eval.reports.table import rows
+from lingbot_eval.suites.plan import plan_hash
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome, Spent
 from tests.reports.folders import directory, many
+from tests.reports.method_runs import run
 
 SUCCESS, FAILURE, ERROR = Outcome.SUCCESS, Outcome.FAILURE, Outcome.ERROR
 
@@ -34,6 +40,53 @@ def libero():
     return [Episode(suite, task, 0, "") for suite, tasks in SUITES.items() for task in tasks]
 
 
+def beside(*slugs: str):
+    """Ours on RoboTwin's fifty tasks, and published ones."""
+    results = {(part, task): (count % 3, 2) for part in ("easy", "hard") for count, task in enumerate(TASKS)}
+    ours = run(results, "robotwin")
+    return [*methods([ours]), *published("robotwin_tasks", slugs, ours)]
+
+
+def test_ours_stand_beside_the_published_task_by_task_and_no_two_marks_overlap():
+    shown = beside("motus", "pi0.5", "x-vla")
+    figure = plots.against_published(shown)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    for axes, part in zip(figure.axes, ("easy", "hard"), strict=True):
+        assert axes.get_title() == part
+        assert [len(container.lines[0].get_xdata()) for container in axes.containers] == [51] * 4
+        motus = axes.containers[1].lines[0]
+        assert motus.get_xdata()[0] == float(shown[1].scores[part, next(iter(TASKS)), SUCCESS_RATE].value)
+        heights = sorted(
+            axes.transData.transform((0, y))[1] for container in axes.containers for y in container.lines[0].get_ydata()
+        )
+        marker = motus.get_markersize() * figure.dpi / 72
+        assert min(upper - lower for lower, upper in pairwise(heights)) > marker
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert names == ["lingbot-va", "Motus, published", "pi0.5, published", "X-VLA, published"]
+
+
+def test_what_may_not_be_ranked_says_so_in_the_legend():
+    ours = run({("easy", "adjust_bottle"): (1, 2)}, "robotwin", regime="A")
+    figure = plots.against_published([*methods([ours]), *published("robotwin_tasks", ["motus"], ours)])
+    assert figure.legends[0].get_texts()[1].get_text() == "Motus, published, not ranked"
+
+
+def test_without_published_tasks_the_parts_stand_on_the_lines(tmp_path, capsys):
+    plan = libero()
+    final = played(plan)
+    directory(tmp_path, plan, final.values(), suite={"name": "libero", "seed": 0, "plan": plan_hash(plan)})
+    assert main(["plot", str(tmp_path), "--against", "openvla"]) == 0
+    assert "against-published.png" in capsys.readouterr().out
+    drawn = (tmp_path / "report" / "against-published.svg").read_text()
+    assert all(f">{words}</text>" in drawn for words in (*SUITES, "average", "OpenVLA, published"))
+    assert main(["plot", str(tmp_path), "--against", "opnvla"]) == 2
+    assert "did you mean 'openvla'" in capsys.readouterr().err
+    many = ",".join(slugs("libero")[: len(plots.COLOURS)])
+    assert main(["plot", str(tmp_path), "--against", many]) == 2
+    assert "too many for one picture" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("plan", [robotwin(), libero()], ids=["robotwin", "libero"])
 def test_no_labels_overlap_however_many_and_long_they_are(plan):
     figure = plots.success_by_task(rows(plan, played(plan)))
@@ -41,7 +94,7 @@ def test_no_labels_overlap_however_many_and_long_they_are(plan):
     canvas.draw()
     labels = figure.axes[0].get_yticklabels()
     boxes = [text.get_window_extent(canvas.get_renderer()) for text in labels]
-    assert len({text.get_text() for text in labels}) == len({episode.task for episode in plan})
+    assert len({text.get_text() for text in labels}) == len({episode.task for episode in plan}) + 1  # and the mean
     assert all(upper.y0 >= lower.y1 for upper, lower in pairwise(boxes))
     assert all(box.x0 >= 0 for box in boxes)
     assert figure.axes[0].get_position().width > 0.4  # the names leave room for the rates
@@ -53,10 +106,11 @@ def test_a_task_stands_at_its_rate_with_its_interval_beside_its_other_setting():
     plan = robotwin()
     final = played(plan, lambda e: FAILURE if e.setting == "hard" and e.index == 0 else SUCCESS)
     easy, hard = plots.success_by_task(rows(plan, final)).axes[0].containers
-    assert list(easy.lines[0].get_xdata()) == [100.0] * 50
-    assert list(hard.lines[0].get_xdata()) == [50.0] * 50
-    low, high = wilson(1, 2)
-    assert hard.lines[2][0].get_segments()[0][:, 0] == pytest.approx([100 * low, 100 * high])
+    assert list(easy.lines[0].get_xdata()) == [100.0] * 51  # the last is their mean
+    assert list(hard.lines[0].get_xdata()) == [50.0] * 51
+    drawn = hard.lines[2][0].get_segments()
+    for segment, (low, high) in ((drawn[0], wilson(1, 2)), (drawn[-1], stratified([Count(1, 2)] * 50))):
+        assert segment[:, 0] == pytest.approx([100 * low, 100 * high])
     assert easy.lines[0].get_ydata()[0] < hard.lines[0].get_ydata()[0]
 
 
@@ -103,7 +157,7 @@ def test_the_same_run_is_the_same_picture(tmp_path):
     final = {record.episode.id: record for record in records}
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
-        plots.write(tmp_path / name, rows(plan, final), final)
+        plots.write(tmp_path / name, plots.of_run(rows(plan, final), final))
     for file in (tmp_path / "a").iterdir():
         assert file.read_bytes() == (tmp_path / "b" / file.name).read_bytes()
 

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from lingbot_eval.envs.libero_tasks import SUITES
 from lingbot_eval.envs.robotwin_tasks import TASKS
 from lingbot_eval.reports import shapes
 from lingbot_eval.reports.methods import methods, published
+from lingbot_eval.reports.published import Claim, claims, slug
 from lingbot_eval.reports.sheet import Cell, Sheet, ranked
+from lingbot_eval.reports.stats import Count
+from lingbot_eval.reports.stats.intervals import stratified
+from lingbot_eval.trials import Rubric, load_rubric
+from lingbot_eval.types import Episode, EpisodeRecord, Outcome
 from tests.reports.method_runs import run
 
 HORIZONS = {name: task.horizon for name, task in TASKS.items()}
+
+CLAIMS = {name: [claim for claim in claims("real") if claim.method == name] for name in ("LingBot-VA", "pi0.5")}
+"""What is published of real robots, by method."""
 
 
 def ranks(values: list[float | None], comparable: list[bool] | None = None) -> list[str]:
@@ -100,9 +110,54 @@ def test_the_published_real_table():
     sheet = shapes.tasks(published("real", ["lingbot-va", "pi0.5"]), "Real robot")
     table = {row[0].text: row[1:] for row in sheet.rows}
     fold = table["fold_clothes"]
-    assert [cell.text for cell in fold] == ["48.8", "35.0", "18–57", "20", "62.9", "30.0", "15–52", "20"]
-    assert [cell.rank for cell in fold] == ["second", "best", "", "", "best", "second", "", ""]
-    assert [table["mean of 6 tasks"][k].text for k in (0, 1, 4, 5)] == ["79.2", "59.2", "65.4", "39.2"]
+    assert [cell.text for cell in fold[:5]] == ["48.8", "29–69", "35.0", "18–57", "20"]
+    assert [cell.text for cell in fold[5:]] == ["62.9", "41–80", "30.0", "15–52", "20"]
+    assert [fold[k].rank for k in (0, 2, 5, 7)] == ["second", "best", "best", "second"]
+    mean = [cell.text for cell in table["mean of 6 tasks"]]
+    assert [mean[k] for k in (0, 2, 4, 5, 7, 9)] == ["79.2", "59.2", "120", "65.4", "39.2", "120"]
+    counts = [Count(round(float(claim.percents["success"]) / 5), 20) for claim in CLAIMS["LingBot-VA"]]
+    low, high = stratified(counts)
+    assert mean[3] == f"{100 * low:.0f}–{100 * high:.0f}"
+
+
+def scored(rubric: Rubric, claim: Claim) -> list[EpisodeRecord]:
+    """Trials with the claim's percentages: successes have all points, failures share the others evenly."""
+    trials, unit = claim.trials, 0.5 if rubric.half_points else 1.0
+    progress, success = (float(claim.percents[name]) / 100 * trials for name in ("progress", "success"))
+    successes = round(success)
+    rest = round((progress - successes) * rubric.max_progress / unit)
+    records = []
+    for k in range(trials):
+        won, place, failures = k < successes, k - successes, trials - successes
+        points = rubric.max_progress if won else unit * (rest // failures + (place < rest % failures))
+        assert won or points < rubric.max_progress
+        episode = Episode("real", rubric.task, k, rubric.instruction, index=k)
+        outcome = Outcome.SUCCESS if won else Outcome.FAILURE
+        records.append(EpisodeRecord(episode, outcome, 0, 60.0, points, rubric.max_progress))
+    return records
+
+
+def test_every_published_real_figure_with_a_known_maximum_arises_from_records_of_its_trials():
+    runs = []
+    for method, known in CLAIMS.items():
+        rubrics = {claim.task: load_rubric(claim.task) for claim in known}
+        records = [r for claim in known if rubrics[claim.task].max_progress for r in scored(rubrics[claim.task], claim)]
+        made = run({}, "real", agent={"name": method}, protocol={"name": "trials"})
+        final = {record.episode.id: record for record in records}
+        runs.append(replace(made, plan=[record.episode for record in records], final=final))
+    ours = texts(shapes.tasks(methods(runs), "real"))
+    theirs = texts(shapes.tasks(published("real", [slug(method) for method in CLAIMS]), "real"))
+    assert [row[0] for row in ours[:-1]] == ["make_breakfast", "pick_screws", "insert_tube", "fold_pants"]
+    assert all(row in theirs for row in ours[:-1])
+
+
+def test_trials_without_a_maximum_have_no_progress_and_a_method_without_trials_has_dashes():
+    one = run({("real", "fold_clothes"): (1, 4)}, "real")
+    one = replace(one, final={id: replace(record, progress=0, max_progress=0) for id, record in one.final.items()})
+    other = replace(run({("real", "fold_clothes"): (1, 4)}, "real", agent={"name": "other"}), final={})
+    sheet = shapes.tasks(methods([one, other]), "real")
+    assert texts(sheet)[0] == ["fold_clothes", "–", "–", "25.0", "5–70", "4", *["–"] * 5]
+    assert "4 episodes not played yet" in sheet.notes[1][1]
 
 
 def test_other_suites_have_a_row_for_each_task_and_part():
@@ -114,9 +169,9 @@ def test_other_suites_have_a_row_for_each_task_and_part():
     ]
     assert [(cell.text, cell.rank, cell.mark) for cell in sheet.rows[0][2:6]] == [
         ("50.0", "best", "="),
+        ("9–91", "", ""),
         ("50.0", "best", "="),
         ("9–91", "", ""),
-        ("2", "", ""),
     ]
 
 
@@ -131,7 +186,10 @@ def test_trials_stand_beside_the_published_ones_of_their_task():
     played = run({("real", "fold_pants"): (14, 20)}, "real", protocol={"name": "trials"})
     sheet = shapes.tasks([*methods([played]), *published("real", ["pi0.5"], played)], "real")
     table = {row[0].text: [cell.text for cell in row[1:]] for row in sheet.rows}
-    assert table["fold_pants"] == ["70.0", "70.0", "48–85", "20", "30.0", "30.0", "15–52", "20"]
-    assert table["pick_screws"][:4] == ["–"] * 4
-    assert table["mean of 6 tasks"][:2] == ["–", "–"]
+    assert table["fold_pants"] == [
+        *("70.0", "48–85", "70.0", "48–85", "20"),
+        *("30.0", "15–52", "30.0", "15–52", "20"),
+    ]
+    assert table["pick_screws"][:5] == ["–"] * 5
+    assert table["mean of 6 tasks"][:4] == ["–"] * 4
     assert "only 1 of 6 tasks" in sheet.notes[0][1]

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from lingbot_eval.envs.libero_tasks import SUITES
-from lingbot_eval.reports.stats import wilson
+from lingbot_eval.reports.stats import Count, wilson
+from lingbot_eval.reports.stats.intervals import stratified
+from lingbot_eval.reports.stats.spread import clustered
 from lingbot_eval.reports.table import HEADINGS, Row, as_csv, caption, cell, markdown, paper_row, rows, texts
 from lingbot_eval.types import Episode, EpisodeRecord, ImaginationError, Outcome, Spent
 
@@ -59,12 +61,12 @@ def test_progress_is_the_mean_share_of_the_steps_over_trials_without_errors():
 
 def test_a_benchmark_without_steps_has_no_progress():
     assert cell(*played(SUCCESS, FAILURE)).progress is None
-    assert texts(Row("toy", "reach", cell(*played(SUCCESS))))[5] == "–"
+    assert texts(rows(*played(SUCCESS))[0])[5] == "–"
 
 
 def test_a_row_reads_as_counts_rate_interval_progress_and_errors():
     results = [(SUCCESS, 2, 2)] * 46 + [(FAILURE, 1, 2)] * 4
-    row = dict(zip(HEADINGS, texts(Row("toy", "reach", cell(*played(*results)))), strict=True))
+    row = dict(zip(HEADINGS, texts(rows(*played(*results))[0]), strict=True))
     assert row == {
         "Suite": "toy",
         "Task": "reach",
@@ -77,11 +79,11 @@ def test_a_row_reads_as_counts_rate_interval_progress_and_errors():
 
 
 def test_a_row_without_any_trial_shows_dashes_and_its_errors():
-    assert texts(Row("toy", "reach", cell(*played(ERROR, None)))) == ("toy", "reach", "0/0 of 2", "–", "–", "–", "1")
+    assert texts(rows(*played(ERROR, None))[0]) == ("toy", "reach", "0/0 of 2", "–", "–", "–", "1")
 
 
 def test_a_task_that_is_not_complete_says_of_how_many():
-    assert texts(Row("toy", "reach", cell(*played(SUCCESS, None, ERROR))))[2] == "1/1 of 3"
+    assert texts(rows(*played(SUCCESS, None, ERROR))[0])[2] == "1/1 of 3"
 
 
 def test_every_suite_lists_its_tasks_in_planned_order_and_then_itself():
@@ -93,6 +95,27 @@ def test_every_suite_lists_its_tasks_in_planned_order_and_then_itself():
     table = rows(plan, final)
     assert [(row.suite, row.task) for row in table] == [("b", "z"), ("b", "a"), ("b", ""), ("a", "y"), ("a", "")]
     assert (table[2].cell.successes, table[2].cell.trials) == (1, 3)
+
+
+def test_a_suite_is_the_mean_over_its_tasks_with_the_interval_stratified_by_task():
+    plan, final = both(played(*[SUCCESS] * 8, task="often"), played(FAILURE, (FAILURE, 1, 4), task="seldom"))
+    suite = rows(plan, final)[-1]
+    assert (suite.cell.successes, suite.cell.trials) == (8, 10)
+    assert suite.rate == 0.5
+    assert suite.interval == stratified([Count(8, 8), Count(0, 2)])
+    assert suite.progress == 0.25
+
+
+def test_a_suite_of_enough_tasks_also_has_the_interval_for_new_tasks_and_says_so():
+    plan, final = both(*(played(SUCCESS, FAILURE, task=str(task)) for task in range(5)))
+    table = rows(plan, final)
+    low, high = table[-1].interval_on_new_tasks
+    assert (low, high) == clustered([Count(1, 2)] * 5)
+    assert f"On new tasks of the kind (clustered by task): toy {100 * low:.1f}–{100 * high:.1f} %." in caption(
+        run(), table
+    )
+    assert table[0].interval_on_new_tasks is None
+    assert rows(*played(SUCCESS))[-1].interval_on_new_tasks is None
 
 
 def test_records_of_episodes_that_were_not_planned_count_nowhere():

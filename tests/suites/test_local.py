@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import resource
 import signal
+import socket
 import tempfile
 import threading
 from collections import Counter
@@ -15,6 +17,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from lingbot_eval.agents import hardware
 from lingbot_eval.errors import BadInput, LingbotEvalError
 from lingbot_eval.settings import AgentSettings, RunSettings, SuiteSettings, ToySettings
 from lingbot_eval.suites.local import Event, play
@@ -66,7 +69,9 @@ def test_every_episode_is_played_once_and_recorded_by_who_played_it(tmp_path, wo
     final, told = carry_on(tmp_path, toy_run(workers=workers, limits=IMPATIENT))
     assert outcomes(final) == dict.fromkeys(ALL, "success")
     assert len(RunDirectory(tmp_path).records().all) == 6
-    assert all(record.provenance == WHO for record in final.values())
+    here = dataclasses.replace(WHO, versions=hardware(toy_run().agent), host=socket.gethostname())
+    assert all(record.provenance == here for record in final.values())
+    assert here.versions["cpu"]
     assert len(list((tmp_path / "records").glob("*.jsonl"))) == workers
     starts = [event.episode.id for event in told if event.record is None]
     ends = [event.episode.id for event in told if event.record is not None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from datetime import datetime
 from pathlib import Path
 
@@ -39,7 +40,7 @@ def test_every_shipped_rubric_reads(name):
 
 
 def test_published_maxima_and_gaps():
-    maxima = {name: load_rubric(name).max_progress for name in shipped() if name != "gm100_style"}
+    maxima = {name: load_rubric(name).max_progress for name in shipped()}
     assert maxima == {
         "make_breakfast": 10,
         "pick_screws": 5,
@@ -47,6 +48,7 @@ def test_published_maxima_and_gaps():
         "unpack_delivery": 0,
         "fold_clothes": 0,
         "fold_pants": 3,
+        "gm100_replace_paper_roll": 100,
     }
 
 
@@ -109,6 +111,29 @@ def test_a_killed_session_goes_on_within_the_trial_even_after_a_torn_line(tmp_pa
         session.step_reached(2)
     with TrialSession(tmp_path) as session:
         assert session.state.points == (1.0, 1.0, 0.0)
+
+
+def test_a_full_disk_is_said_and_the_journal_stays_whole(tmp_path):
+    with begun(tmp_path) as session:
+        session.step_reached(1)
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, ((tmp_path / "journal.jsonl").stat().st_size + 20, hard))
+        try:
+            with pytest.raises(NotReady, match=r"cannot write to .*journal\.jsonl"):
+                session.note("no room for this")
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert session.state.notes == ()
+        session.note("room again")
+    with TrialSession(tmp_path) as session:
+        assert session.state.notes == ("room again",)
+
+
+def test_nothing_is_said_outside_of_the_context(tmp_path):
+    with begun(tmp_path) as session:
+        session.start()
+    with pytest.raises(BadInput, match="within its context"):
+        session.retry()
 
 
 def test_a_void_trial_is_not_counted_and_comes_again(tmp_path):
@@ -176,14 +201,15 @@ def test_a_correction_to_void_brings_the_trial_back_and_keeps_what_was_said_of_t
 
 def test_what_the_rubric_does_not_allow_is_refused_and_nothing_is_lost(tmp_path):
     clock = Clock()
-    plan = planned(rubrics=(load_rubric("gm100_style"),), platform="AgileX")
+    rubric = msgspec.structs.replace(load_rubric("gm100_replace_paper_roll"), retries=2)
+    plan = planned(rubrics=(rubric,), platform="AgileX")
     with TrialSession(tmp_path, plan, clock=clock) as session:
         session.retry()
         session.retry()
         for refused, words in (
             (session.retry, "allows 2 retries"),
             (lambda: session.step_reached(5), "no step 5"),
-            (lambda: session.step_reached(1, 0.5), "it gives 0, 1"),
+            (lambda: session.step_reached(1, 0.5), "it gives 0, 22"),
             (lambda: session.failure("bad luck"), "unknown reason"),
             (lambda: session.void(" "), "says why"),
             (lambda: session.attach(tmp_path / "none.mp4"), "no file"),
@@ -191,7 +217,7 @@ def test_what_the_rubric_does_not_allow_is_refused_and_nothing_is_lost(tmp_path)
             with pytest.raises(BadInput, match=words):
                 refused()
         clock.seconds += 181
-        with pytest.raises(BadInput, match="over gm100_style's limit of 180 s"):
+        with pytest.raises(BadInput, match="over gm100_replace_paper_roll's limit of 180 s"):
             session.success()
         clock.seconds -= 100
         session.intervention()
@@ -220,8 +246,8 @@ def test_another_plan_another_writer_and_a_foreign_platform_are_refused(tmp_path
             pass
         with pytest.raises(RunMismatch, match="trials: there 3, here 4"):
             begun(tmp_path, trials=4)
-    with pytest.raises(UnknownName, match="platform of gm100_style"):
-        planned(rubrics=(load_rubric("gm100_style"),), platform="a crane")
+    with pytest.raises(UnknownName, match="platform of gm100_replace_paper_roll"):
+        planned(rubrics=(load_rubric("gm100_replace_paper_roll"),), platform="a crane")
     with pytest.raises(BadInput, match="holds no session"):
         TrialSession(tmp_path / "elsewhere")
     with pytest.raises(BadInput, match="each method once"):
@@ -246,7 +272,7 @@ def test_the_platform_and_the_rubric_are_in_the_protocol_hash():
     def hash_of(plan: TrialPlan) -> str:
         return str(plan.experiment("ours")["protocol_hash"])
 
-    style = planned(rubrics=(load_rubric("gm100_style"),), platform="AgileX")
+    style = planned(rubrics=(load_rubric("gm100_replace_paper_roll"),), platform="AgileX")
     other = msgspec.structs.replace(style, platform="Agibot G1")
     assert len({hash_of(planned()), hash_of(style), hash_of(other), hash_of(planned(order="blinded"))}) == 4
     assert hash_of(planned(trials=9, seed=8)) == hash_of(planned())

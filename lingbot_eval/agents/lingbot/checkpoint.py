@@ -7,15 +7,17 @@ Two layouts are read. Upstream's: ``transformer/ vae/ text_encoder/ tokenizer/``
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
+from lingbot_eval.agents.lingbot.hashes import sha256
 from lingbot_eval.errors import BadInput, LingbotEvalError, NotReady
 
 
@@ -53,19 +55,8 @@ class Checkpoint:
         """12 hex digits over the contents of all files and the checkpoint's own settings."""
         digest = hashlib.sha256(json.dumps([self.config, self.settings], sort_keys=True).encode())
         for path in self.files():
-            with path.open("rb") as file:
-                digest.update(hashlib.file_digest(file, "sha256").digest() if _HAS_FILE_DIGEST else _sha256(file))
+            digest.update(sha256(path))
         return digest.hexdigest()[:12]
-
-
-_HAS_FILE_DIGEST = hasattr(hashlib, "file_digest")  # Python 3.11
-
-
-def _sha256(file: Any) -> bytes:
-    digest = hashlib.sha256()
-    while block := file.read(1 << 20):
-        digest.update(block)
-    return digest.digest()
 
 
 def locate(name: str) -> Checkpoint:
@@ -179,6 +170,17 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise BadCheckpoint(_unreadable(path, "no JSON object"))
     return data
+
+
+@contextlib.contextmanager
+def understood(path: Path) -> Iterator[None]:
+    """Around a library that is given what ``path`` holds: whatever it raises over that is a BadCheckpoint."""
+    try:
+        yield
+    except LingbotEvalError:
+        raise
+    except Exception as error:  # tokenizers raises nothing narrower, transformers another type in every version
+        raise BadCheckpoint(_unreadable(path, " ".join(str(error).split()))) from error
 
 
 def _sized(path: Path) -> dict[str, Any]:

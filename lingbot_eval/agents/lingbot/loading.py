@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_type_hints
 
+import msgspec
 import torch
 from diffusers import AutoencoderKLWan
 from torch import Tensor, nn
 from transformers import UMT5Config, UMT5EncoderModel
 
-from lingbot_eval.agents.lingbot.checkpoint import BadCheckpoint, Checkpoint, Tensors, read_json, shards
+from lingbot_eval.agents.lingbot.checkpoint import BadCheckpoint, Checkpoint, Tensors, read_json, shards, understood
 from lingbot_eval.agents.lingbot.transformer import Shape, VideoActionTransformer
 
 UNUSED = ("condition_embedder_action.text_embedder.",)
@@ -33,9 +34,16 @@ def load_transformer(
 
 def load_vae(checkpoint: Checkpoint, dtype: torch.dtype, device: torch.device) -> Any:
     folder = checkpoint.parts / "vae"
-    with torch.device("meta"):
-        kind: Any = AutoencoderKLWan
-        vae = kind.from_config(read_json(folder / "config.json"))
+    kind: Any = AutoencoderKLWan
+    config = read_json(folder / "config.json")
+    wanted = get_type_hints(kind.__init__)
+    for name in config.keys() & wanted.keys():  # some are first read while an episode plays
+        try:
+            msgspec.convert(config[name], wanted[name])
+        except msgspec.ValidationError as error:
+            raise BadCheckpoint(f"{folder / 'config.json'}: {name}: {error}") from None
+    with understood(folder / "config.json"), torch.device("meta"):
+        vae = kind.from_config(config)
     for name in ("latents_mean", "latents_std"):  # shorter ones would be broadcast
         if len(vae.config[name]) != vae.config.z_dim:
             raise BadCheckpoint(
@@ -57,7 +65,7 @@ def load_text_encoder(checkpoint: Checkpoint, dtype: torch.dtype, device: torch.
     """UMT5, with proof that the embedding in use is the file's: transformers 5.0-5.2 leave it uninitialised memory."""
     folder = checkpoint.parts / "text_encoder"
     tensors = Tensors(shards(folder))
-    with torch.device("meta"):
+    with understood(folder / "config.json"), torch.device("meta"):
         encoder: Any = UMT5EncoderModel(UMT5Config(**read_json(folder / "config.json")))
     fill(encoder, tensors, dtype, device, aliases={EMBEDDING: SHARED})
     prove_embedding(encoder, tensors.read(SHARED))

@@ -12,7 +12,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from lingbot_eval.agents.lingbot.checkpoint import BadCheckpoint, read_json
+from lingbot_eval.agents.lingbot.checkpoint import understood
 
 MAX_TOKENS = 512
 """Positions the transformer cross-attends to; those behind the real tokens are exactly zero, and are attended too."""
@@ -31,11 +31,11 @@ class TextEncoder:
     """
 
     def __init__(self, tokenizer: Path, encoder: Any, *, device: torch.device, exact: bool) -> None:
-        if "model" not in read_json(tokenizer):  # the library's own error has no type
-            raise BadCheckpoint(f"{tokenizer} is no tokenizer: it has no model")
-        self._tokenizer = Tokenizer.from_file(str(tokenizer))
-        self._tokenizer.no_padding()
-        self._tokenizer.enable_truncation(MAX_TOKENS)
+        with understood(tokenizer):
+            self._tokenizer = Tokenizer.from_file(str(tokenizer))
+            self._tokenizer.no_padding()
+            self._tokenizer.enable_truncation(MAX_TOKENS)
+            self._tokenizer.encode("\N{SNOWMAN}")  # it says only now that it has no token for unknown ones
         self._encoder, self._device, self._exact = encoder, device, exact
         self._known: dict[str, Tensor] = {}
 

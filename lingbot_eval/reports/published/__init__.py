@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from importlib import resources
 
-from lingbot_eval.errors import BadInput
+from lingbot_eval.errors import BadInput, UnknownName
 
 REGIMES = {"A": "50 clean demonstrations per task", "B": "50 clean and 500 randomized demonstrations per task"}
 """What RoboTwin checkpoints are trained on; numbers from different ones are not compared."""
@@ -30,6 +30,9 @@ COLUMNS = {
     "real": ("progress", "success"),
 }
 """By file: its numbers, in percent."""
+
+AVERAGED = {"robotwin": 50, "libero": 10}
+"""By file of averages: of how many tasks each is."""
 
 METHODS_IN = ("robotwin", "libero", "real")
 """Benchmarks, and files, whose methods one can ask for."""
@@ -94,6 +97,13 @@ def slugs(benchmark: str) -> list[str]:
     if benchmark not in METHODS_IN:
         raise BadInput(f"nothing is published for {benchmark} (valid for: {', '.join(METHODS_IN)})")
     return list(dict.fromkeys(slug(claim.method) for claim in claims(benchmark)))
+
+
+def require(benchmark: str, methods: Sequence[str]) -> None:
+    """Raises BadInput unless all are slugs of what is published for the benchmark."""
+    for method in methods:
+        if method not in (known := slugs(benchmark)):
+            raise UnknownName("published method", method, known)
 
 
 def averages_that_do_not_follow() -> list[tuple[Claim, str]]:

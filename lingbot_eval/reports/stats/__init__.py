@@ -8,7 +8,7 @@
     power.py        before a run: what it will be able to see
     sequential.py   trials one by one, stopping when it is clear
 
-The first needs the standard library alone; the others scipy. Rates are fractions of 1.
+Rates are fractions of 1.
 """
 
 from lingbot_eval.reports.stats.intervals import Z95, Count, Interval, wilson

@@ -16,7 +16,8 @@ Interval = tuple[float, float]
 class Count(NamedTuple):
     """A task's episodes."""
 
-    successes: int
+    successes: float
+    """Whole; or a sum of shares, where progress is counted."""
     trials: int
 
     @property
@@ -35,16 +36,15 @@ def wilson(successes: float, trials: int, z: float = Z95) -> Interval:
     """
     if not 0 <= successes <= trials or trials == 0:
         raise ValueError(f"need 0 <= successes <= trials and trials > 0, got {successes}/{trials}")
-    low, high = score_interval(successes / trials, trials, z)
-    return (0.0 if successes == 0 else low), (1.0 if successes == trials else high)  # exact, not 1e-17 off
+    return score_interval(successes / trials, trials, z)
 
 
 def score_interval(rate: float, trials: float, z: float = Z95) -> Interval:
     """Wilson's, for any number of trials: ``trials`` may be an effective number."""
     centre = rate + z**2 / (2 * trials)
     spread = z * sqrt(rate * (1 - rate) / trials + z**2 / (4 * trials**2))
-    scale = 1 + z**2 / trials
-    return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
+    low, high = ((centre + way * spread) / (1 + z**2 / trials) for way in (-1, 1))
+    return (0.0 if rate == 0 else low), (1.0 if rate == 1 else high)  # exact, not 1e-17 off
 
 
 def macro(tasks: Sequence[Count]) -> float:

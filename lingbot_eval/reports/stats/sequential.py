@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 PRIOR = 0.18
-"""Successes and failures, each, that every method starts with (the same paper's choice)."""
+"""Successes and failures, each, that every method starts with (the default of the authors' R package safestats)."""
 
 
 def e_values(pairs: Iterable[tuple[bool, bool]]) -> list[float]:

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from math import sqrt
 from statistics import stdev, variance
 
-from scipy.stats import chi2, t
+from scipy.special import chdtrc, stdtrit  # scipy.stats takes a second to import
 
 from lingbot_eval.reports.stats.intervals import Count, Interval, macro, score_interval, within_tasks
+
+ENOUGH_TASKS = 5
+"""From which on :func:`clustered` is shown: with fewer, Student's t makes it so wide that it says nothing."""
 
 
 def clustered(tasks: Sequence[Count]) -> Interval:
@@ -20,7 +23,7 @@ def clustered(tasks: Sequence[Count]) -> Interval:
     """
     if len(tasks) < 2:
         raise ValueError("an interval over tasks needs two of them or more")
-    quantile = float(t.ppf(0.975, len(tasks) - 1))
+    quantile = float(stdtrit(len(tasks) - 1, 0.975))
     mean = macro(tasks)
     if mean in (0.0, 1.0):
         return score_interval(mean, len(tasks), quantile)
@@ -52,5 +55,5 @@ def spread(runs: Sequence[Count]) -> Spread:
         mean=macro(runs),
         deviation=stdev(run.rate for run in runs),
         binomial=sqrt(coin * sum(1 / run.trials for run in runs) / len(runs)),
-        p=float(chi2.sf(distance, len(runs) - 1)),
+        p=float(chdtrc(len(runs) - 1, distance)),
     )

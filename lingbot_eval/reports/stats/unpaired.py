@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import asin, sqrt
 
-from scipy.stats import binomtest, chi2, fisher_exact, norm
+from scipy.stats import chi2, fisher_exact, norm
 
 from lingbot_eval.reports.stats.intervals import Count
 
@@ -22,12 +22,6 @@ def two_proportions(a: Count, b: Count) -> float:
     if together in (0.0, 1.0):
         return 1.0
     return float(2 * norm.sf(abs(b.rate - a.rate) / sqrt(together * (1 - together) * (1 / a.trials + 1 / b.trials))))
-
-
-def against_fixed(run: Count, rate: float) -> float:
-    """Two-sided p of the exact binomial test against a ``rate`` taken as known; too small where ``rate`` was measured
-    itself and nobody says on how many episodes."""
-    return float(binomtest(run.successes, run.trials, rate).pvalue)
 
 
 def mantel_haenszel(tasks: Sequence[tuple[Count, Count]]) -> float:

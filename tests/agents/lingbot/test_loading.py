@@ -74,6 +74,43 @@ def test_a_configuration_of_another_model_is_refused(copy):
         load(copy)
 
 
+@pytest.mark.parametrize(
+    ("part", "values"),
+    [
+        ("vae", {"patch_size": "2"}),
+        ("vae", {"base_dim": "x"}),
+        ("vae", {"dim_mult": []}),
+        ("vae", {"z_dim": None}),
+        ("vae", {"latents_mean": 3}),
+        ("text_encoder", {"d_model": "x"}),
+        ("text_encoder", {"num_layers": None}),
+        ("text_encoder", {"feed_forward_proj": 3}),
+    ],
+)
+def test_a_configuration_with_a_wrong_value_is_named_on_one_line(copy, part, values):
+    configure(copy / part / "config.json", **values)
+    with pytest.raises(BadCheckpoint, match=f"{part}/config.json") as error:
+        load(copy)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        {},
+        3,
+        {"type": "Unigram", "vocab": 3},
+        {"type": "Unigram", "vocab": [["a", 0.0]]},
+        {"type": "Unigram", "vocab": [["a", 0.0]], "unk_id": 7},
+    ],
+)
+def test_a_broken_tokenizer_is_named_on_one_line(copy, model):
+    (copy / "tokenizer" / "tokenizer.json").write_text(json.dumps({"version": "1.0", "model": model}))
+    with pytest.raises(BadCheckpoint, match=r"tokenizer\.json cannot be read") as error:
+        load(copy)
+    assert "\n" not in str(error.value)
+
+
 def test_the_embedding_in_use_is_the_files(copy):
     checkpoint = locate(str(copy))
     encoder = loading.load_text_encoder(checkpoint, torch.float32, CPU)

@@ -1,0 +1,42 @@
+"""``lingbot-eval diff A B``: are these the same experiment, and if not, what differs."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from lingbot_eval.cli.report import screen
+from lingbot_eval.reports.differences import Facts, differences, facts, outcome_differences, plan_differences
+from lingbot_eval.suites.store import RunDirectory
+
+SAME = "The same experiment: nothing differs that can move a score."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("a", metavar="A", help="a run directory")
+    parser.add_argument("b", metavar="B", help="another")
+
+
+def diff(given: argparse.Namespace) -> int:
+    """0: nothing differs that can move a score; 1: something does.
+
+    Raises BadInput and CorruptRecords.
+    """
+    a, b = RunDirectory(Path(given.a)), RunDirectory(Path(given.b))
+    found = differences(facts_of(a), facts_of(b))
+    moving = [*plan_differences(a.plan(), b.plan()), *(str(one) for one in found if one.why)]
+    rest = [str(one) for one in found if not one.why]
+    lines = ["What can move a score:", *(f"  {words}" for words in moving)] if moving else [SAME]
+    if rest:
+        lines += ["What moves none that we know of:", *(f"  {words}" for words in rest)]
+    lines.append(outcome_differences(a.records().final(), b.records().final()))
+    for line in lines:
+        screen().print(line, highlight=False, markup=False, soft_wrap=True)
+    return 1 if moving else 0
+
+
+def facts_of(folder: RunDirectory) -> Facts:
+    """Raises BadInput and CorruptRecords."""
+    run = folder.run()
+    known = [record.provenance for record in folder.records().final().values() if record.provenance]
+    return facts(run["experiment"], known, [session.get("settings", {}) for session in run["sessions"]])

@@ -1,0 +1,85 @@
+"""``lingbot-eval export RUN --to FORMAT``: a run in other people's formats (``docs/export.md``)."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from lingbot_eval.errors import BadInput, NotReady, UnknownName
+from lingbot_eval.suites.store import RunDirectory
+from lingbot_eval.types import Outcome
+
+FORMATS = {
+    "eval-info": "LeRobot's eval_info.json",
+    "parquet": "a Parquet of all records",
+    "lerobot-2.1": "a LeRobotDataset of the played episodes, as LingBot-VA's post-training reads it",
+    "lerobot-3.0": "a LeRobotDataset of the played episodes, as LeRobot reads it from 0.4 on",
+}
+
+OUTCOMES = {"success": {Outcome.SUCCESS}, "failure": {Outcome.FAILURE}, "all": {Outcome.SUCCESS, Outcome.FAILURE}}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", metavar="RUN")
+    parser.add_argument(
+        "--to", metavar="FORMAT", required=True, help="; ".join(f"{name}: {words}" for name, words in FORMATS.items())
+    )
+    parser.add_argument("--out", metavar="PATH", help="a new file or folder (default: in RUN/export)")
+    parser.add_argument(
+        "--outcome", metavar="WORD", default="success", help="lerobot-*: success (default) | failure | all"
+    )
+
+
+def export(given: argparse.Namespace) -> int:
+    """0; 1 where an episode was left out because it did not end as recorded.
+
+    Raises BadInput, UnknownName, NotReady, RunMismatch and CorruptRecords.
+    """
+    if given.to not in FORMATS:
+        raise UnknownName("format", given.to, FORMATS)
+    if given.outcome not in OUTCOMES:
+        raise UnknownName("outcome", given.outcome, OUTCOMES)
+    if given.to != "eval-info" and importlib.util.find_spec("pyarrow") is None:
+        raise NotReady(f"--to {given.to} needs pyarrow: pip install 'lingbot_eval[export]'")
+    folder = RunDirectory(Path(given.run))
+    experiment, records = folder.run()["experiment"], folder.records()
+    name = {"eval-info": "eval_info.json", "parquet": "records.parquet"}.get(given.to, given.to)
+    out = Path(given.out) if given.out else folder.path / "export" / name
+    part = out.with_name(f".{out.name}.{os.getpid()}")
+    left_out = 0
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        if given.to == "eval-info":
+            from lingbot_eval.exports.eval_info import eval_info
+
+            part.write_text(json.dumps(eval_info(folder.plan(), records.final(), folder.path), indent=2) + "\n")
+        elif given.to == "parquet":
+            from lingbot_eval.exports import records as table
+
+            table.write(records, experiment, part)
+        else:
+            if out.exists():
+                raise BadInput(f"{out} exists; choose another with --out DIR, or remove it")
+            from lingbot_eval.exports import lerobot
+
+            version = given.to.removeprefix("lerobot-")
+            left_out = lerobot.write(folder, version, OUTCOMES[given.outcome], part, _tell)
+        part.replace(out)
+    except OSError as error:
+        raise NotReady(f"cannot write {out}: {error.strerror or error}") from None
+    finally:
+        if part.is_dir():
+            shutil.rmtree(part, ignore_errors=True)
+        else:
+            part.unlink(missing_ok=True)
+    print(out)
+    return int(left_out > 0)
+
+
+def _tell(words: str) -> None:
+    print(words, file=sys.stderr)

@@ -1,0 +1,120 @@
+"""Recorded episodes, played again with a picture at every command."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import TracebackType
+
+import numpy as np
+import numpy.typing as npt
+
+from lingbot_eval.envs import poses
+from lingbot_eval.envs.check import inspect
+from lingbot_eval.envs.remote import RemoteEnv
+from lingbot_eval.errors import PlaybackDiffers, RunMismatch
+from lingbot_eval.settings import EnvSettings, RoboTwinProtocol, RunSettings
+from lingbot_eval.suites.recorded import actions_of
+from lingbot_eval.suites.store import RunDirectory, compare
+from lingbot_eval.types import EnvSpec, EpisodeRecord, Observation
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What was seen, what was then commanded, and what that led to."""
+
+    observation: Observation
+    command: npt.NDArray[np.float32]
+    """(D,) as the environment got it, but absolute where the protocol's commands are relative (``envs/poses.py``)."""
+    success: bool
+    """Of the task, by this command."""
+    done: bool
+    """The episode's last command."""
+
+
+class Playback:
+    """The simulator of a run on this machine. Close it, or use it in ``with``."""
+
+    def __init__(self, folder: RunDirectory, settings: RunSettings) -> None:
+        """Raises NotReady, and RunMismatch where a fact of this machine that can move a score is not the run's."""
+        self._folder, self._settings = folder, settings
+        scenes = sorted({(episode.task, episode.setting) for episode in folder.plan()})
+        bimanual = isinstance(settings.protocol, RoboTwinProtocol)
+        self._machine = inspect(settings.env, True, scenes if bimanual else ())
+        if differences := compare(folder.run()["experiment"]["facts"], self._machine.facts):
+            raise RunMismatch(f"{folder.path} cannot be played again on this machine: {'; '.join(differences)}")
+        self._relative = isinstance(settings.protocol, RoboTwinProtocol) and settings.protocol.commands == "relative"
+        self._task = ("", "")
+        self._env: RemoteEnv | None = None
+
+    def __enter__(self) -> Playback:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if self._env is not None:
+            self._env.close()
+            self._env = None
+
+    def spec(self, record: EpisodeRecord) -> EnvSpec:
+        """Of the environment that the episode is played in."""
+        return self._at(record).env_spec
+
+    def moments(self, record: EpisodeRecord) -> Iterator[Moment]:
+        """One for each of the record's commands.
+
+        Raises BadInput where its commands were not kept, CorruptRecords where they are not its own, and after the last
+        moment PlaybackDiffers where the episode did not end as recorded.
+        """
+        episode, commands = record.episode, commands_of(self._folder, record)
+        env = self._at(record)
+        scene = {name: getattr(episode, name) for name in ("task", "setting", "initial_state", "index")}
+        observation, info = env.reset(seed=episode.seed, options=scene)
+        first, over, success = observation["state"], False, False
+        for command in commands:
+            if over:
+                break
+            after, _, success, truncated, info = env.step(command[None])
+            over = success or truncated
+            absolute = poses.absolute(first, command).astype(np.float32) if self._relative else command
+            yield Moment(observation, absolute, success, over)
+            observation = after
+        ended = "going on" if not over else "success" if success else "failure"
+        now = (ended, info["commands"], info["progress"])
+        then = (record.outcome.value, record.commands, record.progress)
+        if now != then:
+            raise PlaybackDiffers(
+                f"{episode.id}: recorded were {_words(then)}; played again it was {_words(now)}. Was it played on "
+                "another kind of machine?"
+            )
+
+    def _at(self, record: EpisodeRecord) -> RemoteEnv:
+        task = (record.episode.suite, record.episode.task)
+        if self._env is None or self._task != task:
+            self.close()
+            settings = EnvSettings(
+                simulator=self._machine.simulator,
+                protocol=self._settings.protocol,
+                suite=task[0],
+                task=task[1],
+                commands_per_action=1,
+                cameras=True,
+                render=False,
+            )
+            self._env, self._task = RemoteEnv(settings, self._settings.limits), task
+        return self._env
+
+
+def _words(ending: tuple[str, int, float]) -> str:
+    return f"{ending[0]} after {ending[1]} commands, progress {ending[2]:g}"
+
+
+def commands_of(folder: RunDirectory, record: EpisodeRecord) -> npt.NDArray[np.float32]:
+    """(commands, D): those of a played episode that were executed. Raises as :func:`actions_of`."""
+    actions = actions_of(folder, record)
+    commands: npt.NDArray[np.float32] = actions.reshape(-1, actions.shape[-1])[: record.commands]
+    return commands

@@ -1,0 +1,152 @@
+"""What differs between two experiments: what can move a score first, then the rest."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lingbot_eval.types import Episode, EpisodeRecord, Provenance
+
+_LAST_BITS = "sums in another order, whose last bits a closed loop amplifies (docs/decisions/10-sessions.md)"
+_PICTURES = "draws the pictures; a GPU's have not been compared with Mesa's (docs/decisions/06-records.md)"
+_LIBRARY = "the simulators and our environments compute with it: rotations, controllers, paths, pictures"
+
+MOVES_A_SCORE: Mapping[str, str] = {
+    "suite": "other scenes",
+    "protocol": "the benchmark's conventions; what each did to somebody's number: docs/pitfalls.md",
+    "facts": "the simulator, its assets, planner and shader, as the protocol hash has them: docs/pitfalls.md",
+    "facts.mujoco": "trajectories differ between versions; 3.4 tilts a bowl of libero_spatial (lerobot#4390)",
+    "agent": "another policy, or other settings of it",
+    "checkpoint": "other weights, or other recordings",
+    "regime": "other training data, in the user's words (docs/pitfalls.md: 70/39 against 72.8/72.8 for one method)",
+    "settings.env.faults": "faults that the toy environment shows on purpose",
+    "versions.lingbot_eval": "this package's own code",
+    "versions.git": "this package's own code",
+    "versions.transformers": "5.0 to 5.2 leave the text embedding uninitialised (huggingface/transformers#43880)",
+    "versions.tokenizers": "other token ids for the same words (docs/pitfalls.md)",
+    "versions.diffusers": "the VAE's code",
+    "versions.precision": _LAST_BITS,
+    "versions.attention": _LAST_BITS,
+    "versions.torch": _LAST_BITS,
+    "versions.device": _LAST_BITS,
+    "versions.gpu": _LAST_BITS,
+    "versions.cuda": _LAST_BITS,
+    "versions.cudnn": _LAST_BITS,
+    "versions.nvidia_driver": _LAST_BITS,
+    "versions.cpu": "mathematical libraries choose their code by processor: last bits of physics, and of a model there",
+    "settings.agent.sessions": _LAST_BITS,
+    "settings.agent.lingbot.graphs": _LAST_BITS,
+    "settings.agent.lingbot.text_device": _LAST_BITS,
+    "settings.agent.lingbot.vae_device": _LAST_BITS,
+    "versions.numpy": "its Generator promises no stream across versions (NEP 19); and rounding",
+    "versions.scipy": _LIBRARY,
+    "versions.numba": _LIBRARY,
+    "versions.pillow": _LIBRARY,
+    "versions.toppra": _LIBRARY,
+    "versions.gl": _PICTURES,
+    "versions.gl_device": _PICTURES,
+    "versions.vulkan_device": _PICTURES,
+}
+"""By name, or by the beginning of one: why such a fact can move a score. Anything else moves none that we know of."""
+
+CONSEQUENCES = ("protocol_hash", "suite.plan", "suite.episodes")
+"""Of an experiment: they differ because something else does, which is named."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    name: str
+    a: str
+    b: str
+
+    @property
+    def why(self) -> str:
+        """Why it can move a score; empty where it moves none that we know of."""
+        return MOVES_A_SCORE.get(_rule(self.name), "")
+
+    def __str__(self) -> str:
+        reason = f" ({self.why})" if self.why else ""
+        return f"{self.name}: A {self.a or 'nothing'}, B {self.b or 'nothing'}{reason}"
+
+
+Facts = Mapping[str, str]
+"""By dotted name (``protocol.seed``, ``versions.torch``); several values where one run had several."""
+
+
+def facts(
+    experiment: Mapping[str, Any], provenances: Iterable[Provenance], settings: Iterable[Mapping[str, Any]]
+) -> Facts:
+    """Everything that is known of a run: what run.json identifies it by, what its records say that they were computed
+    with, and its sessions' settings."""
+    found: dict[str, list[Any]] = {}
+    for name, value in _leaves(experiment):
+        if name not in CONSEQUENCES:
+            found[name] = [value]
+    for who in provenances:
+        versions = {name: value for name, value in who.versions.items() if name not in experiment.get("facts", {})}
+        for name, value in {**versions, "host": who.host}.items():
+            found.setdefault(f"versions.{name}", []).append(value)
+    for one in settings:
+        for name, value in _leaves(one):
+            if name not in found and not name.startswith("suite."):
+                found.setdefault(f"settings.{name}", []).append(value)
+    return {name: " and ".join(sorted({_text(value) for value in values})) for name, values in found.items()}
+
+
+def differences(a: Facts, b: Facts) -> list[Difference]:
+    """In the order of :data:`MOVES_A_SCORE`, then by name."""
+    order = list(MOVES_A_SCORE)
+    found = [
+        Difference(name, a.get(name, ""), b.get(name, "")) for name in sorted({*a, *b}) if a.get(name) != b.get(name)
+    ]
+    return sorted(found, key=lambda one: order.index(_rule(one.name)) if one.why else len(order))
+
+
+def plan_differences(a: Sequence[Episode], b: Sequence[Episode]) -> list[str]:
+    """What one plan has that the other has not, in words."""
+    ours, theirs = ({episode.id: episode for episode in plan} for plan in (a, b))
+    words = []
+    for label, plan, other in (("A", ours, theirs), ("B", theirs, ours)):
+        if extra := [id for id in plan if id not in other]:
+            words.append(f"plan: only in {label}: {extra[0]}" + (f" and {len(extra) - 1} more" if extra[1:] else ""))
+    changed = [id for id in ours if id in theirs and ours[id] != theirs[id]]
+    if changed:
+        words.append(
+            f"plan: {len(changed)} episodes are told or numbered otherwise, {changed[0]}: A {ours[changed[0]]}, "
+            f"B {theirs[changed[0]]}"
+        )
+    return words
+
+
+def outcome_differences(a: Mapping[str, EpisodeRecord], b: Mapping[str, EpisodeRecord]) -> str:
+    """One sentence about the episodes that both have played."""
+    both = [(one, b[id]) for id, one in a.items() if id in b]
+    parted = [(one, other) for one, other in both if one.outcome is not other.outcome]
+    if not parted:
+        return f"{len(both)} episodes were played by both and ended alike."
+    one, other = parted[0]
+    return (
+        f"{len(both)} episodes were played by both, {len(parted)} ended otherwise; the first: {one.episode.id}, "
+        f"A {one.outcome.value}, B {other.outcome.value}."
+    )
+
+
+def _rule(name: str) -> str:
+    """The most particular entry of :data:`MOVES_A_SCORE` for a name; empty where there is none."""
+    while name and name not in MOVES_A_SCORE:
+        name = name.rpartition(".")[0]
+    return name
+
+
+def _leaves(values: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{path}{name}.")
+        else:
+            yield f"{path}{name}", value
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, default=str)

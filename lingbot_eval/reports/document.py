@@ -1,0 +1,49 @@
+"""Data as one HTML file: nothing is loaded but videos, and nothing in it but ours can run.
+
+Everything that a run's files say reaches the page as JSON, which our script shows as text, never as markup; the policy
+in its head names the one script and the one style by their hashes, so that the browser refuses any other.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from pathlib import Path
+
+import msgspec
+
+from lingbot_eval.errors import NotReady
+from lingbot_eval.suites.store import write_whole
+
+HERE = Path(__file__).parent
+
+
+def html(data: msgspec.Struct, script: str) -> str:
+    """``script``: the file beside this one that shows ``data``, after what common.js has for all."""
+    style, code = _text("page.css").strip(), f"{_text('common.js')}\n{_text(script)}".strip()
+    policy = (
+        f"default-src 'none'; script-src '{_digest(code)}'; style-src '{_digest(style)}'; img-src data:; "
+        "media-src 'self' file:; connect-src 'self'; base-uri 'none'; form-action 'none'"
+    )
+    # In JSON "<" stands in strings alone; escaped there, nothing can end the element or open a comment.
+    encoded = msgspec.json.encode(data).decode().replace("<", "\\u003c")
+    parts = {"POLICY": policy, "STYLE": style, "DATA": encoded, "SCRIPT": code}
+    before, *rest = _text("page.html").split("{{")
+    return before + "".join(parts[name] + text for name, _, text in (part.partition("}}") for part in rest))
+
+
+def write(file: Path, content: str) -> None:
+    """Raises NotReady where nothing can be written."""
+    try:
+        file.parent.mkdir(exist_ok=True)
+        write_whole(file, content.encode())
+    except OSError as error:
+        raise NotReady(f"cannot write {file}: {error.strerror}") from None
+
+
+def _text(name: str) -> str:
+    return (HERE / name).read_text(encoding="utf-8")
+
+
+def _digest(text: str) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"

@@ -1,0 +1,48 @@
+"""What a run kept of how it was played, for whoever plays its episodes again."""
+
+from __future__ import annotations
+
+from zipfile import BadZipFile
+
+import numpy as np
+
+from lingbot_eval.errors import BadInput, CorruptRecords
+from lingbot_eval.names import actions_name
+from lingbot_eval.settings import RunSettings, as_struct
+from lingbot_eval.suites.store import RunDirectory
+from lingbot_eval.types import Actions, EpisodeRecord
+
+
+def actions_of(folder: RunDirectory, record: EpisodeRecord) -> Actions:
+    """(actions, K, D): an episode's, the last one as it was sent, whether or not all of it was executed.
+
+    Raises BadInput where none were kept, CorruptRecords where they are not this record's.
+    """
+    file = folder.path / "actions" / actions_name(record.episode)
+    if not file.is_file():
+        raise BadInput(f"{record.episode.id}: no {file}; a run with actions=true keeps its commands")
+    try:
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as kept:
+            episode, actions = str(kept["episode"]), np.asarray(kept["actions"], np.float32)
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+        raise CorruptRecords(f"{file} cannot be read ({error})") from None
+    sent = actions.shape[0] * actions.shape[1] if actions.ndim == 3 else 0
+    if episode != record.episode.id or sent < record.commands:
+        raise CorruptRecords(f"{file} holds {sent} commands of {episode}, not {record.commands} of {record.episode.id}")
+    return actions
+
+
+def settings_of(folder: RunDirectory) -> RunSettings:
+    """As the run's last session had them.
+
+    Raises BadInput for a run that no simulator played, and for one of another version of this package.
+    """
+    sessions = [session for session in folder.run()["sessions"] if "settings" in session]
+    if not sessions:
+        raise BadInput(f"{folder.path} was played by no simulator: there is nothing to play again")
+    try:
+        settings: RunSettings = as_struct(sessions[-1]["settings"], RunSettings)
+    except BadInput as error:
+        git = sessions[-1]["versions"].get("git") or "unknown"
+        raise BadInput(f"{folder.path} was played with another version of lingbot_eval (git {git}): {error}") from None
+    return settings

@@ -1,0 +1,68 @@
+"""What a rubric makes of what a person saw."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from lingbot_eval.errors import BadInput, UnknownName
+from lingbot_eval.trials.rubric import Rubric
+from lingbot_eval.types import Episode, EpisodeRecord, Outcome, Trial
+
+REASONS = (
+    *("no attempt", "wrong object", "missed grasp", "dropped", "misplaced", "collision"),
+    *("stuck", "time limit", "no retries left", "stopped for safety", "other"),
+)
+"""Why a trial failed."""
+
+OUTCOMES = {"success": Outcome.SUCCESS, "failure": Outcome.FAILURE, "void": Outcome.ERROR}
+"""As people call them."""
+
+
+def points_of(rubric: Rubric, step: int, points: float | None) -> float:
+    """``points`` for ``step`` (from 1), all that the rubric gives where None.
+
+    Raises BadInput for a step that the rubric has not, or points that it does not give.
+    """
+    if not 1 <= step <= len(rubric.steps):
+        has = f"1..{len(rubric.steps)}" if rubric.steps else "none, since no maximum is known"
+        raise BadInput(f"{rubric.task} has no step {step}; its steps: {has}")
+    full = rubric.steps[step - 1].points
+    allowed = (0.0, full / 2, full) if rubric.half_points else (0.0, full)
+    if points is not None and points not in allowed:
+        raise BadInput(
+            f"{points:g} points for step {step} of {rubric.task}; it gives {', '.join(f'{p:g}' for p in allowed)}"
+        )
+    return full if points is None else points
+
+
+def scored(
+    rubric: Rubric, episode: Episode, outcome: Outcome, seconds: float, trial: Trial, reason: str
+) -> EpisodeRecord:
+    """The record of a first attempt, without its origin. ``reason``: of a failure or a void.
+
+    Raises BadInput, UnknownName where the rubric does not allow it.
+    """
+    if len(trial.points) != len(rubric.steps):
+        raise BadInput(f"points for {len(trial.points)} steps; {rubric.task} has {len(rubric.steps)}")
+    given = [points_of(rubric, step, points) for step, points in enumerate(trial.points, start=1)]
+    if outcome is Outcome.SUCCESS:
+        if trial.interventions:
+            raise BadInput("a hand helped: that is no success")
+        if rubric.time_limit_seconds is not None and seconds > rubric.time_limit_seconds:
+            raise BadInput(f"{seconds:.0f} s are over {rubric.task}'s limit of {rubric.time_limit_seconds:g} s")
+        given = [points or step.points for points, step in zip(given, rubric.steps, strict=True)]
+    elif outcome is Outcome.FAILURE:
+        if reason not in REASONS:
+            raise UnknownName("reason of a failure", reason, REASONS)
+    elif not reason.strip():
+        raise BadInput("a void trial says why")
+    return EpisodeRecord(
+        episode=episode,
+        outcome=outcome,
+        commands=0,
+        seconds=round(seconds, 3),
+        progress=sum(given),
+        max_progress=rubric.max_progress,
+        error=reason if outcome is Outcome.ERROR else "",
+        trial=replace(trial, points=tuple(given), reason=reason if outcome is Outcome.FAILURE else ""),
+    )

@@ -13,6 +13,7 @@ from lingbot_eval.cli.report import screen
 from lingbot_eval.errors import BadInput, UnknownName
 from lingbot_eval.reports.methods import SUCCESS, Method, Run, published
 from lingbot_eval.reports.published import AVERAGED, COLUMNS, require
+from lingbot_eval.reports.table import label
 from lingbot_eval.suites.store import RunDirectory
 from lingbot_eval.suites.store import compare as leaves
 
@@ -67,6 +68,7 @@ class _Run:
         self.path = path
         self.experiment: dict[str, Any] = self.folder.run()["experiment"]
         plan = self.folder.plan()
+        self.tasks = {(label(episode), episode.task) for episode in plan}
         self.trials = trials(plan, self.folder.records().final())
         self.missing = len(plan) - len(self.trials)
         if not self.trials:
@@ -176,14 +178,14 @@ def _rules(run: _Run, *names: str) -> dict[str, Any]:
 def _sequential(a: _Run, b: _Run) -> None:
     from lingbot_eval.reports.compare import ALPHA, evidence
 
-    tasks = evidence(a.trials, b.trials)
-    bound = len(tasks) / ALPHA
-    for (suite, task), values in tasks.items():
+    planned = len(a.tasks & b.tasks)  # not those begun: the bound would rise with each, and an early claim fall
+    bound = planned / ALPHA
+    for (suite, task), values in evidence(a.trials, b.trials).items():
         clear = next((place for place, value in enumerate(values, start=1) if value >= bound), None)
         verdict = f"clear after {clear} pairs" if clear else "not clear: go on, or stop without a claim"
         _say(f"{suite} {task}: e = {values[-1]:.3g} after {len(values)} pairs in planned order; {verdict}.")
     _say(
-        f"A difference is clear once e is {bound:.0f} or more ({len(tasks)} tasks at {100 * ALPHA:.0f} % together); "
+        f"A difference is clear once e is {bound:.0f} or more (tasks planned: {planned}; {100 * ALPHA:.0f} % together); "
         "looking after every pair is allowed (Turner, Ly and Grünwald 2024)."
     )
 

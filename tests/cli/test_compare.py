@@ -155,7 +155,17 @@ def test_seeds_are_compared_with_chance(runs, capsys):
 def test_evidence_may_be_looked_at_after_every_pair(runs, capsys):
     out = said([runs["random"], runs["expert"], "--sequential"], capsys)
     assert "after 6 pairs in planned order; clear after 5 pairs." in out
-    assert "e is 40 or more (2 tasks at 5 % together)" in out
+    assert "e is 40 or more (tasks planned: 2; 5 % together)" in out
+
+
+def test_what_is_clear_does_not_depend_on_how_many_tasks_have_begun(tmp_path, capsys):
+    plan = [Episode("real", task, seed, task) for task in ("fold", "pour") for seed in range(5)]
+    begun = {Outcome.FAILURE: tmp_path / "a", Outcome.SUCCESS: tmp_path / "b"}
+    for outcome, folder in begun.items():
+        directory(folder, plan, [EpisodeRecord(episode, outcome, 0, 1.0) for episode in plan[:5]])
+    out = said([*begun.values(), "--sequential"], capsys)
+    assert "real pour" not in out
+    assert "e is 40 or more (tasks planned: 2; 5 % together)" in out
 
 
 def test_power_needs_no_run(runs, capsys):

@@ -64,6 +64,10 @@ class Method:
     notes: tuple[str, ...] = ()
     """What a reader must know besides."""
 
+    @property
+    def parts(self) -> list[str]:
+        return list(dict.fromkeys(part for part, _, measure in self.scores if measure == SUCCESS and part != MEAN))
+
     def tasks(self, part: str) -> list[str]:
         return [task for known, task, measure in self.scores if (known, measure) == (part, SUCCESS) and task]
 

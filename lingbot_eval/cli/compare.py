@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -158,6 +159,9 @@ def _protocol_marks(a: _Run, b: _Run, anyway: bool) -> list[str]:
     Raises BadInput where the rules differ, unless ``anyway``.
     """
     marks = []
+    benchmarks = [str(run.experiment["suite"]["name"]) for run in (a, b)]
+    if benchmarks[0] != benchmarks[1]:
+        raise BadInput(f"{a.path} is a run of {benchmarks[0]}, {b.path} of {benchmarks[1]}: no task in common")
     if a.experiment["protocol_hash"] != b.experiment["protocol_hash"]:
         theirs, ours = _rules(a, "protocol", "facts"), _rules(b, "protocol", "facts")
         differences = "; ".join(leaves(theirs, ours)).replace(": there ", ": A ").replace(", here ", ", B ")
@@ -260,6 +264,11 @@ def _spread(runs: Sequence[_Run]) -> None:
         if differences := leaves(_rules(runs[0], *same), _rules(run, *same)):
             said = f"{'; '.join(differences)} (there: {runs[0].path}, here: {run.path})"
             raise BadInput(f"--spread is for runs that differ in their seed alone: {said}")
+    for one, other in combinations(runs, 2):
+        if common := len(one.trials.keys() & other.trials.keys()):
+            raise BadInput(
+                f"--spread is for runs of different seeds: {one.path} and {other.path} both played {common} episodes"
+            )
     _say(*(run.words for run in runs))
     for suite, known in spreads([run.trials for run in runs]).items():
         verdict = "more than chance" if known.p < 0.05 else "no more than chance would"

@@ -189,8 +189,8 @@ def _sequential(a: _Run, b: _Run) -> None:
         verdict = f"clear after {clear} pairs" if clear else "not clear: go on, or stop without a claim"
         _say(f"{suite} {task}: e = {values[-1]:.3g} after {len(values)} pairs in planned order; {verdict}.")
     _say(
-        f"A difference is clear once e is {bound:.0f} or more (tasks planned: {planned}; {100 * ALPHA:.0f} % together); "
-        "looking after every pair is allowed (Turner, Ly and Grünwald 2024)."
+        f"A difference is clear once e is {bound:.0f} or more (tasks planned: {planned}; {100 * ALPHA:.0f} % together)."
+        " Looking after every pair is allowed (Turner, Ly and Grünwald 2024)."
     )
 
 

@@ -36,6 +36,9 @@ INCHES_PER_LINE = 0.26
 INCHES_PER_MARK = 0.095
 """Of MARKERS, where more of them stand on a task's line."""
 
+_as_written = matplotlib.rc_context({"text.parse_math": False})
+"""Names are words, also with dollar signs in them."""
+
 ALL, SUCCESS_RATE = "mean over tasks", "Success rate (%), with 95 % interval"
 
 
@@ -63,6 +66,7 @@ def success_by_task(rows: Sequence[Row]) -> Figure:
     return figure
 
 
+@_as_written
 def against_published(methods: Sequence[Method]) -> Figure:
     """SR of our methods beside published ones: task by task with a panel for each part, or part by part where no task
     of theirs is published; means only where all are of the same tasks. At most as many methods as there are COLOURS."""
@@ -205,6 +209,7 @@ def time_by_task(records: Mapping[str, EpisodeRecord]) -> Figure | None:
     return figure
 
 
+@_as_written
 def of_run(rows: Sequence[Row], records: Mapping[str, EpisodeRecord]) -> dict[str, Figure]:
     """By name, every picture that the records have something for: none where there is no trial.
 

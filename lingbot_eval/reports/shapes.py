@@ -117,7 +117,10 @@ def tasks(methods: Sequence[Method], title: str) -> Sheet:
                 cells for column in scores for cells in (_column(methods, column, 1), list(map(_interval, column)))
             ]
             numbers = zip(*columns, list(map(_count, scores[1])), strict=True)
-            names = (Cell(task or (f"mean of {len(planned[part])} tasks" if len(planned[part]) > 1 else "mean of 1 task")), Cell(part))
+            names = (
+                Cell(task or (f"mean of {len(planned[part])} tasks" if len(planned[part]) > 1 else "mean of 1 task")),
+                Cell(part),
+            )
             rows.append((*names[: len(words)], *(cell for group in numbers for cell in group)))
     titles, notes = _named(methods)
     return Sheet(

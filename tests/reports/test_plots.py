@@ -179,6 +179,13 @@ def test_the_same_run_is_the_same_picture(tmp_path):
         assert file.read_bytes() == (tmp_path / "b" / file.name).read_bytes()
 
 
+def test_a_name_with_dollar_signs_is_no_formula(tmp_path):
+    plan = [Episode("toy", r"pay $\five$", 0, "")]
+    final = played(plan)
+    plots.write(tmp_path, plots.of_run(rows(plan, final), final))
+    assert r">pay $\five$</text>" in (tmp_path / "success-by-task.svg").read_text()
+
+
 def test_a_run_without_a_trial_has_nothing_to_draw(tmp_path, capsys):
     plan, records = many(1, 10)
     directory(tmp_path, plan, records[1:2])

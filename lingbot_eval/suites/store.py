@@ -160,7 +160,11 @@ class RunDirectory:
     def _run_json(self) -> dict[str, Any]:
         file = self.path / "run.json"
         if not file.is_file():
-            raise BadInput(f"{self.path} is not a run directory: it has no run.json")
+            inside = sorted(str(found.parent) for found in self.path.glob("*/run.json"))
+            raise BadInput(
+                f"{self.path} is not a run directory: it has no run.json"
+                + (f"; there are runs in it: {', '.join(inside[:3])}{' …' * (len(inside) > 3)}" if inside else "")
+            )
         run = _read_object(file)
         if not isinstance(run.get("experiment"), dict):
             raise CorruptRecords(f"{file} is no run's: it has no experiment")

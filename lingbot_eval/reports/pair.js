@@ -20,8 +20,8 @@ const KINDS = [
   ["any", "any", () => true],
 ];
 
-const signed = (value, digits) => value.toFixed(digits).replace("-", "−").replace(/^(?=\d)/, "+");
-const points = value => signed(100 * value, 1);
+const signed = text => text.replace("-", "−").replace(/^(?=\d)/, "+");
+const points = value => signed(tenths(100 * value));
 
 /** Half of the drawing's width: the largest end of an interval, in full tens of points. */
 const reach = () => Math.ceil(10 * Math.max(...data.tasks.flatMap(line => [-line.low, line.high]), 0.05) - 1e-9) / 10;
@@ -39,7 +39,7 @@ const TASK_COLUMNS = [
   {key: "only_b", name: "B alone", extra: true, show: line => line.only_b, here: () => data.paired},
   {key: "p", name: "p", wide: true, show: line => line.p_text},
   {key: "corrected", name: "p Holm", show: line => line.corrected_text},
-  {key: "effect", name: "h", extra: true, show: line => signed(line.effect, 2)},
+  {key: "effect", name: "h", extra: true, show: line => signed(line.effect.toFixed(2))},
 ];
 const taskColumns = () => TASK_COLUMNS.filter(column => !column.here || column.here());
 

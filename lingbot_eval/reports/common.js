@@ -24,7 +24,9 @@ function el(tag, attributes, ...children) {
 }
 
 const number = (value, digits) => value == null ? "–" : value.toFixed(digits);
-const percent = value => value == null ? "–" : (100 * value).toFixed(1);
+/** One digit, a tie to the even one, as Python's: 1 of 16 is 6.2 % in every table. */
+const tenths = value => (Number.isInteger(4 * value) && !Number.isInteger(2 * value) ? 2 * Math.round(5 * value) / 10 : value).toFixed(1);
+const percent = value => value == null ? "–" : tenths(100 * value);
 const severalSuites = () => new Set(data.tasks.map(line => line.suite)).size > 1;
 const definitions = facts => el("dl", {}, ...facts.filter(([, value]) => value).flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));
 

@@ -20,9 +20,8 @@ const KINDS = [
   ["any", "any", () => true],
 ];
 
-const signed = (value, digits) => value.toFixed(digits).replace("-", "−").replace(/^(?=\d)/, "+");
-const points = value => signed(100 * value, 1);
-const small = p => p >= 1e-4 ? String(Number(p.toPrecision(2))) : p.toExponential(0);
+const signed = text => text.replace("-", "−").replace(/^(?=\d)/, "+");
+const points = value => signed(tenths(100 * value));
 
 /** Half of the drawing's width: the largest end of an interval, in full tens of points. */
 const reach = () => Math.ceil(10 * Math.max(...data.tasks.flatMap(line => [-line.low, line.high]), 0.05) - 1e-9) / 10;
@@ -38,9 +37,9 @@ const TASK_COLUMNS = [
   {key: "low", name: "95 % interval", wide: true, show: line => `${points(line.low)} to ${points(line.high)}`},
   {key: "only_a", name: "A alone", extra: true, show: line => line.only_a, here: () => data.paired},
   {key: "only_b", name: "B alone", extra: true, show: line => line.only_b, here: () => data.paired},
-  {key: "p", name: "p", wide: true, show: line => small(line.p)},
-  {key: "corrected", name: "p Holm", show: line => line.corrected == null ? "" : small(line.corrected)},
-  {key: "effect", name: "h", extra: true, show: line => signed(line.effect, 2)},
+  {key: "p", name: "p", wide: true, show: line => line.p_text},
+  {key: "corrected", name: "p Holm", show: line => line.corrected_text},
+  {key: "effect", name: "h", extra: true, show: line => signed(line.effect.toFixed(2))},
 ];
 const taskColumns = () => TASK_COLUMNS.filter(column => !column.here || column.here());
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from lingbot_eval.reports import document, page
-from lingbot_eval.reports.compare import Comparison, Difference, method, sentences
+from lingbot_eval.reports.compare import Comparison, Difference, method, p_text, sentences
 from lingbot_eval.suites.store import RunDirectory
 
 
@@ -29,8 +29,11 @@ class TaskLine(msgspec.Struct, frozen=True):
     """Episodes in which A alone succeeded; None where they are not paired."""
     only_b: int | None
     p: float
+    p_text: str
+    """As ``compare`` prints it: a browser rounds 0.0625 otherwise."""
     corrected: float | None
     """p after Holm's correction; None for a suite."""
+    corrected_text: str
     effect: float
     """Cohen's h."""
 
@@ -97,7 +100,9 @@ def task_line(row: Difference) -> TaskLine:
         only_a=pairs.only_a if pairs else None,
         only_b=pairs.only_b if pairs else None,
         p=row.p,
+        p_text=p_text(row.p),
         corrected=row.corrected,
+        corrected_text="" if row.corrected is None else p_text(row.corrected),
         effect=row.effect,
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -13,6 +13,7 @@ import msgspec
 
 from lingbot_eval.errors import LingbotEvalError
 from lingbot_eval.reports import page
+from lingbot_eval.serving import QuietServer
 from lingbot_eval.suites.store import RunDirectory
 
 ADDRESS = "127.0.0.1"
@@ -20,10 +21,8 @@ PAGE = "/report/index.html"
 """Where it lies in the run directory, so that the videos' relative paths hold here too."""
 
 
-class Server(ThreadingHTTPServer):
+class Server(QuietServer):
     """Serves the page, its data and its videos until it is shut down. ``port`` 0: any free one."""
-
-    daemon_threads = True
 
     def __init__(self, folder: RunDirectory, port: int) -> None:
         self.folder = folder
@@ -63,8 +62,9 @@ class _Handler(BaseHTTPRequestHandler):
         return self._film(video)
 
     def _video(self, path: str) -> Path | None:
-        """The run's video of that name; compared, not opened, so that no path leads elsewhere."""
-        videos = self.server.folder.path.glob("videos/*/*.mp4")
+        """The run's video of that name, if it is still there (a trial's is a link); compared, not opened, so that no
+        path leads elsewhere."""
+        videos = (file for file in self.server.folder.path.glob("videos/*/*.mp4") if file.is_file())
         return next(
             (file for file in videos if f"/{file.relative_to(self.server.folder.path).as_posix()}" == path), None
         )

@@ -11,10 +11,9 @@ import ipaddress
 import re
 import secrets
 import socket
-import sys
 import threading
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from importlib import resources
 from typing import Any
 from urllib.parse import parse_qs
@@ -22,6 +21,7 @@ from urllib.parse import parse_qs
 import msgspec
 
 from lingbot_eval.errors import BadInput, LingbotEvalError, NotReady
+from lingbot_eval.serving import QuietServer
 from lingbot_eval.trials.session import TrialSession
 from lingbot_eval.trials.tablet import Order, View, obey, view
 
@@ -63,10 +63,8 @@ class Answer(msgspec.Struct, frozen=True):
     """None: not for you."""
 
 
-class Server(ThreadingHTTPServer):
+class Server(QuietServer):
     """Serves ``session``, which is open, until it is shut down. ``port`` 0: any free one."""
-
-    daemon_threads = True
 
     def __init__(self, session: TrialSession, address: str = ADDRESS, port: int = PORT, token: str = "") -> None:
         """``token``: who does not have it sees and says nothing; empty for this machine alone.
@@ -120,11 +118,6 @@ class Server(ThreadingHTTPServer):
 
     def _answer(self, said: str) -> Answer:
         return Answer(said, self._version, view(self._session))
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A tablet that fell asleep or left the network is nobody's error."""
-        if not isinstance(sys.exc_info()[1], (ConnectionError, TimeoutError)):
-            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):

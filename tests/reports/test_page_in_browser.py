@@ -204,6 +204,13 @@ def test_two_runs_are_laid_side_by_side_with_their_difference(browser, pair):
     )
 
 
+def test_the_page_rounds_as_the_tables_do(browser, pair):
+    browser.open(pair)
+    values = [k / 16 for k in range(-16, 17)] + [0.35, 0.45, 12.34999, 100 / 3]
+    shown = browser.look(f"{values}.map(tenths).join(' ')").split()
+    assert shown == [f"{value:.1f}" for value in values]
+
+
 def test_the_episodes_on_which_two_runs_differ_come_first_with_both_videos(browser, pair):
     browser.open(pair)
     assert browser.texts("#page") == ["1–4 of 4"]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import http.client
+import socket
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -53,6 +55,26 @@ def test_a_video_comes_whole_or_in_part(server):
     status, part, headers = get(server, "/videos/task_00/2-success.mp4", Range="bytes=10-19")
     assert (status, part, headers["Content-Range"]) == (206, content[10:20], f"bytes 10-19/{len(content)}")
     assert get(server, "/videos/task_00/2-success.mp4", Range="bytes=10-")[1] == content[10:]
+
+
+def test_a_player_that_leaves_is_no_error(server, capfd):
+    video = film(server.folder, "task_00/2-success.mp4")
+    video.write_bytes(bytes(20_000_000))  # more than fits in what the system keeps for a connection
+    with socket.create_connection((ADDRESS, server.server_port)) as player:
+        player.sendall(
+            f"GET /videos/task_00/{video.name} HTTP/1.1\r\nHost: {ADDRESS}:{server.server_port}\r\n\r\n".encode()
+        )
+        player.recv(100)
+    assert get(server, PAGE)[0] == 200
+    time.sleep(0.3)
+    assert capfd.readouterr().err == ""
+
+
+def test_a_link_to_a_video_that_was_moved_is_no_video(server, tmp_path):
+    link = server.folder.path / "videos" / "task_00" / "2-success.mp4"
+    link.parent.mkdir(parents=True)
+    link.symlink_to(tmp_path / "moved.mp4")
+    assert get(server, "/videos/task_00/2-success.mp4")[0] == 404
 
 
 @pytest.mark.parametrize("path", ["/run.json", "/videos/../run.json", "/videos/%2e%2e/run.json", "/../../etc/passwd"])

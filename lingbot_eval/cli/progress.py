@@ -13,9 +13,9 @@ from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.markup import escape
 
-from lingbot_eval.cli.overview import named, overview, reason, total
+from lingbot_eval.cli.overview import lane_table, line, named, overview, reason
 from lingbot_eval.errors import LingbotEvalError
-from lingbot_eval.suites.lanes import Lanes, LaneState
+from lingbot_eval.suites.lanes import Lanes
 from lingbot_eval.suites.local import Event
 from lingbot_eval.suites.sessions import this_process
 from lingbot_eval.suites.status import Lookout, Standing, with_mine
@@ -30,11 +30,10 @@ LINE_SECONDS = 600.0
 
 
 class Progress:
-    """Of ``episodes``, which this process plays in ``folder`` with ``sessions`` lanes per worker, perhaps among others
-    that do."""
+    """Of ``episodes``, which this process plays in ``folder``, perhaps among others that do."""
 
-    def __init__(self, folder: RunDirectory, episodes: Sequence[Episode], sessions: int, console: Console) -> None:
-        self._lookout, self._sessions, self._console = Lookout(folder, episodes), sessions, console
+    def __init__(self, folder: RunDirectory, episodes: Sequence[Episode], console: Console) -> None:
+        self._lookout, self._console = Lookout(folder, episodes), console
         self._lanes, self._lock = Lanes(), threading.Lock()
         self._seen = self._lookout.look()
         self._said, self._looked = time.monotonic(), 0.0
@@ -72,12 +71,12 @@ class Progress:
             )
         if not self._console.is_terminal and time.monotonic() - self._said >= LINE_SECONDS:
             self._said = time.monotonic()
-            self.say(total(self._standing()))
+            self.say(line(self._standing()))
 
-    def lanes(self) -> dict[str, LaneState]:
-        """By worker and lane: what they did until now."""
-        with self._lock:
-            return named(self._lanes.states(), self._sessions)
+    def times(self, width: int) -> RenderableType:
+        """Where the workers' time went, a line each; once the session has ended."""
+        mine = [player for player in self._lookout.look().players if player.session.process == self._process]
+        return lane_table(named(mine[-1]), plays=False, width=width)
 
     def _note(self, event: Event) -> None:
         if event.record is None and event.lane is not None:

@@ -21,7 +21,6 @@ from rich.console import Console
 
 from lingbot_eval.agents import AGENTS, agent_versions, check_agent
 from lingbot_eval.cli.compose import quoted, settings
-from lingbot_eval.cli.overview import lane_table
 from lingbot_eval.cli.progress import Progress
 from lingbot_eval.cli.report import screen, write_report
 from lingbot_eval.cli.scenes import scenes_of, with_scenes
@@ -300,7 +299,7 @@ def _play(
     command = shlex.join(["run-suite", *arguments])
     final = records.final()
     with (
-        Progress(folder, episodes, chosen.agent.sessions, Console(stderr=True)) as progress,
+        Progress(folder, episodes, Console(stderr=True)) as progress,
         tracking(chosen.tracker, folder.path, episodes, final) as track,
         _Interrupts(progress) as interrupts,
     ):
@@ -312,7 +311,7 @@ def _play(
         local.play(folder, todo, chosen, provenance, tell, command, interrupts.stopping)
     console = screen()
     console.print("Where the workers' time went:")
-    console.print(lane_table(progress.lanes(), plays=False, width=console.width))
+    console.print(progress.times(console.width))
     if interrupts.stopping():
         raise KeyboardInterrupt
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.live import Live
 
-from lingbot_eval.cli.overview import failures, overview, total
+from lingbot_eval.cli.overview import failures, line, overview
 from lingbot_eval.cli.report import screen
 from lingbot_eval.suites.sessions import HEARTBEAT_SECONDS, Life
 from lingbot_eval.suites.status import Lookout, Standing
@@ -34,8 +34,8 @@ def status(given: argparse.Namespace) -> int:
     if given.watch:
         standing = watched(lookout, console, standing)
     console.print(overview(standing, console.width))
-    for line in failures(standing.final):
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    for sentence in failures(standing.final):
+        console.print(sentence, highlight=False, markup=False, soft_wrap=True)
     return 0
 
 
@@ -57,7 +57,7 @@ def watched(lookout: Lookout, console: Console, standing: Standing) -> Standing:
             if console.is_terminal:
                 live.update(overview(standing, console.width, console.height - 1), refresh=True)
             elif time.monotonic() - said >= LINE_SECONDS:
-                console.print(total(standing), highlight=False)
+                console.print(line(standing), highlight=False)
                 said = time.monotonic()
             time.sleep(LOOK_SECONDS)
             standing = lookout.look()

@@ -138,7 +138,7 @@ def with_mine(standing: Standing, process: Process, lanes: Lanes, final: Mapping
     """``standing`` with what ``process`` knows of itself: ``lanes``, and records that were not on disk yet."""
     players = [
         replace(player, life=Life.PLAYS, seconds=lanes.seconds, lanes=lanes.states())
-        if player.session.process == process
+        if player.session.process == process and not player.session.ended
         else player
         for player in standing.players
     ]

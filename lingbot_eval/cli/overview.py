@@ -37,9 +37,7 @@ def overview(standing: Standing, width: int, height: int | None = None) -> Rende
     below: list[RenderableType] = [suite_table(standing, suites), Text(total(standing, suites))]
     players = standing.playing or list(standing.players)
     hosts = {player.session.host for player in players}
-    lanes = {
-        name: state for player in players for name, state in named(player, len(players) > 1, len(hosts) > 1).items()
-    }
+    lanes = [lane for player in players for lane in named(player, len(players) > 1, len(hosts) > 1)]
     if height is None:
         return Group(*map(head, standing.players), lane_table(lanes, bool(standing.playing), width), *below)
     heads = [head(player) for player in players[: max(1, height // 6)]]
@@ -64,34 +62,36 @@ def head(player: Player) -> RenderableType:
     return Text(f"{where}: {words[life]}{rate}", overflow="ellipsis", no_wrap=True)
 
 
-def named(player: Player, process: bool = False, host: bool = False) -> dict[str, LaneState]:
+def named(player: Player, process: bool = False, host: bool = False) -> list[tuple[str, LaneState]]:
     """Its lanes by the worker's number, and which of its lanes where a worker has several; with the session's
     ``process`` and ``host`` before it."""
     sessions = player.session.settings.get("agent", {}).get("sessions", 1)
     before = f"{player.session.host} " * host + f"{player.session.process.pid} " * process
-    return {
-        before + (f"{number // sessions}-{number % sessions}" if sessions > 1 else str(number)): state
+    return [
+        (before + (f"{number // sessions}-{number % sessions}" if sessions > 1 else str(number)), state)
         for number, state in player.lanes.items()
-    }
+    ]
 
 
-def lane_table(lanes: Mapping[str, LaneState], plays: bool, width: int, room: int | None = None) -> RenderableType:
-    """A line per lane, under a heading, and one for all of them; those that have played an episode for longest where
-    that is more than ``room`` lines. ``plays``: what they play, too."""
+def lane_table(
+    lanes: Sequence[tuple[str, LaneState]], plays: bool, width: int, room: int | None = None
+) -> RenderableType:
+    """A line per lane (name, what it does), under a heading, and one for all of them; those that have played an episode
+    for longest where that is more than ``room`` lines. ``plays``: what they play, too."""
     if not lanes:
         return Group()
     parts = {part: part for part in PARTS}
     if width < WIDE:
         parts = {part: SHORT.get(part, part) for part in PARTS if part not in NARROW} | {"rest": "rest"}
-    shown = list(lanes)
+    shown: Sequence[int] = range(len(lanes))
     if room is not None and len(lanes) + 2 > room:
-        longest = sorted(lanes, key=lambda name: -lanes[name].seconds)[: room - 2]
-        shown = [name for name in lanes if name in longest]
-    busy = sum(bool(state.episode) for state in lanes.values())
+        shown = sorted(sorted(shown, key=lambda place: -lanes[place][1].seconds)[: room - 2])
+    states = [state for _, state in lanes]
+    busy = sum(bool(state.episode) for state in states)
     words = f"{busy} play" + (f", {len(lanes) - busy} wait" if busy < len(lanes) else "")
     words += f"; above: the {len(shown)} longest" if len(shown) < len(lanes) else ""
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
-    first = max(6, *map(len, shown), len(f"all {len(lanes)}"))
+    first = max(6, *(len(name) for name, _ in lanes), len(f"all {len(lanes)}"))
     table.add_column("worker", no_wrap=True, min_width=first)
     if plays:
         others = first + sum(max(4, len(heading)) + 1 for heading in ("done", "0:00:00", *parts.values()))
@@ -99,15 +99,14 @@ def lane_table(lanes: Mapping[str, LaneState], plays: bool, width: int, room: in
         table.add_column("for", no_wrap=True, justify="right")
     for heading in ("done", *parts.values()):
         table.add_column(heading, no_wrap=True, justify="right")
-    for name in shown:
-        state = lanes[name]
+    for name, state in (lanes[place] for place in shown):
         playing = [
             escape(state.episode.partition("/")[2].removesuffix("/-")),
             clock(state.seconds) if state.episode else "",
         ]
         table.add_row(name, *(playing if plays else []), *_numbers(state, parts))
     if len(lanes) > 1:
-        every = _numbers(together(lanes.values()), parts)
+        every = _numbers(together(states), parts)
         table.add_row(f"all {len(lanes)}", *([words, ""] if plays else []), *every)
     return table
 
@@ -187,6 +186,8 @@ def total(standing: Standing, suites: Sequence[Suite]) -> str:
         words.append(f"{standing.per_hour:.0f} episodes/h" if standing.per_hour else "no result yet")
         if left := _left(standing.seconds_left(standing.plan)):
             words.append(f"about {left} left")
+        if unheard := sum(player.life is Life.UNKNOWN for player in standing.playing):
+            words.append(f"if {counted(unheard, 'session')} that nobody has heard yet still plays")
     elif trials < planned:
         words.append("nobody plays: run-suite goes on")
     return ", ".join(words)

@@ -22,7 +22,7 @@ from lingbot_eval.suites.status import Lookout, Standing, with_mine
 from lingbot_eval.suites.store import RunDirectory
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome
 
-LOOK_SECONDS = 5.0
+LOOK_SECONDS = 2.0
 """Between two looks at the run directory, where others may play too."""
 
 LINE_SECONDS = 600.0

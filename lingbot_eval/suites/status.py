@@ -12,7 +12,7 @@ from lingbot_eval.suites.lanes import Lanes, LaneState
 from lingbot_eval.suites.plan import Task, by_task, task_of
 from lingbot_eval.suites.sessions import Life, Process, Session, Watch
 from lingbot_eval.suites.store import LIVE, RecordReader, RunDirectory
-from lingbot_eval.types import Episode, EpisodeRecord
+from lingbot_eval.types import Episode, EpisodeRecord, Outcome
 
 
 @dataclass(frozen=True)
@@ -80,8 +80,12 @@ class Standing:
         At the speed of until now, but no sooner than the longest of them.
         """
         running, speed = self.running, sum(player.speed for player in self.playing)
-        left = [episode for episode in episodes if episode.id not in self.final or episode.id in running]
-        seconds = [max(0.0, self.expected[task_of(episode)] - running.get(episode.id, 0.0)) for episode in left]
+        seconds = [
+            max(0.0, self.expected[task_of(episode)] - running.get(episode.id, 0.0))
+            for episode in episodes
+            if (known := self.final.get(episode.id)) is None
+            or (known.outcome is Outcome.ERROR and episode.id in running)  # tried again
+        ]
         if self.per_hour is None:
             return None
         return max(sum(seconds) / speed, *seconds) if seconds else 0.0

@@ -73,6 +73,15 @@ def test_the_end_comes_no_sooner_than_that_of_the_longest_episode(run):
     assert Lookout(run).look().seconds_left(EPISODES) == pytest.approx(60.0)
 
 
+def test_a_result_is_on_disk_before_the_heartbeat_says_so_and_an_error_is_left_while_it_is_tried_again(run):
+    session(run, "1", this_process())
+    beat(run, "1", 7, 20.0, *(LaneState(episode.id, 4.0, 1, 0, model=16.0) for episode in EPISODES[:2]))
+    add(run, "more", [*won(1), EpisodeRecord(EPISODES[1], Outcome.ERROR, 0, 1.0)])
+    standing = Lookout(run).look()
+    assert standing.seconds_left(EPISODES[:1]) == 0
+    assert standing.seconds_left(EPISODES[:2]) == pytest.approx(6.0)
+
+
 def test_errors_count_for_no_rate(run):
     session(run, "1", this_process())
     beat(run, "1", 7, 100.0, LaneState("", 0.0, 3, 3, other=100.0))

@@ -168,6 +168,10 @@ class Spent:
     waiting: float
     """For forwards that the agent shares with other sessions."""
 
+    @property
+    def sum(self) -> float:
+        return self.model + self.simulator + self.waiting
+
 
 @dataclass(frozen=True)
 class Trial:
@@ -227,3 +231,8 @@ class EpisodeRecord:
     """None for what was recorded first."""
     schema: int = 1
     """Version of this record's layout."""
+
+    @property
+    def recording(self) -> float | None:
+        """Of ``seconds``, those that were not ``spent``: drawing pictures for a film, keeping commands."""
+        return max(0.0, self.seconds - self.spent.sum) if self.spent else None

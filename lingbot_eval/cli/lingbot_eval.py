@@ -12,7 +12,7 @@ from typing import NoReturn
 from rich.console import Console
 
 from lingbot_eval.agents import AGENTS, require_lingbot
-from lingbot_eval.cli import compare, diff, export, imagine, plan, plots, report, trial, verify, view
+from lingbot_eval.cli import compare, diff, export, imagine, plan, plots, report, status, trial, verify, view
 from lingbot_eval.cli.doctor import doctor
 from lingbot_eval.cli.run_suite import SUITES
 from lingbot_eval.envs.libero_tasks import ALIASES
@@ -34,6 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             return ls(given.what)
         if given.command == "report":
             return report.report(given)
+        if given.command == "status":
+            return status.status(given)
         if given.command == "compare":
             return compare.run(given)
         if given.command == "diff":
@@ -91,6 +93,9 @@ def _parser() -> argparse.ArgumentParser:
         nargs="?",
         default="all",
         help="suites | tasks | agents | protocols | published | rubrics (default: all)",
+    )
+    status.add_arguments(
+        commands.add_parser("status", help="who plays in a run directory, how it stands, when it ends")
     )
     report.add_arguments(commands.add_parser("report", help="print runs' tables and write them to RUN/report"))
     compare.add_arguments(commands.add_parser("compare", help="which differences between runs are real"))

@@ -1,84 +1,100 @@
-"""What a person sees while a run goes on: one line per suite on a terminal, only failures elsewhere."""
+"""What a person sees while a run goes on: who plays what and the rates so far on a terminal, elsewhere failures and now
+and then the total."""
 
 from __future__ import annotations
 
+import contextlib
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from types import TracebackType
 
-from rich import progress as rich_progress
-from rich.console import Console
+from rich.console import Console, RenderableType
+from rich.live import Live
 from rich.markup import escape
 
+from lingbot_eval.cli.overview import lane_table, line, named, overview, reason
+from lingbot_eval.errors import LingbotEvalError
+from lingbot_eval.suites.lanes import Lanes
 from lingbot_eval.suites.local import Event
+from lingbot_eval.suites.sessions import this_process
+from lingbot_eval.suites.status import Lookout, Standing, with_mine
+from lingbot_eval.suites.store import RunDirectory
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome
+
+LOOK_SECONDS = 2.0
+"""Between two looks at the run directory, where others may play too."""
+
+LINE_SECONDS = 600.0
+"""Between two totals where there is no terminal."""
 
 
 class Progress:
-    """Done, successes, errors and time left per suite."""
+    """Of ``episodes``, which this process plays in ``folder``, perhaps among others that do."""
 
-    def __init__(self, plan: Sequence[Episode], final: Mapping[str, EpisodeRecord], console: Console) -> None:
-        self._plan, self._console = plan, console
-        self._final = {id: record for id, record in final.items() if record.outcome is not Outcome.ERROR}
-        self._start, self._played = time.monotonic(), 0
-        self._bars = rich_progress.Progress(
-            rich_progress.TextColumn("{task.description}"),
-            rich_progress.BarColumn(bar_width=24),
-            rich_progress.MofNCompleteColumn(),
-            rich_progress.TextColumn("{task.fields[rate]}"),
-            rich_progress.TextColumn("{task.fields[left]}"),
-            console=console,
-            disable=not console.is_terminal,
+    def __init__(self, folder: RunDirectory, episodes: Sequence[Episode], console: Console) -> None:
+        self._lookout, self._console = Lookout(folder, episodes), console
+        self._lanes, self._lock = Lanes(), threading.Lock()
+        self._seen = self._lookout.look()
+        self._said, self._looked = time.monotonic(), 0.0
+        self._told: dict[str, EpisodeRecord] = {}
+        """By episode id: final records, which the next look finds on disk."""
+        self._process = this_process()
+        self._live = Live(
+            console=console, get_renderable=self._screen, refresh_per_second=1, transient=True, redirect_stdout=False
         )
-        self._ids = {}
-        for suite in dict.fromkeys(episode.suite for episode in plan):
-            total = sum(episode.suite == suite for episode in plan)
-            self._ids[suite] = self._bars.add_task(suite, total=total, rate="", left="")
-            self._show(suite)
 
     def __enter__(self) -> Progress:
-        self._bars.start()
+        if self._console.is_terminal:
+            self._live.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._bars.stop()
+        self._live.stop()
 
     def say(self, sentence: str) -> None:
         self._console.print(sentence, highlight=False, soft_wrap=True, markup=False)
 
     def tell(self, event: Event) -> None:
         """Show what happened."""
+        with self._lock:
+            self._note(event)
         record = event.record
-        if record is None:
-            return
-        if record.outcome is Outcome.ERROR:
-            last = record.error.strip().splitlines()[-1] if record.error.strip() else "no reason given"
+        if record is not None and record.outcome is Outcome.ERROR:
             again = "trying once more" if event.will_retry else "given up for this run"
             self._console.print(
-                f"[red]ERROR[/red] {escape(event.episode.id)} ({again}): {escape(last)}",
+                f"[red]ERROR[/red] {escape(event.episode.id)} ({again}): {escape(reason(record))}",
                 highlight=False,
                 soft_wrap=True,
             )
-        if not event.will_retry:
-            self._played += 1
-            self._final[event.episode.id] = record
-        self._show(event.episode.suite)
+        if not self._console.is_terminal and time.monotonic() - self._said >= LINE_SECONDS:
+            self._said = time.monotonic()
+            self.say(line(self._standing()))
 
-    def _show(self, suite: str) -> None:
-        known = [
-            self._final[episode.id] for episode in self._plan if episode.suite == suite and episode.id in self._final
-        ]
-        counts = {outcome: sum(record.outcome is outcome for record in known) for outcome in Outcome}
-        rate = f"{counts[Outcome.SUCCESS]} succeeded, {counts[Outcome.FAILURE]} failed"
-        if counts[Outcome.ERROR]:
-            rate += f", [red]{counts[Outcome.ERROR]} errors[/red]"
-        left = sum(episode.suite == suite for episode in self._plan) - len(known)
-        self._bars.update(self._ids[suite], completed=len(known), rate=rate, left=self._time_left(left))
+    def times(self, width: int) -> RenderableType:
+        """Where the workers' time went, a line each; once the session has ended."""
+        mine = [player for player in self._lookout.look().players if player.session.process == self._process]
+        return lane_table(named(mine[-1]), plays=False, width=width)
 
-    def _time_left(self, episodes: int) -> str:
-        if not self._played or not episodes:
-            return ""
-        seconds = int(episodes * (time.monotonic() - self._start) / self._played)
-        return f"about {seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d} left"
+    def _note(self, event: Event) -> None:
+        if event.record is None and event.lane is not None:
+            self._lanes.plays(event.lane, event.episode)
+        if event.record is not None:
+            if event.lane is not None:
+                self._lanes.played(event.lane, event.record)
+            if not event.will_retry:
+                self._told[event.episode.id] = event.record
+
+    def _screen(self) -> RenderableType:
+        return overview(self._standing(), self._console.width, self._console.height - 1)
+
+    def _standing(self) -> Standing:
+        now = time.monotonic()
+        if now - self._looked >= LOOK_SECONDS:
+            self._looked = now
+            with contextlib.suppress(LingbotEvalError, OSError):  # whoever plays meets it too, and says so
+                self._seen = self._lookout.look()
+        with self._lock:
+            return with_mine(self._seen, self._process, self._lanes, self._told)

@@ -22,7 +22,7 @@ from rich.console import Console
 from lingbot_eval.agents import AGENTS, agent_versions, check_agent
 from lingbot_eval.cli.compose import quoted, settings
 from lingbot_eval.cli.progress import Progress
-from lingbot_eval.cli.report import write_report
+from lingbot_eval.cli.report import screen, write_report
 from lingbot_eval.cli.scenes import scenes_of, with_scenes
 from lingbot_eval.envs.check import Machine, inspect
 from lingbot_eval.envs.libero_tasks import suite_names
@@ -299,7 +299,7 @@ def _play(
     command = shlex.join(["run-suite", *arguments])
     final = records.final()
     with (
-        Progress(episodes, final, Console(stderr=True)) as progress,
+        Progress(folder, episodes, Console(stderr=True)) as progress,
         tracking(chosen.tracker, folder.path, episodes, final) as track,
         _Interrupts(progress) as interrupts,
     ):
@@ -309,6 +309,9 @@ def _play(
             track(event)
 
         local.play(folder, todo, chosen, provenance, tell, command, interrupts.stopping)
+    console = screen()
+    console.print("Where the workers' time went:")
+    console.print(progress.times(console.width))
     if interrupts.stopping():
         raise KeyboardInterrupt
 

@@ -47,7 +47,7 @@ class Cell:
         return self.trials == self.planned
 
 
-MEASURED = ("model_seconds", "simulator_seconds", "waiting_seconds", "latent_mse", "psnr")
+MEASURED = ("model_seconds", "simulator_seconds", "waiting_seconds", "recording_seconds", "latent_mse", "psnr")
 """Numbers of an episode that are averaged, beside the scores."""
 
 
@@ -126,7 +126,7 @@ def cell(episodes: Sequence[Episode], final: Mapping[str, EpisodeRecord]) -> Cel
 
 def _measured(record: EpisodeRecord) -> dict[str, float | None]:
     spent, imagination = record.spent, record.imagination
-    seconds = (spent.model, spent.simulator, spent.waiting) if spent else (None, None, None)
+    seconds = (spent.model, spent.simulator, spent.waiting, record.recording) if spent else (None,) * 4
     errors = (imagination.latent_mse, imagination.psnr) if imagination else (None, None)
     return dict(zip(MEASURED, (*seconds, *errors), strict=True))
 
@@ -196,7 +196,8 @@ def caption(run: Mapping[str, Any], table: Sequence[Row]) -> str:
     mean = {name: fmean(values) for name in MEASURED if (values := [v for c in suites for v in c.measured[name]])}
     if "model_seconds" in mean:
         text += f" Mean seconds per episode: {mean['model_seconds']:.1f} in the model, "
-        text += f"{mean['simulator_seconds']:.1f} in the simulator, {mean['waiting_seconds']:.1f} waiting."
+        text += f"{mean['simulator_seconds']:.1f} in the simulator, {mean['waiting_seconds']:.1f} waiting, "
+        text += f"{mean['recording_seconds']:.1f} recording."
     if "latent_mse" in mean:
         text += f" Imagined against real: latent MSE {mean['latent_mse']:.3f}"
         text += f", PSNR {mean['psnr']:.1f} dB." if "psnr" in mean else "."

@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Mapping
 from datetime import datetime, timezone
+from enum import Enum
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -25,8 +26,9 @@ import msgspec
 
 from lingbot_eval.errors import CorruptRecords, NotReady
 from lingbot_eval.names import safe_name
+from lingbot_eval.suites.lanes import Lanes, LaneState
 from lingbot_eval.suites.store import LIVE, RunDirectory, read_if_there, write_whole
-from lingbot_eval.types import Episode, EpisodeRecord, Provenance, Spent
+from lingbot_eval.types import Episode, EpisodeRecord, Provenance
 
 HEARTBEAT_SECONDS = 5.0
 
@@ -61,19 +63,8 @@ class Session(msgspec.Struct, frozen=True):
     """Empty while it plays, and for ever where it was killed."""
     seconds: float | None = None
     """From start to end."""
-
-
-class LaneState(msgspec.Struct):
-    """What a lane does, for whoever looks."""
-
-    episode: str = ""
-    """Its id; empty while the lane waits for work."""
-    seconds: float = 0.0
-    """For so long."""
-    played: int = 0
-    """Records so far."""
-    spent: Spent = Spent(0.0, 0.0, 0.0)
-    """On those."""
+    lanes: dict[int, LaneState] = {}
+    """At its end."""
 
 
 class Heartbeat(msgspec.Struct):
@@ -100,10 +91,8 @@ class Presence:
         self._session = Session(
             command, provenance.host, me, dict(provenance.versions), dict(settings), to_play, started
         )
-        self._began = time.monotonic()
         self._counter = 0
-        self._lanes: dict[int, LaneState] = {}
-        self._since: dict[int, float] = {}
+        self._lanes = Lanes()
         self._lock, self._over = threading.Lock(), threading.Event()
         self._heart = threading.Thread(target=self._beat_on, name="heartbeat", daemon=True)
 
@@ -129,24 +118,18 @@ class Presence:
         self._heart.join()
         shutil.rmtree(self.tmp, ignore_errors=True)
         now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-        seconds = round(time.monotonic() - self._began, 1)
+        seconds, lanes = round(self._lanes.seconds, 1), self._lanes.states()
         with contextlib.suppress(OSError):  # a full disk: whoever looks sees that this process is gone
-            self._write(msgspec.structs.replace(self._session, ended=now, seconds=seconds))
+            self._write(msgspec.structs.replace(self._session, ended=now, seconds=seconds, lanes=lanes))
             self._live.unlink(missing_ok=True)
 
     def plays(self, lane: int, episode: Episode) -> None:
         with self._lock:
-            self._lanes.setdefault(lane, LaneState()).episode = episode.id
-            self._since[lane] = time.monotonic()
+            self._lanes.plays(lane, episode)
 
     def played(self, lane: int, record: EpisodeRecord) -> None:
         with self._lock:
-            state, more = self._lanes[lane], record.spent or Spent(0.0, 0.0, 0.0)
-            state.episode, state.played, self._since[lane] = "", state.played + 1, time.monotonic()
-            before = state.spent
-            state.spent = Spent(
-                before.model + more.model, before.simulator + more.simulator, before.waiting + more.waiting
-            )
+            self._lanes.played(lane, record)
 
     @property
     def _live(self) -> Path:
@@ -162,13 +145,21 @@ class Presence:
                 self._beat()
 
     def _beat(self) -> None:
-        now = time.monotonic()
         with self._lock:
             self._counter += 1
-            for lane, state in self._lanes.items():
-                state.seconds = round(now - self._since[lane], 1)
-            content = msgspec.json.encode(Heartbeat(self._counter, round(now - self._began, 1), self._lanes))
+            content = msgspec.json.encode(Heartbeat(self._counter, self._lanes.seconds, self._lanes.states()))
         write_whole(self._live, content)
+
+
+class Life(Enum):
+    """Of a session."""
+
+    PLAYS = "plays"
+    UNKNOWN = "unknown"
+    """It runs elsewhere, and its heart has not been seen to beat."""
+    ENDED = "ended"
+    DIED = "died"
+    """Without having said that it ended."""
 
 
 class Watch:
@@ -178,20 +169,43 @@ class Watch:
         self._folder, self._lease = folder.path / "sessions", lease
         self._seen: dict[str, tuple[int, float]] = {}
         """By session: the counter, and when it was first seen so."""
+        self._beating: set[str] = set()
+        """Sessions whose counter has moved."""
 
     def dead(self, id: str) -> bool:
-        """Raises CorruptRecords for a session file that cannot be read."""
-        session = self._read(f"{id}.json", Session)
-        if session is not None and (session.ended or gone(session.process)):
-            return True
-        heartbeat = self._read(f"{id}{LIVE}", Heartbeat)
+        """Whether it will record nothing more.
+
+        Raises CorruptRecords for a session file that cannot be read.
+        """
+        return self.life(id) in (Life.ENDED, Life.DIED)
+
+    def life(self, id: str) -> Life:
+        """Raises as :meth:`dead`."""
+        session = self.session(id)
+        if session is not None and session.ended:
+            return Life.ENDED
+        if session is not None and gone(session.process):
+            return Life.DIED
+        heartbeat = self.heartbeat(id)
         counter = -1 if heartbeat is None else heartbeat.counter  # it has not begun, or its end is not visible yet
         now = time.monotonic()
         known, since = self._seen.get(id, (None, now))
         if counter != known:
             self._seen[id] = (counter, now)
-            return False
-        return now - since >= self._lease
+            if known is not None:
+                self._beating.add(id)
+        elif now - since >= self._lease:
+            return Life.DIED
+        here = session is not None and _ran_here(session.process)
+        return Life.PLAYS if here or id in self._beating else Life.UNKNOWN
+
+    def session(self, id: str) -> Session | None:
+        found: Session | None = self._read(f"{id}.json", Session)
+        return found
+
+    def heartbeat(self, id: str) -> Heartbeat | None:
+        found: Heartbeat | None = self._read(f"{id}{LIVE}", Heartbeat)
+        return found
 
     def _read(self, name: str, kind: Any) -> Any:
         file = self._folder / name
@@ -218,10 +232,12 @@ def this_process() -> Process:
 
 def gone(process: Process) -> bool:
     """Whether it ran here and has ended; False for all that this machine cannot tell."""
+    return _ran_here(process) and _began(process.pid) != process.began
+
+
+def _ran_here(process: Process) -> bool:
     here = this_process()
-    if not here.boot or not here.namespace or (here.boot, here.namespace) != (process.boot, process.namespace):
-        return False
-    return _began(process.pid) != process.began
+    return bool(here.boot and here.namespace) and (here.boot, here.namespace) == (process.boot, process.namespace)
 
 
 def _began(pid: int) -> str:

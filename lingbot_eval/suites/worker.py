@@ -27,6 +27,7 @@ from lingbot_eval.episode import Env, run_episode
 from lingbot_eval.errors import LingbotEvalError, SimulatorError
 from lingbot_eval.processes import Closed, Line, die_with_parent
 from lingbot_eval.settings import EnvSettings, RunSettings, as_struct, to_dict
+from lingbot_eval.suites.lanes import Lanes
 from lingbot_eval.suites.store import RecordFile
 from lingbot_eval.timing import TimedAgent, TimedEnv, spent
 from lingbot_eval.types import Agent, Episode, EpisodeRecord, Imagines, Outcome, Provenance
@@ -57,7 +58,7 @@ class Lane:
     """One episode at a time, and the environment of the task at hand, which is kept while episodes of it follow."""
 
     def __init__(self, job: Job, agent_for: Callable[[RemoteEnv], Agent]) -> None:
-        self._job, self._settings = job, job.settings
+        self.name, self._job, self._settings = job.name, job, job.settings
         self._folder = Path(job.folder)
         self._agent_for = agent_for
         self._file = RecordFile(Path(job.records))
@@ -101,7 +102,7 @@ class Lane:
         if self._env is None or self._task != (episode.suite, episode.task):
             self._leave()
             env_settings, limits = env_settings_for(self._settings, episode), self._settings.limits
-            self._simulator = RemoteEnv(env_settings, limits, self._folder / "logs" / f"{self._job.name}.log")
+            self._simulator = RemoteEnv(env_settings, limits, self._folder / "logs" / f"{self.name}.log")
             self._timed = TimedEnv(self._simulator)
             self._env, self._task = self._wrapped(self._timed), (episode.suite, episode.task)
         self._agent = TimedAgent(self._agent_for(self._simulator))
@@ -159,6 +160,7 @@ def main() -> None:
     given = parser.parse_args()
     die_with_parent(given.parent)
     lines = [Line(socket.socket(fileno=int(number))) for number in given.sockets.split(",")]
+    times = [Lanes() for _ in lines]
     try:
         jobs: list[Job] = [as_struct(line.receive(None), Job) for line in lines]
         agent_for = load_agent(jobs[0].settings.agent, jobs[0].settings.suite.name)
@@ -167,7 +169,7 @@ def main() -> None:
         lines[0].send({"refused": str(error)})
         sys.exit(2)
     threading.excepthook = _end_the_worker
-    threads = [threading.Thread(target=serve, args=work) for work in zip(lines, lanes, strict=True)]
+    threads = [threading.Thread(target=serve, args=work) for work in zip(lines, lanes, times, strict=True)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -180,14 +182,19 @@ def _here(job: Job) -> Job:
     return replace(job, provenance=replace(job.provenance, versions=versions, host=socket.gethostname()))
 
 
-def serve(line: Line, lane: Lane) -> None:
-    """Play what is ordered until the parent is gone."""
+def serve(line: Line, lane: Lane, times: Lanes) -> None:
+    """Play what is ordered until the parent is gone; say then where the time went (since ``times`` was made)."""
     try:
         line.send({"ready": True})
         while True:
             order: Order = as_struct(line.receive(None), Order)
-            line.send({"record": to_dict(lane.play(order))})
+            times.plays(0, order.episode)
+            record = lane.play(order)
+            times.played(0, record)
+            line.send({"record": to_dict(record)})
     except Closed:
+        for state in times.states().values():
+            print(f"{lane.name}: {state}", flush=True)
         lane.close()
 
 

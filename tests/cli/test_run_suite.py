@@ -151,7 +151,7 @@ def test_what_a_terminal_shows_while_episodes_are_played(tmp_path):
     os.close(ours)
     assert run.returncode == 0
     assert b"6/6" in shown
-    assert b"6 succeeded, 0 failed" in shown
+    assert b"6 of 6 episodes" in shown
 
 
 def _read(descriptor: int) -> bytes:
@@ -175,7 +175,7 @@ def test_the_same_command_again_plays_nothing_and_shows_the_same_table(tmp_path,
     again = capsys.readouterr().out
     assert "6 to play" in first
     assert "0 to play" in again
-    assert again.splitlines()[1:] == first.splitlines()[1:]
+    assert again.partition("Task")[2] == first.partition("Task")[2]
     assert record_files(tmp_path) == before
     assert len(RunDirectory(tmp_path / "run").run()["sessions"]) == 1
 

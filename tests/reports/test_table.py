@@ -210,13 +210,13 @@ def test_seconds_and_imagination_are_means_over_the_trials_that_have_them():
     for number, (id, record) in enumerate(list(final.items())[:2]):
         error = ImaginationError(latent_mse=1.0 + number, frames=3, psnr=None if number else 20.0)
         spent = Spent(model=2.0 + number, simulator=4.0, waiting=0.5)
-        final[id] = dataclasses.replace(record, spent=spent, imagination=error)
+        final[id] = dataclasses.replace(record, seconds=7.5 + number, spent=spent, imagination=error)
     table = rows(plan, final)
     text = caption(run(), table)
-    assert "Mean seconds per episode: 2.5 in the model, 4.0 in the simulator, 0.5 waiting." in text
+    assert "Mean seconds per episode: 2.5 in the model, 4.0 in the simulator, 0.5 waiting, 1.0 recording." in text
     assert "Imagined against real: latent MSE 1.500, PSNR 20.0 dB." in text
     read = list(csv.DictReader(io.StringIO(as_csv(run(), table))))
-    names = ("model_seconds", "simulator_seconds", "waiting_seconds", "latent_mse", "psnr")
-    assert [read[1][name] for name in names] == ["2.5", "4.0", "0.5", "1.5", "20.0"]
-    assert [read[3][name] for name in names] == [""] * 5
+    names = ("model_seconds", "simulator_seconds", "waiting_seconds", "recording_seconds", "latent_mse", "psnr")
+    assert [read[1][name] for name in names] == ["2.5", "4.0", "0.5", "1.0", "1.5", "20.0"]
+    assert [read[3][name] for name in names] == [""] * 6
     assert "seconds" not in caption(run(), rows(*played(SUCCESS)))

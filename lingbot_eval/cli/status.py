@@ -1,0 +1,64 @@
+"""``lingbot-eval status RUN``: how a run stands, from any machine that sees its directory; nothing is written there."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+from rich.console import Console
+from rich.live import Live
+
+from lingbot_eval.cli.overview import failures, line, overview
+from lingbot_eval.cli.report import screen
+from lingbot_eval.suites.sessions import HEARTBEAT_SECONDS, Life
+from lingbot_eval.suites.status import Lookout, Standing
+from lingbot_eval.suites.store import RunDirectory
+
+LOOK_SECONDS = 2.0
+"""Between two looks."""
+
+LINE_SECONDS = 60.0
+"""Between two lines of ``--watch`` where there is no terminal."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", metavar="RUN")
+    parser.add_argument("--watch", action="store_true", help="go on until nobody plays any more")
+
+
+def status(given: argparse.Namespace) -> int:
+    """Raises BadInput and CorruptRecords."""
+    lookout, console = Lookout(RunDirectory(Path(given.run))), screen()
+    standing = settled(lookout)
+    if given.watch:
+        standing = watched(lookout, console, standing)
+    console.print(overview(standing, console.width))
+    for sentence in failures(standing.final):
+        console.print(sentence, highlight=False, markup=False, soft_wrap=True)
+    return 0
+
+
+def settled(lookout: Lookout) -> Standing:
+    """After the time in which a session on another machine is heard twice, where there is one."""
+    end = time.monotonic() + 2 * HEARTBEAT_SECONDS
+    while True:
+        standing = lookout.look()
+        if all(player.life is not Life.UNKNOWN for player in standing.players) or time.monotonic() > end:
+            return standing
+        time.sleep(0.5)
+
+
+def watched(lookout: Lookout, console: Console, standing: Standing) -> Standing:
+    """Shown until nobody plays any more, as which it is returned."""
+    said = time.monotonic()
+    with Live(console=console, auto_refresh=False, transient=True) as live:
+        while standing.playing:
+            if console.is_terminal:
+                live.update(overview(standing, console.width, console.height - 1), refresh=True)
+            elif time.monotonic() - said >= LINE_SECONDS:
+                console.print(line(standing), highlight=False)
+                said = time.monotonic()
+            time.sleep(LOOK_SECONDS)
+            standing = lookout.look()
+    return standing

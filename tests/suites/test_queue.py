@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lingbot_eval.settings import load_protocol
@@ -113,6 +113,7 @@ steps = st.tuples(
 
 
 @given(st.lists(steps, max_size=60))
+@example([("next", 0), *[("another fails", 3)] * (TRIES + SPARED - 1), ("fail", 1)])
 def test_whatever_happened_when_it_looks_nothing_is_queued_that_is_settled_and_nothing_else_is_lost(script):
     known = Records()
     queue = Queue(planned := episodes(3, 2), LIMITS, known)

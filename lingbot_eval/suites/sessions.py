@@ -222,6 +222,12 @@ def gone(process: Process) -> bool:
     here = this_process()
     if not here.boot or not here.namespace or (here.boot, here.namespace) != (process.boot, process.namespace):
         return False
+    try:
+        os.kill(process.pid, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:  # another user's, and /proc may hide those (hidepid)
+        return _began(process.pid) not in ("", process.began)
     return _began(process.pid) != process.began
 
 

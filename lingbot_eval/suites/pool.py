@@ -60,8 +60,15 @@ class Pool:
         self._started += 1
         log = self._log(number)
         own = log.with_name(f"{log.stem}-{lane}.log") if self._settings.agent.sessions > 1 else log
-        paths = map(str, (self._folder.path, records, log, own, self._session.tmp))
-        return Job(*paths, self._settings, self._provenance)
+        return Job(
+            folder=str(self._folder.path),
+            records=str(records),
+            log=str(log),
+            simulator_log=str(own),
+            tmp=str(self._session.tmp),
+            settings=self._settings,
+            provenance=self._provenance,
+        )
 
     def _log(self, number: int) -> Path:
         return self._folder.path / "logs" / f"{self._session.id}-worker-{number}.log"

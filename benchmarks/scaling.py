@@ -1,7 +1,7 @@
 """How long a suite takes on more workers: a simulation from measured durations, held to a measured run.
 
     python -m benchmarks.scaling                    # RoboTwin 2.0, 50 tasks x 100 episodes x easy and hard, on paper
-    python -m benchmarks.scaling --check            # plays tabletop with 1 worker, predicts 2, plays 2, and compares
+    python -m benchmarks.scaling --check            # tabletop: plays 1 worker, predicts 2, plays 2 and 2 shards
 
 Three ways to share a suite out:
 
@@ -13,10 +13,10 @@ queue         ``suites/queue.py`` itself, asked by whichever worker is free
 from __future__ import annotations
 
 import argparse
-import contextlib
 import heapq
-import io
 import itertools
+import subprocess
+import sys
 import tempfile
 import time
 from collections import defaultdict
@@ -28,13 +28,14 @@ from statistics import mean
 
 import numpy as np
 
-from lingbot_eval.cli.run_suite import main as run_suite
 from lingbot_eval.envs.robotwin_tasks import TASKS
+from lingbot_eval.envs.tabletop.catalogue import command_limit
 from lingbot_eval.reports.published import claims
 from lingbot_eval.suites.groups import GROUPS
+from lingbot_eval.suites.plan import by_task
 from lingbot_eval.suites.queue import Queue
-from lingbot_eval.suites.store import RunDirectory
-from lingbot_eval.types import Episode, EpisodeRecord
+from lingbot_eval.suites.store import Records, RunDirectory
+from lingbot_eval.types import Episode, EpisodeRecord, Outcome
 
 SECONDS_PER_COMMAND = 7.65 / 32
 """Of the original server on an H100: 6.9 to 8.4 s per chunk of 32 commands, by third parties; nothing of ours was
@@ -53,20 +54,26 @@ class Costs:
     """A simulator for another task."""
     episodes: Mapping[str, float]
     """By episode id."""
+    limits: Mapping[str, int]
+    """Commands, likewise."""
 
 
 def queue(plan: Sequence[Episode], costs: Costs, workers: int) -> float:
-    """Seconds until the last episode has ended, as the other two."""
-    waiting = Queue(plan, {})
+    """Seconds until the last episode has ended, as the other two. The queue knows command limits alone."""
+    tasks = by_task(plan)
+    limits = {task: next(costs.limits[episode.id] for episode in episodes) for task, episodes in tasks.items()}
+    waiting = Queue(plan, limits, Records([], []))
     free = [(costs.worker_start, number) for number in range(workers)]
     last: dict[int, Episode] = {}
     end = 0.0
     while waiting.waiting:
         now, worker = heapq.heappop(free)
-        order = waiting.next_for(last.get(worker))
-        assert order is not None
-        now += _takes(order.episode, last.get(worker), costs)
-        last[worker] = order.episode
+        if before := last.get(worker):
+            waiting.finished(EpisodeRecord(before, Outcome.SUCCESS, 0, 0.0), alone=True)
+        episode = waiting.next_for(before, ())
+        assert episode is not None
+        now += _takes(episode, before, costs)
+        last[worker] = episode
         end = max(end, now)
         heapq.heappush(free, (now, worker))
     return end
@@ -106,14 +113,15 @@ def robotwin(seconds_per_command: float) -> tuple[list[Episode], Costs]:
     """The published suite; which episodes succeed is drawn with LingBot-VA's published rates."""
     generator = np.random.default_rng(0)
     rates = {claim.task: claim.percents for claim in claims("robotwin_tasks") if claim.method == "LingBot-VA"}
-    plan, seconds = [], {}
+    plan, seconds, limits = [], {}, {}
     for setting, (name, task) in itertools.product(("easy", "hard"), TASKS.items()):
         for seed, chance in enumerate(generator.uniform(0, 100, 100)):
             episode = Episode("robotwin", name, seed, "", setting)
             share = SUCCESS_TAKES if chance < float(rates[name][setting]) else 1.0
             plan.append(episode)
             seconds[episode.id] = task.command_limit * share * seconds_per_command
-    return plan, Costs(worker_start=120.0, task_start=30.0, episodes=seconds)
+            limits[episode.id] = task.command_limit
+    return plan, Costs(worker_start=120.0, task_start=30.0, episodes=seconds, limits=limits)
 
 
 def on_paper(seconds_per_command: float) -> None:
@@ -128,14 +136,16 @@ def on_paper(seconds_per_command: float) -> None:
         print(f"{name:14} " + " ".join(f"{number:8.1f}" for number in hours))
 
 
-def play(out: Path, workers: int, episodes: int) -> float:
-    """Seconds that a run of the tabletop's expert takes from command to report, its scenes known."""
+def play(out: Path, episodes: int, *ways: Sequence[str]) -> float:
+    """Seconds from command to report of a run of the tabletop's expert, its scenes known, with one ``run-suite`` for
+    each of ``ways``, at the same time."""
     words = ["tabletop", "--agent", "expert", "--setting", "both", "--episodes", str(episodes), "--video", "off"]
-    words += [f"suite.manifest={out.parent / 'manifest'}", "--out", str(out), "--workers", str(workers)]
+    words += [f"suite.manifest={out.parent / 'manifest'}", "--out", str(out)]
     start = time.monotonic()
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        status = run_suite(words)
-    if status:
+    command = [sys.executable, "-m", "lingbot_eval.cli.run_suite", *words]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    runs = [subprocess.Popen([*command, *way], **quiet) for way in ways]
+    if max(run.wait() for run in runs):
         raise SystemExit(f"{out} has errors")
     return time.monotonic() - start
 
@@ -154,21 +164,25 @@ def measured(folder: RunDirectory, total: float) -> Costs:
     usual = {task: mean(seconds) for task, seconds in same.items()}
     change = mean(seconds - usual[task] for task, seconds in changes)
     known = sum(usual[_task(record)] for record in records) + change * (len(changes) + 1)
-    return Costs(total - known, change, {record.episode.id: usual[_task(record)] for record in records})
+    episodes = {record.episode.id: usual[_task(record)] for record in records}
+    limits = {record.episode.id: command_limit(record.episode.task) for record in records}
+    return Costs(total - known, change, episodes, limits)
 
 
 def check(episodes: int) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        play(folder / "first", 1, episodes)  # finds the scenes, and warms the disk
-        alone = play(folder / "one", 1, episodes)
+        play(folder / "first", episodes, ["--workers", "1"])  # finds the scenes, and warms the disk
+        alone = play(folder / "one", episodes, ["--workers", "1"])
         one = RunDirectory(folder / "one")
         costs = measured(one, alone)
         said = queue(one.plan(), costs, 2)
-        took = play(folder / "two", 2, episodes)
-    print(f"tabletop, both settings, {episodes} episodes each: 1 worker {alone:.1f} s ", end="")
-    print(f"(start {costs.worker_start:.1f}, another task {costs.task_start:.2f})")
-    print(f"2 workers: predicted {said:.1f} s, took {took:.1f} s, {took / said - 1:+.0%}; {alone / took:.2f}x of one")
+        two = play(folder / "two", episodes, ["--workers", "2"])
+        fixed = play(folder / "shards", episodes, ["--shard", "0/2"], ["--shard", "1/2"])
+    print(f"tabletop, both settings, {episodes} episodes of each task: 1 worker {alone:.1f} s ", end="")
+    print(f"(its start {costs.worker_start:.1f}, another task {costs.task_start:.2f})")
+    print(f"2 workers, queue: {two:.1f} s, predicted {said:.1f} ({two / said - 1:+.0%}); {alone / two:.2f}x of one")
+    print(f"2 fixed shards:   {fixed:.1f} s; the queue takes {two / fixed:.2f} of that")
 
 
 def _task(record: EpisodeRecord) -> tuple[str, str]:

@@ -121,7 +121,7 @@ class ToySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_f
     """The toy simulator, and the faults it shows on purpose."""
 
     python: str | None
-    faults: Mapping[int, Literal["raise", "die", "hang", "slow", "eat"]]
+    faults: Mapping[int, Literal["raise", "die", "hang", "stop", "spin", "slow", "eat"]]
     """By seed: what happens at the third command of such an episode."""
 
 

@@ -131,6 +131,13 @@ def test_dependencies_point_one_way(files, module):
     assert [path for path, names in looked_at if any(within(name, module) for name in names)] == []
 
 
+def test_nothing_is_unpickled_from_a_file_a_pipe_or_a_socket():
+    unpicklers = ("pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve", "numpy.load", "torch.load")
+    assert [path for path, names in of_package() if any(within(name, it) for name in names for it in unpicklers)] == []
+    calls = re.compile(r"torch\.load\(|allow_pickle=True|(?<![.\w])(eval|exec)\(")
+    assert [file.name for file in ROOT.rglob("*.py") if calls.search(file.read_text())] == []
+
+
 def test_types_import_numpy_and_the_standard_library_only():
     names = {name.split(".")[0] for name in dict(of_package())["types.py"]}
     assert names - set(sys.stdlib_module_names) == {"numpy"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from lingbot_eval.cli.report import screen
 from lingbot_eval.errors import BadInput, UnknownName
 from lingbot_eval.reports.methods import SUCCESS, Method, Run, published
 from lingbot_eval.reports.published import AVERAGED, COLUMNS, require
+from lingbot_eval.reports.table import label
 from lingbot_eval.suites.store import RunDirectory
 from lingbot_eval.suites.store import compare as leaves
 
@@ -67,6 +69,7 @@ class _Run:
         self.path = path
         self.experiment: dict[str, Any] = self.folder.run()["experiment"]
         plan = self.folder.plan()
+        self.tasks = {(label(episode), episode.task) for episode in plan}
         self.trials = trials(plan, self.folder.records().final())
         self.missing = len(plan) - len(self.trials)
         if not self.trials:
@@ -156,6 +159,9 @@ def _protocol_marks(a: _Run, b: _Run, anyway: bool) -> list[str]:
     Raises BadInput where the rules differ, unless ``anyway``.
     """
     marks = []
+    benchmarks = [str(run.experiment["suite"]["name"]) for run in (a, b)]
+    if benchmarks[0] != benchmarks[1]:
+        raise BadInput(f"{a.path} is a run of {benchmarks[0]}, {b.path} of {benchmarks[1]}: no task in common")
     if a.experiment["protocol_hash"] != b.experiment["protocol_hash"]:
         theirs, ours = _rules(a, "protocol", "facts"), _rules(b, "protocol", "facts")
         differences = "; ".join(leaves(theirs, ours)).replace(": there ", ": A ").replace(", here ", ", B ")
@@ -176,15 +182,15 @@ def _rules(run: _Run, *names: str) -> dict[str, Any]:
 def _sequential(a: _Run, b: _Run) -> None:
     from lingbot_eval.reports.compare import ALPHA, evidence
 
-    tasks = evidence(a.trials, b.trials)
-    bound = len(tasks) / ALPHA
-    for (suite, task), values in tasks.items():
+    planned = len(a.tasks & b.tasks)  # not those begun: the bound would rise with each, and an early claim fall
+    bound = planned / ALPHA
+    for (suite, task), values in evidence(a.trials, b.trials).items():
         clear = next((place for place, value in enumerate(values, start=1) if value >= bound), None)
         verdict = f"clear after {clear} pairs" if clear else "not clear: go on, or stop without a claim"
         _say(f"{suite} {task}: e = {values[-1]:.3g} after {len(values)} pairs in planned order; {verdict}.")
     _say(
-        f"A difference is clear once e is {bound:.0f} or more ({len(tasks)} tasks at {100 * ALPHA:.0f} % together); "
-        "looking after every pair is allowed (Turner, Ly and Grünwald 2024)."
+        f"A difference is clear once e is {bound:.0f} or more (tasks planned: {planned}; {100 * ALPHA:.0f} % together)."
+        " Looking after every pair is allowed (Turner, Ly and Grünwald 2024)."
     )
 
 
@@ -258,6 +264,11 @@ def _spread(runs: Sequence[_Run]) -> None:
         if differences := leaves(_rules(runs[0], *same), _rules(run, *same)):
             said = f"{'; '.join(differences)} (there: {runs[0].path}, here: {run.path})"
             raise BadInput(f"--spread is for runs that differ in their seed alone: {said}")
+    for one, other in combinations(runs, 2):
+        if common := len(one.trials.keys() & other.trials.keys()):
+            raise BadInput(
+                f"--spread is for runs of different seeds: {one.path} and {other.path} both played {common} episodes"
+            )
     _say(*(run.words for run in runs))
     for suite, known in spreads([run.trials for run in runs]).items():
         verdict = "more than chance" if known.p < 0.05 else "no more than chance would"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,7 +27,7 @@ from lingbot_eval.trials.rubric import shipped
 
 def main(argv: Sequence[str] | None = None) -> int:
     """0: fine; 1: doctor found something missing, diff or verify a difference, export left an episode out; 2: bad
-    input; 130: interrupted."""
+    input; 130: interrupted; 141: who read our output has closed it (``| head``), as a shell counts SIGPIPE."""
     try:
         given = _parsed(argv)
         if given.command == "ls":
@@ -60,6 +61,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("lingbot-eval: interrupted", file=sys.stderr)
         return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left is flushed at the end
+        return 141
 
 
 def _parsed(argv: Sequence[str] | None) -> argparse.Namespace:

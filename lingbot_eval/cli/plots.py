@@ -11,7 +11,8 @@ from lingbot_eval.cli.report import listed, read_run
 from lingbot_eval.errors import BadInput, NotReady
 from lingbot_eval.reports import table
 from lingbot_eval.reports.methods import Method, Run, methods, published
-from lingbot_eval.reports.published import COLUMNS, require
+from lingbot_eval.reports.published import AVERAGED, COLUMNS, require
+from lingbot_eval.reports.shapes import complete
 from lingbot_eval.suites.store import RunDirectory
 
 
@@ -51,6 +52,8 @@ def _beside(run: Run, names: Sequence[str]) -> list[Method]:
     """Ours, then each of ``names``: its tasks where they are published, else its averages."""
     require(run.benchmark, names)
     shown = methods([run])
+    if run.benchmark in AVERAGED:
+        shown = [complete(ours, dict.fromkeys(ours.parts, AVERAGED[run.benchmark])) for ours in shown]
     for name in names:
         files = [file for file in (f"{run.benchmark}_tasks", run.benchmark) if file in COLUMNS]
         shown += next(found for file in files if (found := published(file, [name], run)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import time
@@ -108,11 +109,16 @@ class Pusher:
 
 
 def misbehave(fault: str) -> None:
-    """Do what simulators do: raise, die, hang, take their time, or memory (2 GB in 2 s, and then hang)."""
+    """Do what simulators do: raise, die, take their time, take memory (2 GB in 2 s), or hang: asleep, stopped, or
+    spinning in native code."""
     if fault == "raise":
         raise RuntimeError("the toy was told to raise")
     if fault == "die":
         os.kill(os.getpid(), signal.SIGKILL)
+    if fault == "stop":
+        os.kill(os.getpid(), signal.SIGSTOP)
+    if fault == "spin":
+        sum(itertools.repeat(0))  # for ever in C, which neither lets another thread run nor sees a signal's handler
     eaten: list[bytearray] = []
     while fault == "eat" and len(eaten) < 40:
         eaten.append(bytearray(b"x") * 50_000_000)

@@ -32,11 +32,14 @@ def eval_info(plan: Sequence[Episode], final: Mapping[str, EpisodeRecord], folde
             groups.setdefault(group, {}).setdefault(episode.task, []).append(record)
     if not groups:
         raise BadInput(f"{folder} has no result yet")
-    names = {suite: list(dict.fromkeys(e.task for e in plan if e.suite == suite)) for suite in {e.suite for e in plan}}
+    names = {
+        suite: list(dict.fromkeys((*TASKS.get(suite, ()), *(e.task for e in plan if e.suite == suite))))
+        for suite in {e.suite for e in plan}
+    }
     per_task = [
         {
             "task_group": group,
-            "task_id": list(TASKS.get(records[0].episode.suite, names[records[0].episode.suite])).index(task),
+            "task_id": names[records[0].episode.suite].index(task),
             "metrics": _metrics(records, folder),
         }
         for group, tasks in groups.items()

@@ -10,7 +10,7 @@ from math import isfinite
 from lingbot_eval.reports.methods import SUCCESS, Method
 from lingbot_eval.reports.stats import Count, Interval
 from lingbot_eval.reports.stats.holm import holm
-from lingbot_eval.reports.stats.intervals import difference, macro, stratified, wilson
+from lingbot_eval.reports.stats.intervals import difference, macro, score_interval, stratified, wilson
 from lingbot_eval.reports.stats.paired import (
     FEW,
     Pairs,
@@ -275,7 +275,7 @@ SHARES = (0.02, 0.05, 0.1)
 
 def foreseen(rate: float, n: int, share: float | None = None) -> list[str]:
     """What ``n`` episodes in each run can show near ``rate``; ``share``: of episodes that the runs disagree on."""
-    low, high = wilson(round(rate * n), n)
+    low, high = score_interval(rate, n)
     gain, loss = detectable_gain(rate, n), detectable_loss(rate, n)
     lines = [
         f"{n} episodes near {100 * rate:.1f} %: the rate itself will be known to {100 * low:.1f}–{100 * high:.1f} %.",

@@ -25,6 +25,9 @@ SUCCESS, PROGRESS = "SR", "PS"
 MEAN = "average"
 """Part of the average over all parts."""
 
+PUBLISHED_TRIALS = 20
+"""Of a method at a task on a real robot (arXiv:2601.21998, appendix), where the protocol leaves their number open."""
+
 Place = tuple[str, str, str]
 """(part, task, SUCCESS or PROGRESS): a part is a setting, or a suite where there are none; the task is empty for the
 mean over the part's tasks."""
@@ -63,6 +66,10 @@ class Method:
     """Why its numbers are not ranked with the others'; none: they are."""
     notes: tuple[str, ...] = ()
     """What a reader must know besides."""
+
+    @property
+    def parts(self) -> list[str]:
+        return list(dict.fromkeys(part for part, _, measure in self.scores if measure == SUCCESS and part != MEAN))
 
     def tasks(self, part: str) -> list[str]:
         return [task for known, task, measure in self.scores if (known, measure) == (part, SUCCESS) and task]
@@ -185,13 +192,21 @@ def _differences(experiment: Mapping[str, Any], reference: Mapping[str, Any]) ->
 def _unfinished(runs: Sequence[Run]) -> list[str]:
     cells = [cell(run.plan, run.final) for run in runs]
     errors, missing = sum(c.errors for c in cells), sum(c.planned - c.trials - c.errors for c in cells)
-    found = [f"{errors} episodes ended in ERROR"] if errors else []
-    found += [f"{missing} episodes not played yet"] if missing else []
-    asked = runs[0].experiment["protocol"].get("episodes_per_task")
-    planned = min(count for run in runs for count in Counter(map(_task, run.plan)).values())
-    if asked and planned < asked:
-        found.append(f"N too small: {planned} episodes of a task, the protocol has {asked}")
+    found = [f"{_counted(errors, 'episode')} ended in ERROR"] if errors else []
+    found += [f"{_counted(missing, 'episode')} not played yet"] if missing else []
+    if runs[0].benchmark == "real":  # sessions add up
+        planned, asked = min(Counter(_task(episode) for run in runs for episode in run.plan).values()), PUBLISHED_TRIALS
+        whose = "published ones are of"
+    else:
+        planned = min(count for run in runs for count in Counter(map(_task, run.plan)).values())
+        asked, whose = runs[0].experiment["protocol"].get("episodes_per_task", 0), "the protocol has"
+    if planned < asked:
+        found.append(f"N too small: {_counted(planned, 'episode')} of a task, {whose} {asked}")
     return found
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _task(episode: Episode) -> tuple[str, str]:

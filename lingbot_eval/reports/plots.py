@@ -36,6 +36,9 @@ INCHES_PER_LINE = 0.26
 INCHES_PER_MARK = 0.095
 """Of MARKERS, where more of them stand on a task's line."""
 
+_as_written = matplotlib.rc_context({"text.parse_math": False})
+"""Names are words, also with dollar signs in them."""
+
 ALL, SUCCESS_RATE = "mean over tasks", "Success rate (%), with 95 % interval"
 
 
@@ -63,17 +66,20 @@ def success_by_task(rows: Sequence[Row]) -> Figure:
     return figure
 
 
+@_as_written
 def against_published(methods: Sequence[Method]) -> Figure:
     """SR of our methods beside published ones: task by task with a panel for each part, or part by part where no task
-    of theirs is published. At most as many methods as there are COLOURS."""
-    parts = list(
-        dict.fromkeys(part for part, task, measure in methods[0].scores if measure == SUCCESS and part != MEAN)
-    )
+    of theirs is published; means only where all are of the same tasks. At most as many methods as there are COLOURS."""
+    parts = methods[0].parts
     tasks = list(dict.fromkeys(task for part in parts for task in methods[0].tasks(part)))
-    if any(method.published and method.tasks(part) for method in methods for part in parts):
-        lines = {task or ALL: [(part, task) for part in parts] for task in [*tasks, ""]}
+    theirs = [method for method in methods if method.published]
+    if any(method.tasks(part) for method in theirs for part in parts):
+        known = [set(method.tasks(part)) for method in methods for part in parts if method.tasks(part)]
+        same = all(mine == set(tasks) for mine in known)
+        lines = {task or ALL: [(part, task) for part in parts] for task in [*tasks, *[""] * same]}
     else:
-        lines = {part: [(part, "")] for part in parts} | ({MEAN: [(MEAN, "")]} if len(parts) > 1 else {})
+        same = len(parts) > 1 and all(set(method.parts) <= set(parts) for method in theirs)
+        lines = {part: [(part, "")] for part in parts} | ({MEAN: [(MEAN, "")]} if same else {})
         parts = [""]
     figure, panels = _figure(list(lines), SUCCESS_RATE, len(methods), parts)
     for panel, axes in enumerate(panels):
@@ -115,8 +121,11 @@ def _mark(axes: Axes, marks: Sequence[_Mark], place: int, label: str, filled: bo
     axes.set_xlim(-2, 102)
 
 
-def success_by_commands(records: Mapping[str, EpisodeRecord]) -> Figure:
-    """How soon episodes succeed: the share of trials that had succeeded within so many commands."""
+def success_by_commands(records: Mapping[str, EpisodeRecord]) -> Figure | None:
+    """How soon episodes succeed: the share of trials that had succeeded within so many commands; None where nobody
+    counted them, as with a robot."""
+    if not any(record.commands for record in records.values()):
+        return None
     figure = _sheet(6.4, 3.6)
     axes = figure.subplots()
     for place, (suite, mine) in enumerate(_trials(records).items()):
@@ -200,6 +209,7 @@ def time_by_task(records: Mapping[str, EpisodeRecord]) -> Figure | None:
     return figure
 
 
+@_as_written
 def of_run(rows: Sequence[Row], records: Mapping[str, EpisodeRecord]) -> dict[str, Figure]:
     """By name, every picture that the records have something for: none where there is no trial.
 

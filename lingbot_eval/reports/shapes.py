@@ -19,7 +19,7 @@ def robotwin(methods: Sequence[Method], tasks: int) -> Sheet:
     """Method | Easy SR | Hard SR, each of our own with its difference to the best other. ``tasks``: how many the
     benchmark has."""
     parts = ("easy", "hard")
-    methods = [_complete(method, dict.fromkeys(parts, tasks)) for method in methods]
+    methods = [complete(method, dict.fromkeys(parts, tasks)) for method in methods]
     numbers = [_column(methods, [method.scores.get((part, "", SUCCESS)) for method in methods], 2) for part in parts]
     columns = [column for part, cells in zip(parts, numbers, strict=True) for column in (cells, _leads(methods, cells))]
     columns.append([_trials(method, parts) for method in methods])
@@ -40,7 +40,7 @@ def robotwin_tasks(methods: Sequence[Method], horizons: Mapping[str, int]) -> Sh
     """A row for each task, by horizon class, with the means of the classes and of all. ``horizons``: class by task, for
     all tasks of the benchmark."""
     parts = ("easy", "hard")
-    methods = [_complete(method, dict.fromkeys(parts, len(horizons))) for method in methods]
+    methods = [complete(method, dict.fromkeys(parts, len(horizons))) for method in methods]
     ordered = sorted(horizons, key=lambda task: horizons[task])
     rows: list[tuple[Cell, ...]] = []
     rules: list[int] = []
@@ -75,7 +75,7 @@ def robotwin_tasks(methods: Sequence[Method], horizons: Mapping[str, int]) -> Sh
 def libero(methods: Sequence[Method]) -> Sheet:
     """Spatial | Object | Goal | Long | Avg, which is the mean of the four."""
     suites = PAPER_ROWS["libero"]
-    methods = [_complete(method, dict.fromkeys(suites, TASKS_PER_SUITE)) for method in methods]
+    methods = [complete(method, dict.fromkeys(suites, TASKS_PER_SUITE)) for method in methods]
 
     def average(method: Method) -> Score | None:
         whole = method.published or all((suite, "", SUCCESS) in method.scores for suite in suites)
@@ -103,7 +103,7 @@ def tasks(methods: Sequence[Method], title: str) -> Sheet:
     """Task × method, with PS, SR, their intervals and N: real robots, and suites that no paper has a row for."""
     parts = list(dict.fromkeys(part for method in methods for part, task, _ in method.scores if task))
     planned = {part: dict.fromkeys(task for method in methods for task in method.tasks(part)) for part in parts}
-    methods = [_complete(method, {part: len(planned[part]) for part in parts}) for method in methods]
+    methods = [complete(method, {part: len(planned[part]) for part in parts}) for method in methods]
     words = ("Task", "Part")[: 1 if len(parts) == 1 else 2]
     rows: list[tuple[Cell, ...]] = []
     rules = []
@@ -117,7 +117,10 @@ def tasks(methods: Sequence[Method], title: str) -> Sheet:
                 cells for column in scores for cells in (_column(methods, column, 1), list(map(_interval, column)))
             ]
             numbers = zip(*columns, list(map(_count, scores[1])), strict=True)
-            names = (Cell(task or f"mean of {len(planned[part])} tasks"), Cell(part))
+            names = (
+                Cell(task or (f"mean of {len(planned[part])} tasks" if len(planned[part]) > 1 else "mean of 1 task")),
+                Cell(part),
+            )
             rows.append((*names[: len(words)], *(cell for group in numbers for cell in group)))
     titles, notes = _named(methods)
     return Sheet(
@@ -134,7 +137,7 @@ def tasks(methods: Sequence[Method], title: str) -> Sheet:
     )
 
 
-def _complete(method: Method, expected: Mapping[str, int]) -> Method:
+def complete(method: Method, expected: Mapping[str, int]) -> Method:
     """With an obstacle where some tasks of a part are missing: a mean over others is another number."""
     if method.published:
         return method

@@ -29,7 +29,9 @@ class Pool:
         self._processes = workers_of(settings)
         self._lanes: dict[int, list[_Lane]] = {}
         """By worker."""
-        self._started = self._stillborn = 0
+        self._started = 0
+        self._stillborn = 0
+        """Workers in a row that died before they could play."""
         self._obituaries: RecordFile | None = None
 
     @property
@@ -88,7 +90,7 @@ class Pool:
             if "refused" in message:
                 raise BadInput(message["refused"])
             if "ready" in message:
-                lane.ready = True
+                lane.ready, self._stillborn = True, 0
             elif "record" in message and lane.order is not None:
                 record: EpisodeRecord = as_struct(message["record"], EpisodeRecord)
                 finished.append((lane.number, lane.order, record, True))

@@ -25,7 +25,7 @@ import msgspec
 
 from lingbot_eval.errors import CorruptRecords, NotReady
 from lingbot_eval.names import safe_name
-from lingbot_eval.suites.store import LIVE, RunDirectory, write_whole
+from lingbot_eval.suites.store import LIVE, RunDirectory, read_if_there, write_whole
 from lingbot_eval.types import Episode, EpisodeRecord, Provenance, Spent
 
 HEARTBEAT_SECONDS = 5.0
@@ -196,9 +196,8 @@ class Watch:
     def _read(self, name: str, kind: Any) -> Any:
         file = self._folder / name
         try:
-            return msgspec.json.decode(file.read_bytes(), type=kind)
-        except FileNotFoundError:
-            return None
+            content = read_if_there(file)
+            return None if content is None else msgspec.json.decode(content, type=kind)
         except msgspec.DecodeError as error:
             raise CorruptRecords(f"{file}: {error}; delete it if that session is over") from None
 

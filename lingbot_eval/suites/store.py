@@ -17,6 +17,7 @@ and gone on with, as if they had been written today.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -151,7 +152,11 @@ class RunDirectory:
     def _run_json(self) -> dict[str, Any]:
         file = self.path / "run.json"
         if not file.is_file():
-            raise BadInput(f"{self.path} is not a run directory: it has no run.json")
+            inside = sorted(str(found.parent) for found in self.path.glob("*/run.json"))
+            raise BadInput(
+                f"{self.path} is not a run directory: it has no run.json"
+                + (f"; there are runs in it: {', '.join(inside[:3])}{' …' * (len(inside) > 3)}" if inside else "")
+            )
         run = _read_object(file)
         if not isinstance(run.get("experiment"), dict):
             raise CorruptRecords(f"{file} is no run's: it has no experiment")
@@ -341,6 +346,19 @@ class _Version(msgspec.Struct):
     """What can be read of a record, however new it is."""
 
     schema: int = 1
+
+
+def read_if_there(file: Path, again: bool = True) -> bytes | None:
+    """None where there is no such file any more. ``again``: NFS says ESTALE of one that another machine replaced or
+    removed after we had opened it; asked once more, it knows."""
+    try:
+        return file.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        if error.errno != errno.ESTALE or not again:
+            raise
+    return read_if_there(file, again=False)
 
 
 def write_whole(file: Path, content: bytes) -> None:

@@ -16,7 +16,7 @@ import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
@@ -240,6 +240,8 @@ class TrialSession:
     def write(self, number: int, record: EpisodeRecord) -> EpisodeRecord:
         """Append ``record`` to trial ``number``'s run; on disk when this returns."""
         slot, now = self.slots[number - 1], datetime.now(timezone.utc)
+        if known := self.record(number):  # a clock that was set back must not put a correction before what it corrects
+            now = max(now, datetime.fromisoformat(known.finished) + timedelta(milliseconds=1))
         record = replace(
             record, finished=now.isoformat(timespec="milliseconds"), provenance=self._provenance(slot.method)
         )

@@ -67,6 +67,13 @@ def test_other_protocols_are_refused_with_what_differs_or_marked(runs, capsys):
     )
 
 
+def test_other_benchmarks_have_nothing_in_common(runs, tmp_path, capsys):
+    plan = [Episode("real", "fold", 0, "")]
+    played = [EpisodeRecord(plan[0], Outcome.SUCCESS, 0, 1.0)]
+    directory(tmp_path, plan, played, suite={"name": "real", "seed": 0})
+    assert f"a run of toy, {tmp_path} of real: no task in common" in refused([runs["random"], tmp_path], capsys)
+
+
 def test_a_page_shows_what_was_printed_and_every_common_episode(runs, tmp_path, capsys):
     file = tmp_path / "pages" / "pair.html"
     said([runs["random"], runs["expert"], "--page", file], capsys)
@@ -150,16 +157,28 @@ def test_a_published_method_of_another_regime_is_marked_and_an_unknown_one_refus
 def test_seeds_are_compared_with_chance(runs, capsys):
     assert "they vary no more than chance would" in said(["--spread", runs["random"], runs["reseeded"]], capsys)
     assert "agent.name" in refused(["--spread", runs["random"], runs["expert"]], capsys)
+    assert "both played 12 episodes" in refused(["--spread", runs["random"], runs["random"]], capsys)
 
 
 def test_evidence_may_be_looked_at_after_every_pair(runs, capsys):
     out = said([runs["random"], runs["expert"], "--sequential"], capsys)
     assert "after 6 pairs in planned order; clear after 5 pairs." in out
-    assert "e is 40 or more (2 tasks at 5 % together)" in out
+    assert "e is 40 or more (tasks planned: 2; 5 % together)" in out
+
+
+def test_what_is_clear_does_not_depend_on_how_many_tasks_have_begun(tmp_path, capsys):
+    plan = [Episode("real", task, seed, task) for task in ("fold", "pour") for seed in range(5)]
+    begun = {Outcome.FAILURE: tmp_path / "a", Outcome.SUCCESS: tmp_path / "b"}
+    for outcome, folder in begun.items():
+        directory(folder, plan, [EpisodeRecord(episode, outcome, 0, 1.0) for episode in plan[:5]])
+    out = said([*begun.values(), "--sequential"], capsys)
+    assert "real pour" not in out
+    assert "e is 40 or more (tasks planned: 2; 5 % together)" in out
 
 
 def test_power_needs_no_run(runs, capsys):
     assert "a rise of 1.4 pp, a fall of 1.5 pp" in said(["--power", "5000", "--rate", "92.9"], capsys)
+    assert "will be known to 29.9–92.7 %" in said(["--power", "5", "--rate", "70"], capsys)  # Wilson's of 3.5 of 5
     assert "disagree on 100.0 % of them" in said([runs["random"], runs["expert"], "--power", "100"], capsys)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -190,3 +192,16 @@ def test_make_tiny_writes_a_checkpoint_once(tmp_path, capsys):
 def test_make_tiny_says_what_to_install(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert "pip install" in refused(["make-tiny", str(tmp_path / "tiny")], capsys)
+
+
+def test_a_folder_of_runs_names_them(run, capsys):
+    assert main(["report", str(run.parent)]) == 2
+    assert f"there are runs in it: {run}" in capsys.readouterr().err
+
+
+def test_a_reader_that_has_seen_enough_gets_no_traceback():
+    command, pipe = [sys.executable, "-m", "lingbot_eval.cli.lingbot_eval", "ls"], subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe) as listing:
+        listing.stdout.close()
+        assert listing.stderr.read() == b""
+    assert listing.returncode == 141

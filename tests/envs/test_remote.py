@@ -140,8 +140,9 @@ def test_a_simulator_that_dies_is_reported_with_its_signal_and_started_afresh(re
     assert env.reset(seed=1)[1]["commands"] == 0
 
 
-def test_a_simulator_that_hangs_is_killed_at_the_commands_time_limit_and_started_afresh(remote):
-    env = remote(toy(faults={0: "hang"}))
+@pytest.mark.parametrize("fault", ["hang", "stop", "spin"])
+def test_a_simulator_that_hangs_is_killed_at_the_commands_time_limit_and_started_afresh(remote, fault):
+    env = remote(toy(faults={0: fault}))
     (hanging,) = children(os.getpid())
     env.reset(seed=0)
     start = time.monotonic()
@@ -233,7 +234,7 @@ def test_the_simulators_prints_are_appended_to_the_log(remote, tmp_path):
     assert "the toy was told to raise" in log.read_text()
 
 
-@pytest.mark.parametrize("fault", ["", "hang"], ids=["between commands", "in a command"])
+@pytest.mark.parametrize("fault", ["", "hang", "stop", "spin"], ids=["between commands", "asleep", "stopped", "busy"])
 def test_the_simulator_ends_when_its_parent_is_killed(tmp_path, fault):
     code = f"""
 import numpy as np

@@ -86,7 +86,7 @@ def test_the_sentence_can_be_read_aloud():
     b = run("+" * 40) | run("+-+-" * 10, "return") | run("+" * 20 + "-" * 20, "push")
     assert sentences(compare(a, b)) == [
         "toy: B is better on 1 of 3 tasks and worse on 1 after correction; overall +0.0 pp, "
-        "95 % interval −10.0 to +10.0, p = 1."
+        "95 % interval −10.8 to +10.0, p = 1."
     ]
 
 

@@ -101,9 +101,17 @@ def test_errors_missing_episodes_and_few_trials_are_obstacles():
     final[first.id] = dataclasses.replace(final[first.id], outcome=Outcome.ERROR)
     del final[others[-1].id]
     (method,) = methods([dataclasses.replace(full, final=final)])
-    assert method.obstacles == ("1 episodes ended in ERROR", "1 episodes not played yet")
+    assert method.obstacles == ("1 episode ended in ERROR", "1 episode not played yet")
     (method,) = methods([run({("toy", "reach"): (1, 1)})])
-    assert method.obstacles == ("N too small: 1 episodes of a task, the protocol has 2",)
+    assert method.obstacles == ("N too small: 1 episode of a task, the protocol has 2",)
+
+
+def test_few_trials_on_a_robot_are_not_ranked_and_sessions_add_up():
+    sessions = [run({("real", "fold"): (6, 10)}, "real", seed, protocol={"name": "trials"}) for seed in (1, 2)]
+    (method,) = methods(sessions[:1])
+    assert method.obstacles == ("N too small: 10 episodes of a task, published ones are of 20",)
+    (method,) = methods(sessions)
+    assert method.obstacles == ()
 
 
 def test_published_methods_show_their_first_source_and_say_what_others_have():

@@ -72,6 +72,23 @@ def test_what_may_not_be_ranked_says_so_in_the_legend():
     assert figure.legends[0].get_texts()[1].get_text() == "Motus, published, not ranked"
 
 
+def test_a_mean_over_other_tasks_is_not_put_beside_the_published_one(tmp_path, capsys):
+    ours = run({("easy", "adjust_bottle"): (1, 2), ("hard", "adjust_bottle"): (1, 2)}, "robotwin")
+    figure = plots.against_published([*methods([ours]), *published("robotwin_tasks", ["motus"], ours)])
+    assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == ["adjust_bottle"]
+    plan = [episode for episode in libero() if episode.suite == "libero_goal"][:2]
+    directory(tmp_path, plan, played(plan).values(), suite={"name": "libero", "seed": 0, "plan": plan_hash(plan)})
+    assert main(["plot", str(tmp_path), "--against", "openvla"]) == 0
+    drawn = (tmp_path / "report" / "against-published.svg").read_text()
+    assert ">expert, not ranked</text>" in drawn
+    assert ">average</text>" not in drawn
+
+
+def test_trials_whose_commands_nobody_counted_have_no_curve_over_them():
+    plan = [Episode("real", "fold", k, "") for k in range(4)]
+    assert plots.success_by_commands({e.id: EpisodeRecord(e, SUCCESS, 0, 1.0) for e in plan}) is None
+
+
 def test_without_published_tasks_the_parts_stand_on_the_lines(tmp_path, capsys):
     plan = libero()
     final = played(plan)
@@ -160,6 +177,13 @@ def test_the_same_run_is_the_same_picture(tmp_path):
         plots.write(tmp_path / name, plots.of_run(rows(plan, final), final))
     for file in (tmp_path / "a").iterdir():
         assert file.read_bytes() == (tmp_path / "b" / file.name).read_bytes()
+
+
+def test_a_name_with_dollar_signs_is_no_formula(tmp_path):
+    plan = [Episode("toy", r"pay $\five$", 0, "")]
+    final = played(plan)
+    plots.write(tmp_path, plots.of_run(rows(plan, final), final))
+    assert r">pay $\five$</text>" in (tmp_path / "success-by-task.svg").read_text()
 
 
 def test_a_run_without_a_trial_has_nothing_to_draw(tmp_path, capsys):

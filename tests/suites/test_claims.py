@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -161,6 +162,23 @@ def test_a_claim_that_cannot_be_read_is_named(run, content):
     file.write_bytes(content)
     with pytest.raises(CorruptRecords, match=str(file)):
         claims(run, "b").take(EPISODES[0])
+
+
+def test_a_file_that_nfs_calls_stale_is_asked_for_once_more(run, monkeypatch):
+    """There is no NFS here: what it says when another machine has replaced or removed an open file."""
+    ours, theirs, read = claims(run, "a"), claims(run, "b"), Path.read_bytes
+    stale: set[Path] = set()
+
+    def read_bytes(file: Path) -> bytes:
+        if file not in stale:
+            stale.add(file)
+            raise OSError(errno.ESTALE, "Stale file handle")
+        return read(file)
+
+    assert ours.take(EPISODES[0]) == 1
+    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+    assert theirs.take(EPISODES[0]) is None
+    assert {file.suffix for file in stale} == {".1", ".json"}  # the claim, and the session and its heartbeat
 
 
 def test_of_many_sessions_that_reach_for_an_episode_at_once_one_gets_it(run):

@@ -8,6 +8,7 @@ import resource
 import signal
 import socket
 import tempfile
+import threading
 from collections import Counter
 from collections.abc import Callable
 from itertools import groupby
@@ -95,6 +96,8 @@ def test_the_number_of_workers_changes_no_record(tmp_path):
         ("raise", "RuntimeError: the toy was told to raise"),
         ("die", "was ended by SIGKILL"),
         ("hang", "no answer to 'step' within 1 s"),
+        ("stop", "no answer to 'step' within 1 s"),
+        ("spin", "no answer to 'step' within 1 s"),
     ],
 )
 def test_an_episode_that_fails_is_tried_twice_and_recorded_with_its_reason_while_others_go_on(tmp_path, fault, reason):
@@ -104,6 +107,30 @@ def test_an_episode_that_fails_is_tried_twice_and_recorded_with_its_reason_while
     assert [(record.episode.seed, record.attempt) for record in errors] == [(0, 1), (0, 2)]
     assert all(reason in record.error for record in errors)
     assert [event.will_retry for event in told if event.record and event.episode.seed == 0] == [True, False]
+
+
+def test_a_simulator_that_eats_memory_is_an_error_with_the_figure_while_others_go_on(tmp_path):
+    frugal = msgspec.structs.replace(IMPATIENT, command_seconds=20.0, env_gigabytes=0.3)
+    final, _ = carry_on(tmp_path, toy_run(faults={0: "eat"}, limits=frugal, suite=FEW))
+    assert outcomes(final) == {"reach/0": "error", "reach/1": "success"}
+    assert "limits.env_gigabytes=0.3 allows no more" in final["toy/reach/-/0/-"].error
+    assert final["toy/reach/-/0/-"].attempt == 2
+
+
+def test_a_worker_that_stands_still_is_replaced_when_its_episode_outlasts_the_time_limit(tmp_path, monkeypatch):
+    monkeypatch.setattr("lingbot_eval.suites.pool.GRACE_SECONDS", 0.0)
+    stopped: list[int] = []
+
+    def stop(event: Event) -> None:
+        if event.record is None and not stopped:
+            stopped.extend(children(os.getpid()))
+            os.kill(stopped[0], signal.SIGSTOP)
+
+    brief = msgspec.structs.replace(IMPATIENT, start_seconds=3.0, reset_seconds=1.0, episode_seconds=1.0)
+    final, told = carry_on(tmp_path, toy_run(limits=brief, suite=FEW), stop)
+    assert outcomes(final) == {"reach/0": "success", "reach/1": "success"}
+    assert [e.record.error for e in told if e.record and e.record.error] == ["the worker outlasted the time limit"]
+    assert not running(stopped[0])
 
 
 def test_errors_are_played_again_on_resume_and_every_attempt_stays_in_the_files(tmp_path):
@@ -354,6 +381,33 @@ def test_a_worker_that_cannot_start_ends_the_run_with_the_place_of_its_log(tmp_p
     assert "FileNotFoundError" in log.read_text()
     (session,) = folder.run()["sessions"]
     assert str(session["process"]["pid"]) in log.name  # another coordinator writes another
+
+
+def test_workers_that_die_while_they_load_do_not_end_a_run_in_which_others_play(tmp_path):
+    """Every other one does, and each of the others plays one episode."""
+    over = threading.Event()
+
+    def kill_while_loading() -> None:
+        known: list[int] = []
+        while not over.is_set():
+            for worker in set(children(os.getpid())) - set(known):
+                known.append(worker)
+                if len(known) % 2:
+                    os.kill(worker, signal.SIGKILL)
+
+    def kill_after_an_episode(event: Event) -> None:
+        if event.record is not None and event.record.outcome is Outcome.SUCCESS:
+            for worker in children(os.getpid()):
+                os.kill(worker, signal.SIGKILL)
+
+    killer = threading.Thread(target=kill_while_loading)
+    killer.start()
+    try:
+        final, _ = carry_on(tmp_path, toy_run(suite=FEW), kill_after_an_episode)
+    finally:
+        over.set()
+        killer.join()
+    assert outcomes(final) == {"reach/0": "success", "reach/1": "success"}
 
 
 def test_a_simulator_that_cannot_start_is_an_error_of_each_episode(tmp_path):

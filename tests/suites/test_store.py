@@ -379,3 +379,19 @@ def test_an_episode_is_done_once_it_has_a_record_that_is_no_error(given_records)
     good = {r.episode.id for r in given_records if r.outcome is not Outcome.ERROR}
     assert known.done() == good
     assert {episode.id for episode in remaining(EPISODES, known.done())} == {e.id for e in EPISODES} - good
+
+
+one_result = st.lists(records, max_size=12, unique_by=lambda r: (r.episode.id, r.attempt, r.outcome is Outcome.ERROR))
+"""As coordinators write them: at most one result of an attempt, and at most one that says how its worker died."""
+
+absurd = st.sampled_from(["", "1970-01-01T00:00:00.000+00:00", "2030-01-01T00:00:00.000+00:00", "9999", "?"])
+
+
+@given(one_result, st.lists(absurd, min_size=12, max_size=12))
+def test_which_record_counts_does_not_depend_on_what_their_clocks_said(given_records, times):
+    told = [dataclasses.replace(record, finished=time) for record, time in zip(given_records, times, strict=False)]
+    assert counted(told) == counted(given_records)
+
+
+def counted(some: Sequence[EpisodeRecord]) -> dict[str, tuple[int, Outcome]]:
+    return {id: (record.attempt, record.outcome) for id, record in Records(some).final().items()}

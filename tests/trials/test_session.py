@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
@@ -166,6 +167,24 @@ def test_a_correction_is_appended_with_who_and_why_and_counts(tmp_path):
     assert (final.outcome, final.progress, len(records.all)) == (Outcome.FAILURE, 1.0, 3)
     assert final.correction is not None
     assert final.correction.why == "looked again"
+
+
+def test_a_clock_that_was_set_back_does_not_put_a_correction_before_what_it_corrects(tmp_path, monkeypatch):
+    for year, points in ((2031, None), (2030, [1, 0, 0]), (2029, [1, 1, 0])):
+
+        class Clock(datetime):
+            @classmethod
+            def now(cls, zone=None, year=year):
+                return datetime(year, 1, 1, tzinfo=zone)
+
+        monkeypatch.setattr("lingbot_eval.trials.session.datetime", Clock)
+        with begun(tmp_path) as session:
+            if points is None:
+                session.success()
+            else:
+                session.correct(1, who="op", why="looked again", outcome=Outcome.FAILURE, points=points, reason="other")
+    with begun(tmp_path) as session:
+        assert session.record(1).trial.points == (1, 1, 0)
 
 
 def test_a_correction_to_void_brings_the_trial_back_and_keeps_what_was_said_of_the_next(tmp_path):

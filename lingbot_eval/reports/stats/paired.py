@@ -60,18 +60,24 @@ def mean_difference(tasks: Sequence[Pairs]) -> float:
 
 def difference_interval(tasks: Sequence[Pairs]) -> Interval:
     """95 % interval of :func:`mean_difference` for other episodes of these tasks: episodes drawn again within each task
-    (percentile bootstrap), or :func:`bonett_price` where fewer than FEW pairs came out unlike most."""
+    (percentile bootstrap), or :func:`bonett_price` where fewer than FEW pairs came out unlike most.
+
+    Each task's shares are drawn to the mean task's by one pair, as :func:`within_tasks` does: a task that was played
+    once would give its one pair every time, and fifty of them an interval without width.
+    """
     together = pooled(tasks)
     if together.trials - max(together.only_a, together.only_b, together.agreed) < FEW:
         return bonett_price(tasks)
     random = np.random.default_rng(0)  # the same runs give the same interval
+    trials = np.array([task.trials for task in tasks])[:, None]
+    kinds = np.array([[task.only_a, task.only_b, task.agreed] for task in tasks])
+    shares = (kinds + np.mean(kinds / trials, axis=0)) / (trials + 1)
     drawn = np.zeros(RESAMPLES)
-    for task in tasks:
-        shares = np.array([task.only_a, task.only_b, task.agreed]) / task.trials
-        counts = random.multinomial(task.trials, shares, size=RESAMPLES)
-        drawn += (counts[:, 1] - counts[:, 0]) / task.trials
-    low, high = np.quantile(drawn / len(tasks), [0.025, 0.975])
-    return float(low), float(high)
+    for task, share in zip(tasks, shares, strict=True):
+        counts = random.multinomial(task.trials, share, size=RESAMPLES)
+        drawn += (counts[:, 1] - counts[:, 0]) / task.trials - (share[1] - share[0])
+    low, high = mean_difference(tasks) + np.quantile(drawn / len(tasks), [0.025, 0.975])
+    return max(-1.0, float(low)), min(1.0, float(high))
 
 
 def bonett_price(tasks: Sequence[Pairs]) -> Interval:

@@ -7,7 +7,7 @@ from math import inf, isnan
 import numpy as np
 import pytest
 
-from lingbot_eval.reports.stats import Count
+from lingbot_eval.reports.stats import Count, paired
 from lingbot_eval.reports.stats.holm import holm
 from lingbot_eval.reports.stats.paired import (
     Pairs,
@@ -94,6 +94,20 @@ def test_the_paired_interval_agrees_with_resampling_the_episodes_one_by_one(seed
     ours = [Pairs(int((task < 0).sum()), int((task > 0).sum()), len(task)) for task in tasks]
     assert difference_interval(ours) == pytest.approx(np.quantile(theirs, [0.025, 0.975]), abs=0.006)
     assert mean_difference(ours) == pytest.approx(np.mean([task.mean() for task in tasks]))
+
+
+@pytest.mark.parametrize(("tasks", "trials"), [(50, 1), (50, 2), (10, 5), (20, 20)])
+def test_the_paired_interval_holds_the_true_difference_about_as_often_as_it_says(tasks, trials, monkeypatch):
+    monkeypatch.setattr(paired, "RESAMPLES", 1000)
+    random = np.random.default_rng(0)
+    shares = random.dirichlet([0.6, 0.8, 3], size=tasks)  # of A alone, B alone, agreed
+    truth = float(np.mean(shares[:, 1] - shares[:, 0]))
+    held = []
+    for _ in range(200):
+        drawn = [random.multinomial(trials, share) for share in shares]
+        low, high = difference_interval([Pairs(int(a), int(b), trials) for a, b, _ in drawn])
+        held.append(low <= truth <= high)
+    assert 0.88 <= np.mean(held) <= 0.99
 
 
 def test_runs_that_never_disagree_may_still_differ():

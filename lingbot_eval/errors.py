@@ -73,5 +73,9 @@ class PlaybackDiffers(LingbotEvalError):
     pass
 
 
+class Taken(NotReady):
+    """Another process is at it; once it has ended, try again."""
+
+
 class CorruptRecords(LingbotEvalError):
     pass

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from lingbot_eval.envs.check import Machine
@@ -49,8 +50,9 @@ def with_scenes(chosen: RunSettings, machine: Machine, search: bool) -> list[Epi
     if lacking:
         print(f"{folder}: looking for scenes that the expert solves, of {_few(lacking)}", file=sys.stderr)
         teller = _Teller(manifest)
+        simulator, workers = machine.simulator, chosen.workers or 1
         search_scenes(
-            manifest, lacking, suite.name, machine.simulator, protocol, chosen.limits, chosen.workers or 1, teller.tell
+            manifest, lacking, suite.name, simulator, protocol, chosen.limits, workers, teller.tell, teller.waits
         )
     print(f"{folder}: scenes {content_hash(manifest, wanted)}", file=sys.stderr)
     return episodes(manifest, wanted, suite.name, protocol)
@@ -74,8 +76,11 @@ class _Teller:
                     f"  {want.task} {want.setting}: {found} scenes{f' ({others})' if others else ''}", file=sys.stderr
                 )
 
+    def waits(self, wanted: Sequence[Wanted]) -> None:
+        print(f"  waiting for another process, which looks for scenes of {_few(wanted)}", file=sys.stderr)
 
-def _few(wanted: list[Wanted]) -> str:
+
+def _few(wanted: Sequence[Wanted]) -> str:
     names = [f"{want.task} {want.setting}" for want in wanted]
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 

@@ -17,7 +17,7 @@ import msgspec
 
 from lingbot_eval.errors import CorruptRecords
 from lingbot_eval.suites.sessions import Watch
-from lingbot_eval.suites.store import RecordReader, Records, RunDirectory, publish, read_if_there
+from lingbot_eval.suites.store import RecordReader, RunDirectory, publish, read_if_there
 from lingbot_eval.types import Episode
 
 
@@ -34,11 +34,13 @@ class Claims:
     def __init__(self, folder: RunDirectory, session: str, watch: Watch) -> None:
         self._folder, self._session, self._watch = folder.path / "claims", session, watch
         self._reader = RecordReader(folder)
+        self.records = self._reader.read()
+        """Whoever's; as of the last look."""
         self._held: dict[str, Path] = {}
 
-    def records(self) -> Records:
-        """All that anybody has recorded by now."""
-        return self._reader.read()
+    def look(self) -> None:
+        """For what anybody has recorded since."""
+        self._reader.read()
 
     def take(self, episode: Episode) -> int | None:
         """The attempt that is ours to play; None where another session plays the episode, or it is done.
@@ -51,14 +53,15 @@ class Claims:
             file = self._folder / f"{hashlib.sha256(episode.id.encode()).hexdigest()[:16]}.{attempt}"
             if publish(file, msgspec.json.encode(Claim(self._session, episode.id, attempt))):
                 self._held[episode.id] = file
-                done = self._done(episode)  # look again: what was recorded before we had the claim
+                self.look()  # what was recorded before we had the claim
+                done = self.records.is_done(episode)
                 if not done and self._attempts(episode) < attempt:
                     return attempt
                 self.release(episode)
                 if done:
                     return None
             elif (owner := _owner(file)) is None:
-                continue  # gone since: its record is there
+                self.look()  # gone since: its record is there
             elif self._watch.dead(owner):
                 skipped = attempt
             else:
@@ -77,10 +80,7 @@ class Claims:
         self._held.clear()
 
     def _attempts(self, episode: Episode) -> int:
-        return max((record.attempt for record in self.records().of(episode)), default=0)
-
-    def _done(self, episode: Episode) -> bool:
-        return episode.id in self.records().done()
+        return max((record.attempt for record in self.records.of(episode)), default=0)
 
 
 def _owner(file: Path) -> str | None:

@@ -73,7 +73,7 @@ class RayWorkers:
     def start(self, number: int, jobs: Sequence[Job]) -> None:
         options = {"num_cpus": self._needs["CPU"], "num_gpus": self._needs["GPU"], "scheduling_strategy": "SPREAD"}
         handle = ray.remote(Relay).options(**options).remote()
-        start = handle.start.remote(number, [to_dict(job) for job in jobs], os.getcwd(), versions())
+        start = handle.start.remote([to_dict(job) for job in jobs], os.getcwd(), versions())
         self._actors[number] = _Actor(handle, start)
 
     def tell(self, number: int, lane: int, message: dict[str, Any]) -> None:
@@ -153,13 +153,13 @@ class Relay:
     def __init__(self) -> None:
         self._worker: WorkerProcess | None = None
 
-    def start(self, number: int, jobs: Sequence[dict[str, Any]], folder: str, same: dict[str, str]) -> Said:
+    def start(self, jobs: Sequence[dict[str, Any]], folder: str, same: dict[str, str]) -> Said:
         """Start the worker in ``folder``, where the coordinator's paths mean what they mean there."""
         try:
             if versions() != same:
                 raise NotReady(f"it has {versions()}, the coordinator {same}: install the same")
             _enter(Path(folder), Path(jobs[0]["tmp"]))
-            self._worker = WorkerProcess(number, adapted([as_struct(job, Job) for job in jobs]), {})
+            self._worker = WorkerProcess(adapted([as_struct(job, Job) for job in jobs]), {})
         except LingbotEvalError as error:
             return [(0, {"refused": f"Ray node {socket.gethostname()}: {error}"})]
         return []

@@ -28,13 +28,23 @@ def _command_limit(protocol: Protocol, task: Task) -> int:
     return protocol.command_limit or own
 
 
-def expected_seconds(limits: Mapping[Task, int], records: Iterable[EpisodeRecord]) -> dict[Task, float]:
-    """The mean of the episodes of a task that ended without ERROR; where there is none, in proportion to the command
-    limits of the measured tasks (``limits``: all tasks'). In commands where nothing is measured at all."""
-    measured: dict[Task, list[float]] = {}
-    for record in records:
-        if record.outcome is not Outcome.ERROR and (task := task_of(record.episode)) in limits:
-            measured.setdefault(task, []).append(record.seconds)
-    means = {task: fmean(seconds) for task, seconds in measured.items()}
-    per_command = fmean(mean / limits[task] for task, mean in means.items()) if means else 1.0
-    return {task: means.get(task, per_command * limit) for task, limit in limits.items()}
+class Durations:
+    """Of the tasks of ``limits``, by their most commands; each record that is added costs the same."""
+
+    def __init__(self, limits: Mapping[Task, int]) -> None:
+        self._limits = limits
+        self._played = dict.fromkeys(limits, 0)
+        self._seconds = dict.fromkeys(limits, 0.0)
+
+    def add(self, record: EpisodeRecord) -> None:
+        """An ERROR says nothing about how long its task takes."""
+        if record.outcome is not Outcome.ERROR and (task := task_of(record.episode)) in self._limits:
+            self._played[task] += 1
+            self._seconds[task] += record.seconds
+
+    def expected(self) -> dict[Task, float]:
+        """Seconds, the mean; for a task without any, in proportion to the command limits of the measured tasks. In
+        commands where nothing is measured at all."""
+        means = {task: self._seconds[task] / played for task, played in self._played.items() if played}
+        per_command = fmean(mean / self._limits[task] for task, mean in means.items()) if means else 1.0
+        return {task: means.get(task, per_command * limit) for task, limit in self._limits.items()}

@@ -76,7 +76,7 @@ def _hand_out(
     tell: Callable[[Event], None],
     stopping: Callable[[], bool],
 ) -> None:
-    queue = Queue(episodes, command_limits(settings.protocol, by_task(episodes)), claims.records())
+    queue = Queue(episodes, command_limits(settings.protocol, by_task(episodes)), claims.records)
     looked = time.monotonic()
     while pool.busy or (queue.left and not stopping()):
         if not stopping():
@@ -85,7 +85,8 @@ def _hand_out(
                 queue.recall()
                 looked = time.monotonic()
             if pool.idle and queue.waiting:
-                for record in queue.see(claims.records()):
+                claims.look()
+                for record in queue.see():
                     tell(Event(None, record.episode, record))
             for lane in pool.idle:
                 while episode := queue.next_for(lane.last, pool.beside(lane)):

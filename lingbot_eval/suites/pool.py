@@ -6,6 +6,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from datetime import datetime, timezone
+from pathlib import Path
 
 from lingbot_eval.errors import BadInput, LingbotEvalError
 from lingbot_eval.settings import RaySettings, RunSettings, as_struct, to_dict
@@ -52,15 +53,27 @@ class Pool:
         unoccupied = sum(not lane.order for lanes in self._lanes.values() for lane in lanes)
         free = (number for number in range(self._processes.count) if number not in self._lanes)
         while unoccupied < waiting and (number := next(free, None)) is not None:
-            names = [f"worker-{number}" + f"-{lane}" * (sessions > 1) for lane in range(sessions)]
-            self._processes.start(number, [self._job(name) for name in names])
+            self._processes.start(number, [self._job(number, lane) for lane in range(sessions)])
             self._lanes[number] = [_Lane(number * sessions + lane) for lane in range(sessions)]
             unoccupied += sessions
 
-    def _job(self, name: str) -> Job:
+    def _job(self, number: int, lane: int) -> Job:
         records = self._folder.path / "records" / f"{self._session.id}-{self._started}.jsonl"
         self._started += 1
-        return Job(name, str(self._folder.path), str(records), str(self._session.tmp), self._settings, self._provenance)
+        log = self._log(number)
+        own = log.with_name(f"{log.stem}-{lane}.log") if self._settings.agent.sessions > 1 else log
+        return Job(
+            folder=str(self._folder.path),
+            records=str(records),
+            log=str(log),
+            simulator_log=str(own),
+            tmp=str(self._session.tmp),
+            settings=self._settings,
+            provenance=self._provenance,
+        )
+
+    def _log(self, number: int) -> Path:
+        return self._folder.path / "logs" / f"{self._session.id}-worker-{number}.log"
 
     def play(self, lane: _Lane, order: Order) -> None:
         lane.begin(order)
@@ -98,7 +111,7 @@ class Pool:
         if not any(lane.ready for lane in lanes):
             self._stillborn += 1
             if self._stillborn > self._processes.count:
-                raise LingbotEvalError(f"{reason} before its first episode; see {self._folder.path / 'logs'}")
+                raise LingbotEvalError(f"{reason} before its first episode; see {self._log(number)}")
         playing = [(lane, lane.order) for lane in lanes if lane.order]
         buried: list[Finished] = []
         for lane, order in playing:

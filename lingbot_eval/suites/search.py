@@ -1,14 +1,18 @@
-"""Try seeds with the suite's expert until a manifest has the scenes that are wanted, several tasks at a time."""
+"""Try seeds with the suite's expert until a manifest has the scenes that are wanted, several tasks at a time. Several
+processes may do so at once: each takes tasks that no other is at, and waits for the others' in the end."""
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import threading
+import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Executor, ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 from lingbot_eval.envs.remote import RemoteEnv
-from lingbot_eval.errors import NotReady, SimulatorError, SimulatorRaised
+from lingbot_eval.errors import NotReady, SimulatorError, SimulatorRaised, Taken
 from lingbot_eval.settings import EnvSettings, Limits, RoboTwinProtocol, SimulatorSettings
 from lingbot_eval.suites.seeds import Manifest, Trial, Wanted
 
@@ -17,6 +21,10 @@ TRIES = 2
 
 BROKEN = 5
 """Seeds in a row at which it does so twice: then it is the simulator, and not the scenes."""
+
+
+LOOK_SECONDS = 2.0
+"""Between two looks whether other processes have ended."""
 
 
 def search(
@@ -28,14 +36,17 @@ def search(
     limits: Limits,
     workers: int,
     tell: Callable[[Wanted, Trial], None],
+    waits: Callable[[Sequence[Wanted]], None],
 ) -> None:
-    """Extend ``manifest``; ``tell`` is called, from whatever thread, after every trial.
+    """Extend ``manifest``; ``tell`` is called, from whatever thread, after every trial, and ``waits`` once, when there
+    is nothing left but what other processes are at.
 
     Raises NotReady.
     """
     stopped = threading.Event()
 
-    def one(want: Wanted) -> None:
+    def one(want: Wanted) -> bool:
+        """False where another process is at it."""
         env_settings = EnvSettings(
             simulator=simulator,
             protocol=protocol,
@@ -46,18 +57,36 @@ def search(
             render=False,
         )
         log = manifest.folder / f"{want.task}-{want.setting}.log"
-        env = RemoteEnv(env_settings, limits, log)  # dies with this thread
-        manifest.extend(want, Auditions(env, want, log, tell).of, stopped.is_set)
-        env.close()
+        with contextlib.ExitStack() as ended:
+
+            @functools.cache
+            def auditions() -> Auditions:
+                """With a simulator, which dies with this thread: none where nothing is left to try."""
+                env = ended.enter_context(contextlib.closing(RemoteEnv(env_settings, limits, log)))
+                return Auditions(env, want, log, tell)
+
+            try:
+                manifest.extend(want, lambda seed: auditions().of(seed), stopped.is_set)
+            except Taken:
+                return False
+        return True
 
     with ThreadPoolExecutor(workers) as pool:
-        futures = [pool.submit(one, want) for want in wanted]
         try:
-            for future in as_completed(futures):
-                future.result()
+            if left := _left(pool, one, wanted):
+                waits(left)
+            while left:
+                time.sleep(LOOK_SECONDS)
+                left = _left(pool, one, left)
         finally:  # after the first failure, too, or interrupted: each thread ends with the trial that it is at
             stopped.set()
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _left(pool: Executor, one: Callable[[Wanted], bool], wanted: Sequence[Wanted]) -> list[Wanted]:
+    """Those that other processes are at; all others are done."""
+    futures = {pool.submit(one, want): want for want in wanted}
+    return [futures[future] for future in as_completed(futures) if not future.result()]
 
 
 class Auditions:

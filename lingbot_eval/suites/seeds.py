@@ -24,8 +24,9 @@ import msgspec
 
 from lingbot_eval.envs import tabletop
 from lingbot_eval.envs.robotwin_tasks import TASKS
-from lingbot_eval.errors import BadInput, CorruptRecords, NotReady, UnknownName
+from lingbot_eval.errors import BadInput, CorruptRecords, NotReady, Taken, UnknownName
 from lingbot_eval.settings import RoboTwinProtocol, Setting, SuiteSettings, TabletopProtocol
+from lingbot_eval.suites.store import publish
 from lingbot_eval.types import Episode
 
 SCHEMA = 1
@@ -78,7 +79,7 @@ class Manifest:
             content = {"schema": SCHEMA, "suite": suite, "facts": here}
             try:
                 self.folder.mkdir(parents=True, exist_ok=True)
-                file.write_text(json.dumps(content, indent=2) + "\n")
+                publish(file, json.dumps(content, indent=2).encode() + b"\n")
             except OSError as error:
                 raise NotReady(f"cannot write to {self.folder}: {error.strerror}; say suite.manifest=DIR") from None
         known, there = self._read(file)
@@ -111,7 +112,7 @@ class Manifest:
     def extend(self, wanted: Wanted, audition: Callable[[int], Trial], stop: Callable[[], bool]) -> None:
         """Try seeds, each written to disk before the next, until there are enough scenes or ``stop()``.
 
-        Raises NotReady where another process does so, or HOPELESS seeds in a row are not solved.
+        Raises Taken where another process does so, NotReady where HOPELESS seeds in a row are not solved.
         """
         with self._locked(wanted.task, wanted.setting):
             file = self._file(wanted.task, wanted.setting)
@@ -175,8 +176,10 @@ class Manifest:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
+                raise Taken(f"another process tries seeds of {task} {setting} in {self.folder}; wait for it") from None
+            except OSError as error:  # a file system without locks
                 raise NotReady(
-                    f"another process tries seeds of {task} {setting} in {self.folder}; wait for it"
+                    f"cannot lock {self.folder}: {error.strerror}; look for scenes on another disk (suite.manifest=DIR)"
                 ) from None
             yield
 

@@ -232,7 +232,15 @@ def this_process() -> Process:
 
 def gone(process: Process) -> bool:
     """Whether it ran here and has ended; False for all that this machine cannot tell."""
-    return _ran_here(process) and _began(process.pid) != process.began
+    if not _ran_here(process):
+        return False
+    try:
+        os.kill(process.pid, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:  # another user's, and /proc may hide those (hidepid)
+        return _began(process.pid) not in ("", process.began)
+    return _began(process.pid) != process.began
 
 
 def _ran_here(process: Process) -> bool:

@@ -17,16 +17,13 @@ and gone on with, as if they had been written today.
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import fcntl
 import json
 import os
 import re
 import secrets
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,37 +50,53 @@ NAMES = {
 """By folder of a run directory: its files."""
 
 
-@dataclass(frozen=True)
 class Records:
-    """Everything the record files say."""
+    """What the record files say. One more costs the same however many there are."""
 
-    all: list[EpisodeRecord]
-    torn: list[str]
-    """One sentence per torn last line."""
+    def __init__(self, records: Iterable[EpisodeRecord] = (), torn: Iterable[str] = ()) -> None:
+        self.all: list[EpisodeRecord] = []
+        """In the order in which they were read."""
+        self.torn = list(torn)
+        """One sentence per torn last line."""
+        self._of: dict[str, list[EpisodeRecord]] = {}
+        self._final: dict[str, EpisodeRecord] = {}
+        for record in records:
+            self.add(record)
+
+    def add(self, record: EpisodeRecord) -> None:
+        self.all.append(record)
+        mine = self._of.setdefault(record.episode.id, [])
+        mine.append(record)
+        self._final[record.episode.id] = _final_of(mine)
+
+    def of(self, episode: Episode) -> Sequence[EpisodeRecord]:
+        return self._of.get(episode.id, ())
+
+    def final_of(self, episode: Episode) -> EpisodeRecord | None:
+        """The first record that is not an ERROR, or the last ERROR where there is none; and before either, the last
+        correction of that attempt."""
+        return self._final.get(episode.id)
+
+    def is_done(self, episode: Episode) -> bool:
+        """Whether it need not be played again."""
+        return (final := self.final_of(episode)) is not None and final.outcome is not Outcome.ERROR
 
     def final(self) -> dict[str, EpisodeRecord]:
-        """By episode id: the first record that is not an ERROR, or the last ERROR where there is none; and before
-        either, the last correction of that attempt."""
-        chosen: dict[str, EpisodeRecord] = {}
-        for record in sorted(self.all, key=lambda record: (record.attempt, record.finished)):
-            known = chosen.get(record.episode.id)
-            if known is None or known.outcome is Outcome.ERROR or record.correction:
-                chosen[record.episode.id] = record
-        return chosen
-
-    def of(self, episode: Episode) -> list[EpisodeRecord]:
-        return [record for record in self.all if record.episode.id == episode.id]
+        """By episode id, as :meth:`final_of`."""
+        return dict(self._final)
 
     def done(self) -> set[str]:
         """Ids that need not be played again."""
-        return {id for id, record in self.final().items() if record.outcome is not Outcome.ERROR}
+        return {id for id, record in self._final.items() if record.outcome is not Outcome.ERROR}
 
-    def attempts(self) -> dict[str, int]:
-        """By episode id: how often it was tried."""
-        tried: dict[str, int] = {}
-        for record in self.all:
-            tried[record.episode.id] = max(tried.get(record.episode.id, 0), record.attempt)
-        return tried
+
+def _final_of(records: Iterable[EpisodeRecord]) -> EpisodeRecord:
+    """Of one episode, as :meth:`Records.final_of`; in whatever order they come."""
+    first, *later = sorted(records, key=lambda record: (record.attempt, record.finished, msgspec.json.encode(record)))
+    for record in later:
+        if first.outcome is Outcome.ERROR or record.correction:
+            first = record
+    return first
 
 
 class RunDirectory:
@@ -91,27 +104,6 @@ class RunDirectory:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-
-    @contextlib.contextmanager
-    def playing(self) -> Iterator[None]:
-        """For trials, where one person scores: while this lasts nobody else may write here; the kernel lets go of the
-        lock however we end.
-
-        Raises NotReady where another process plays or nothing can be written.
-        """
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            lock = (self.path / ".lock").open("w")
-        except OSError as error:
-            raise self._unwritable(error) from None
-        with lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise NotReady(f"another process plays in {self.path}; wait for it, or use another --out DIR") from None
-            except OSError as error:  # a file system without locks
-                raise NotReady(f"cannot lock {self.path}: {error.strerror}; choose another with --out DIR") from None
-            yield
 
     def open(self, experiment: Mapping[str, Any], episodes: Sequence[Episode]) -> None:
         """Plan ``episodes`` here, as the first of this experiment or besides those that are planned already.
@@ -235,28 +227,33 @@ class RecordReader:
     def __init__(self, folder: RunDirectory) -> None:
         self._folder = folder
         self._experiment: Mapping[str, Any] | None = None
-        self._read: dict[Path, tuple[int, list[EpisodeRecord]]] = {}
-        """By file: how many bytes, and what they said."""
+        self._records = Records()
+        self._read: dict[Path, tuple[int, int]] = {}
+        """By file: how many bytes and lines."""
 
     def read(self) -> Records:
-        """As :meth:`RunDirectory.records`."""
+        """As :meth:`RunDirectory.records`; each time the same object, with more in it."""
         torn = []
         for file in sorted((self._folder.path / "records").glob("*.jsonl")):
             if self._experiment is None:
                 self._experiment = self._folder.run()["experiment"]
-            start, known = self._read.get(file, (0, []))
-            with file.open("rb") as stream:
+            start, known = self._read.get(file, (0, 0))
+            with file.open("rb") as stream:  # to open it is what makes an NFS client ask how long it is by now
+                if os.fstat(stream.fileno()).st_size == start:
+                    continue
                 stream.seek(start)
                 *lines, rest = stream.read().split(b"\n")
-            for line in lines:
-                place = len(known) + 1
-                record: EpisodeRecord = _decode(line, EpisodeRecord, file, place)
-                _check_origin(record, self._experiment, f"{file}:{place}")
-                known.append(record)
-            self._read[file] = (start + sum(len(line) + 1 for line in lines), known)
+            new: list[EpisodeRecord] = []
+            for place, line in enumerate(lines, start=known + 1):
+                new.append(_decode(line, EpisodeRecord, file, place))
+                _check_origin(new[-1], self._experiment, f"{file}:{place}")
+            for record in new:
+                self._records.add(record)
+            self._read[file] = (start + sum(len(line) + 1 for line in lines), known + len(new))
             if rest:
                 torn.append(f"{file}: the last line ({len(rest)} bytes) is torn, its episode counts as not played")
-        return Records([record for file in sorted(self._read) for record in self._read[file][1]], torn)
+        self._records.torn = torn
+        return self._records
 
 
 class RecordFile:

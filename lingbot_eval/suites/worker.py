@@ -37,11 +37,14 @@ from lingbot_eval.types import Agent, Episode, EpisodeRecord, Imagines, Outcome,
 class Job:
     """What a lane is told at its start."""
 
-    name: str
     folder: str
     """The run directory."""
     records: str
     """The file that this lane alone writes."""
+    log: str
+    """What its worker prints goes there."""
+    simulator_log: str
+    """And what its simulators print; the same file in a worker of one lane."""
     tmp: str
     """Where the worker's temporary files go, and its simulators'."""
     settings: RunSettings
@@ -58,7 +61,8 @@ class Lane:
     """One episode at a time, and the environment of the task at hand, which is kept while episodes of it follow."""
 
     def __init__(self, job: Job, agent_for: Callable[[RemoteEnv], Agent]) -> None:
-        self.name, self._job, self._settings = job.name, job, job.settings
+        self._job, self._settings = job, job.settings
+        self.name = Path(job.simulator_log).stem
         self._folder = Path(job.folder)
         self._agent_for = agent_for
         self._file = RecordFile(Path(job.records))
@@ -102,7 +106,7 @@ class Lane:
         if self._env is None or self._task != (episode.suite, episode.task):
             self._leave()
             env_settings, limits = env_settings_for(self._settings, episode), self._settings.limits
-            self._simulator = RemoteEnv(env_settings, limits, self._folder / "logs" / f"{self.name}.log")
+            self._simulator = RemoteEnv(env_settings, limits, Path(self._job.simulator_log))
             self._timed = TimedEnv(self._simulator)
             self._env, self._task = self._wrapped(self._timed), (episode.suite, episode.task)
         self._agent = TimedAgent(self._agent_for(self._simulator))

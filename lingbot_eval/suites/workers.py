@@ -102,7 +102,7 @@ class LocalWorkers:
         self._processes: dict[int, WorkerProcess] = {}
 
     def start(self, number: int, jobs: Sequence[Job]) -> None:
-        self._processes[number] = WorkerProcess(number, jobs, self._environment(number))
+        self._processes[number] = WorkerProcess(jobs, self._environment(number))
 
     def _environment(self, number: int) -> dict[str, str]:
         if self._gpus is None:
@@ -140,7 +140,7 @@ class LocalWorkers:
 class WorkerProcess:
     """A worker on this machine, and our ends of its lanes. It dies with the *thread* that started it (Linux)."""
 
-    def __init__(self, number: int, jobs: Sequence[Job], environment: Mapping[str, str]) -> None:
+    def __init__(self, jobs: Sequence[Job], environment: Mapping[str, str]) -> None:
         """``environment``: variables that it gets in addition."""
         pairs = [socket.socketpair() for _ in jobs]
         theirs = [pair[1] for pair in pairs]
@@ -149,8 +149,7 @@ class WorkerProcess:
         self._load_seconds = jobs[0].settings.limits.load_seconds + GRACE_SECONDS
         command = [sys.executable, "-m", "lingbot_eval.suites.worker", "--parent", str(os.getpid())]
         command += ["--sockets", ",".join(str(end.fileno()) for end in theirs)]
-        folder = Path(jobs[0].folder)
-        with (folder / "logs" / f"worker-{number}.log").open("ab") as output:
+        with Path(jobs[0].log).open("ab") as output:
             self._process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,

@@ -16,8 +16,9 @@ from pathlib import Path
 import pytest
 
 from lingbot_eval.agents import hardware
+from lingbot_eval.cli import lingbot_eval
 from lingbot_eval.cli.run_suite import main
-from lingbot_eval.suites.store import RunDirectory
+from lingbot_eval.suites.store import LIVE, RunDirectory
 from lingbot_eval.types import Outcome
 from tests.conftest import toy_run
 from tests.processes import children, running, wait_for
@@ -265,6 +266,31 @@ def test_when_one_of_two_runs_is_killed_the_other_plays_its_episodes(tmp_path):
     left = [json.loads(file.read_text()) for file in (tmp_path / "run" / "claims").iterdir()]
     assert {claim["session"].split("-")[-2] for claim in left} == {str(doomed.pid)}
     assert list((tmp_path / "run" / "tmp").iterdir()) == []
+
+
+def test_whoever_looks_at_a_run_that_is_played_writes_nothing_but_its_report(tmp_path, capsys):
+    hang = [*(f"env.faults.{seed}=hang" for seed in range(3)), "limits.command_seconds=600"]
+    with process(toy(tmp_path, *hang), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as run:
+        wait_for(lambda: run.poll() is not None or list((tmp_path / "run").glob("claims/[!.]*")))
+        before = _standing(tmp_path / "run")
+        assert main([*toy(tmp_path, *hang), "--dry-run"]) == 0
+        assert "6 to play" in capsys.readouterr().out
+        assert lingbot_eval.main(["report", str(tmp_path / "run")]) == 0
+        assert lingbot_eval.main(["diff", str(tmp_path / "run"), str(tmp_path / "run")]) == 0
+        assert _standing(tmp_path / "run") == before
+        assert run.poll() is None
+        run.kill()
+
+
+def _standing(run: Path) -> dict[Path, bytes]:
+    """The files of a run directory that are not its report, its logs, or what its player says every few seconds."""
+    names = ("run.json", "plan/*", "records/*", "claims/*", "sessions/*")
+    return {
+        file: file.read_bytes()
+        for name in names
+        for file in run.glob(name)
+        if not file.name.startswith(".") and not file.name.endswith(LIVE)
+    }
 
 
 def test_the_slices_of_a_plan_and_its_tasks_add_up_in_one_directory(tmp_path, capsys):

@@ -43,7 +43,7 @@ def test_a_run_that_is_over_says_where_its_workers_time_went_and_status_says_the
     assert f"toy       6/6  100.0     {percents(wilson(6, 6))}" in shown
     assert "6 of 6 episodes" in shown
     for number in (0, 1):
-        log = (tmp_path / "run" / "logs" / f"worker-{number}.log").read_text()
+        (log,) = [file.read_text() for file in (tmp_path / "run" / "logs").glob(f"*-worker-{number}.log")]
         assert f"worker-{number}: played " in log
         assert ", waiting 0.0 s, recording " in log
 

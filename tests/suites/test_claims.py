@@ -14,10 +14,12 @@ from hypothesis import strategies as st
 
 from lingbot_eval.errors import CorruptRecords
 from lingbot_eval.suites.claims import Claims
+from lingbot_eval.suites.plan import task_of
+from lingbot_eval.suites.queue import SPARED, TRIES, Queue
 from lingbot_eval.suites.sessions import Watch
 from lingbot_eval.suites.store import RecordFile, RunDirectory
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome
-from tests.suites.test_sessions import attended, beat
+from tests.suites.test_sessions import attended, beat, present
 
 EPISODES = [Episode("toy", "reach", seed, "go to the mark", index=seed) for seed in range(3)]
 
@@ -87,6 +89,70 @@ def test_a_session_that_ends_gives_back_what_it_had_not_finished(run):
     ours.take(EPISODES[0])
     ours.release_all()
     assert theirs.take(EPISODES[0]) == 1
+
+
+@pytest.mark.parametrize(("outcome", "taken"), [(Outcome.SUCCESS, None), (Outcome.ERROR, 2)])
+def test_what_was_recorded_after_the_last_look_is_seen_before_it_is_played(run, outcome, taken):
+    ours, theirs = claims(run, "a"), claims(run, "b")
+    theirs.take(EPISODES[0])
+    write(run, "b", 0, 1, outcome)
+    theirs.release(EPISODES[0])
+    assert ours.records.all == []
+    assert ours.take(EPISODES[0]) == taken
+    assert len(list((run.path / "claims").iterdir())) == (taken is not None)
+
+
+@pytest.mark.parametrize(("outcome", "taken"), [(Outcome.SUCCESS, None), (Outcome.ERROR, 2)])
+def test_a_session_that_died_between_its_record_and_the_end_of_its_claim_is_in_nobodys_way(run, outcome, taken):
+    claims(run, "dead").take(EPISODES[0])
+    write(run, "dead", 0, 1, outcome)
+    ours = claims(run, "a")  # for which the other may still be alive
+    assert ours.take(EPISODES[0]) == taken
+
+
+def test_a_worker_that_died_once_its_result_was_on_disk_has_a_result(run):
+    ours, theirs = claims(run, "a"), claims(run, "b")
+    ours.take(EPISODES[0])
+    write(run, "worker", 0, 1, Outcome.FAILURE)
+    write(run, "deaths", 0, 1, Outcome.ERROR)
+    ours.release(EPISODES[0])
+    assert theirs.take(EPISODES[0]) is None
+    assert run.records().final()[EPISODES[0].id].outcome is Outcome.FAILURE
+
+
+def test_a_claim_that_its_session_did_not_know_of_when_it_was_interrupted_counts_until_the_session_ends(run):
+    with present(run) as session:
+        Claims(run, session.id, Watch(run)).take(EPISODES[0])
+        ours = claims(run, "a")
+        assert ours.take(EPISODES[0]) is None
+    assert ours.take(EPISODES[0]) == 2
+
+
+def test_an_episode_that_always_fails_is_given_up_by_all_and_each_try_has_a_number_of_its_own(run):
+    limits = {task_of(EPISODES[0]): 1}
+    everybody = [claims(run, name) for name in "abc"]
+    queues = [Queue(EPISODES[:1], limits, one.records) for one in everybody]
+    playing: dict[int, int] = {}
+    for turn in range(60):
+        who = turn % len(everybody)
+        one, queue = everybody[who], queues[who]
+        if who in playing:
+            write(run, f"{who}", 0, attempt := playing.pop(who), Outcome.ERROR)
+            one.release(EPISODES[0])
+            queue.finished(EpisodeRecord(EPISODES[0], Outcome.ERROR, 1, 1.0, attempt=attempt), alone=True)
+        else:
+            queue.recall()
+            one.look()
+            queue.see()
+            if episode := queue.next_for(None, []):
+                if attempt := one.take(episode):
+                    playing[who] = attempt
+                else:
+                    queue.put_off(episode)
+    assert [queue.left for queue in queues] == [0, 0, 0]
+    tried = [record.attempt for record in run.records().all]
+    assert sorted(tried) == list(range(1, len(tried) + 1))
+    assert TRIES < len(tried) <= TRIES + SPARED
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"session": 3}'])

@@ -125,8 +125,8 @@ def test_an_address_where_no_cluster_is_gets_one_line(address, words):
 def test_a_node_that_is_not_like_the_coordinator_is_refused_by_name(tmp_path, monkeypatch, folder, tmp, theirs, reason):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tmp").mkdir()
-    job = Job("0", str(tmp_path), "0.jsonl", tmp, toy_run(), WHO)
-    ((_, said),) = Relay().start(0, [to_dict(job)], folder, {**versions(), **theirs})
+    job = Job(str(tmp_path), "0.jsonl", "0.log", "0.log", tmp, toy_run(), WHO)
+    ((_, said),) = Relay().start([to_dict(job)], folder, {**versions(), **theirs})
     assert re.search(f"Ray node {socket.gethostname()}: .*{reason}", said["refused"])
 
 
@@ -135,4 +135,4 @@ def test_a_node_with_another_simulator_is_refused():
     tabletop = toy_run(env=TabletopSettings(python=None), protocol=load_protocol("tabletop", "tabletop"))
     pytest.importorskip("sapien", reason="SAPIEN is not installed")
     with pytest.raises(NotReady, match=r"is .* there, and .* in this experiment"):
-        adapted([Job("0", ".", "0.jsonl", "tmp", tabletop, who)])
+        adapted([Job(".", "0.jsonl", "0.log", "0.log", "tmp", tabletop, who)])

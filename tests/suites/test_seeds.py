@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lingbot_eval.errors import BadInput, CorruptRecords, NotReady, UnknownName
+from lingbot_eval.errors import BadInput, CorruptRecords, NotReady, Taken, UnknownName
 from lingbot_eval.settings import SuiteSettings, load_protocol
 from lingbot_eval.suites import seeds
 from lingbot_eval.suites.seeds import Manifest, Trial, Wanted, content_hash, episodes, wanted_scenes
@@ -84,7 +84,7 @@ def test_only_one_process_tries_seeds_of_a_task(tmp_path):
     manifest = opened(tmp_path)
 
     def meanwhile(seed: int) -> Trial:
-        with pytest.raises(NotReady, match="another process"):
+        with pytest.raises(Taken, match="another process"):
             opened(tmp_path).extend(WANTED, Expert(), never)
         return Expert()(seed)
 

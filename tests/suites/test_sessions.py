@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -112,6 +113,29 @@ def test_a_session_of_this_machine_is_dead_as_soon_as_its_process_is_gone(run):
         assert Watch(run).dead("other")
     attended(run, "its pid was given again", msgspec.structs.replace(me, began="1"))
     assert Watch(run).dead("its pid was given again")
+
+
+OF_ANOTHER_USER = """
+import os, sys
+import msgspec
+from lingbot_eval.suites.sessions import gone, this_process
+coordinator = msgspec.structs.replace(this_process(), pid=int(sys.argv[1]), began=sys.argv[2])
+os.setgroups([]), os.setgid(65534), os.setuid(65534)
+print(os.path.exists(f"/proc/{coordinator.pid}"), gone(coordinator))
+"""
+
+
+def test_a_living_coordinator_of_another_user_counts_as_alive_where_proc_hides_it():
+    me = this_process()
+    hide = 'mount -t proc -o hidepid=2 proc /proc 2> /dev/null || exit 77; exec "$@"'
+    look = [sys.executable, "-c", OF_ANOTHER_USER, str(me.pid), me.began]
+    try:
+        said = subprocess.run(["unshare", "--mount", "sh", "-c", hide, "sh", *look], capture_output=True, text=True)
+    except FileNotFoundError:
+        pytest.skip("there is no unshare")
+    if said.returncode and "Traceback" not in said.stderr:
+        pytest.skip("nobody but root may mount /proc")
+    assert said.stdout == "False False\n", said.stderr
 
 
 @pytest.mark.parametrize("change", [{"boot": "another"}, {"namespace": "another"}, {"boot": ""}])

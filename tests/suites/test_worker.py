@@ -38,7 +38,10 @@ def test_what_cannot_be_decoded_costs_neither_the_result_nor_the_error_of_the_la
     for name in ("records", "logs", "tmp"):
         (tmp_path / name).mkdir()
     provenance = Provenance("blind", "", "toy", "", {}, "here")
-    lane = Lane(Job("0", str(tmp_path), str(tmp_path / "records" / "0.jsonl"), "", run, provenance), lambda _: Blind())
+    lane = Lane(
+        Job(str(tmp_path), str(tmp_path / "records" / "0.jsonl"), "", str(tmp_path / "log"), "", run, provenance),
+        lambda _: Blind(),
+    )
     record = lane.play(Order(plan(run.suite, run.protocol)[0], 1))
     lane.close()
     assert record.outcome is Outcome.SUCCESS

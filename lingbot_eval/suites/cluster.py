@@ -228,13 +228,17 @@ def _connect(address: str | None) -> None:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would report to its makers
         ray.init(address="local", include_dashboard=False, object_store_memory=SMALLEST_STORE, **quiet)
     except (RayError, OSError, ValueError, RuntimeError) as error:
-        place = f"cluster.address={address}" if address else "a Ray of our own"
-        raise NotReady(f"{place}: {_first_line(error)}") from None
+        if not address:
+            raise NotReady(f"a Ray of our own: {_first_line(error)}") from None
+        hint = "" if "RAY_AUTH_MODE" in os.environ else "; one that asks for a token needs RAY_AUTH_MODE=token here, too"
+        raise NotReady(f"cluster.address={address}: {_first_line(error)}{hint}") from None
 
 
 def _knock(address: str) -> None:
     """Raises OSError, ValueError where nothing listens at ``host:port``: Ray would try for minutes."""
     host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal():
+        raise ValueError("an address is host:port, or auto")
     socket.create_connection((host.strip("[]"), int(port)), timeout=10.0).close()
 
 

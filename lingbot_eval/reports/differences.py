@@ -96,11 +96,12 @@ def facts(
 
 
 def differences(a: Facts, b: Facts) -> list[Difference]:
-    """In the order of :data:`MOVES_A_SCORE`, then by name."""
+    """In the order of :data:`MOVES_A_SCORE`, then by name; what something is called before what it consists of."""
     order = list(MOVES_A_SCORE)
     found = [
         Difference(name, a.get(name, ""), b.get(name, "")) for name in sorted({*a, *b}) if a.get(name) != b.get(name)
     ]
+    found.sort(key=lambda one: not one.name.endswith(".name"))
     return sorted(found, key=lambda one: order.index(_rule(one.name)) if one.why else len(order))
 
 

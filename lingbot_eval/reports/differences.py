@@ -24,6 +24,7 @@ MOVES_A_SCORE: Mapping[str, str] = {
     "settings.env.faults": "faults that the toy environment shows on purpose",
     "versions.lingbot_eval": "this package's own code",
     "versions.git": "this package's own code",
+    "versions.code": "this package's own code",
     "versions.transformers": "5.0 to 5.2 leave the text embedding uninitialised (huggingface/transformers#43880)",
     "versions.tokenizers": "other token ids for the same words (docs/pitfalls.md)",
     "versions.diffusers": "the VAE's code",

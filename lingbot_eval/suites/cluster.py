@@ -25,6 +25,7 @@ from ray.exceptions import RayActorError, RayError
 from lingbot_eval.agents import agent_versions, place_agent
 from lingbot_eval.envs.check import inspect
 from lingbot_eval.errors import BadInput, LingbotEvalError, NotReady
+from lingbot_eval.revision import code_hash
 from lingbot_eval.settings import RaySettings, RunSettings, as_struct, to_dict
 from lingbot_eval.suites.worker import Job
 from lingbot_eval.suites.workers import PATIENCE, News, WorkerProcess
@@ -207,7 +208,7 @@ def adapted(jobs: Sequence[Job]) -> list[Job]:
 
 def versions() -> dict[str, str]:
     """What must be the same on all nodes besides the simulator's facts; Ray compares Python's and its own."""
-    return {name: metadata.version(name) for name in ("lingbot_eval", "msgspec")}
+    return {**{name: metadata.version(name) for name in ("lingbot_eval", "msgspec")}, "code": code_hash()}
 
 
 def _connect(address: str | None) -> None:
@@ -230,7 +231,7 @@ def _connect(address: str | None) -> None:
     except (RayError, OSError, ValueError, RuntimeError) as error:
         if not address:
             raise NotReady(f"a Ray of our own: {_first_line(error)}") from None
-        hint = "" if "RAY_AUTH_MODE" in os.environ else "; one that asks for a token needs RAY_AUTH_MODE=token here, too"
+        hint = "" if "RAY_AUTH_MODE" in os.environ else "; if it asks for a token: RAY_AUTH_MODE=token"
         raise NotReady(f"cluster.address={address}: {_first_line(error)}{hint}") from None
 
 

@@ -122,6 +122,7 @@ def test_an_address_where_no_cluster_is_gets_one_line(address, words, monkeypatc
         ("/no/such/folder", "tmp", {}, r"cannot work in /no/such/folder, as the coordinator does"),
         (".", "elsewhere", {}, r"no .*/elsewhere on it: the run directory must lie on a disk that all nodes share"),
         (".", "tmp", {"lingbot_eval": "0.0"}, r"lingbot_eval.*0\.0.*: install the same"),
+        (".", "tmp", {"code": "0123"}, r"code.*0123.*: install the same"),
     ],
 )
 def test_a_node_that_is_not_like_the_coordinator_is_refused_by_name(tmp_path, monkeypatch, folder, tmp, theirs, reason):

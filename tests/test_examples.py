@@ -31,15 +31,21 @@ def test_a_script_is_bash(script):
     subprocess.run(["bash", "-n", script], check=True)
 
 
-def test_the_tasks_of_an_array_play_each_episode_once(tmp_path, environment):
+@pytest.mark.parametrize("first", [0, 1])
+def test_the_tasks_of_an_array_play_each_episode_once(tmp_path, environment, first):
     command = ["bash", SLURM / "array.sbatch", "toy", "--episodes", "4", "--out", tmp_path / "run"]
     tasks = [
         subprocess.Popen(
             command,
-            env={**environment, "SLURM_ARRAY_TASK_ID": str(task), "SLURM_ARRAY_TASK_COUNT": "2"},
+            env={
+                **environment,
+                "SLURM_ARRAY_TASK_ID": str(task),
+                "SLURM_ARRAY_TASK_MIN": str(first),
+                "SLURM_ARRAY_TASK_COUNT": "2",
+            },
             stdout=subprocess.DEVNULL,
         )
-        for task in range(2)
+        for task in (first, first + 1)
     ]
     assert [task.wait() for task in tasks] == [0, 0]
     folder = RunDirectory(tmp_path / "run")

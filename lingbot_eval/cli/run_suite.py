@@ -8,7 +8,6 @@ import json
 import shlex
 import signal
 import socket
-import subprocess
 import sys
 from collections.abc import Sequence
 from importlib import metadata
@@ -27,6 +26,7 @@ from lingbot_eval.cli.scenes import scenes_of, with_scenes
 from lingbot_eval.envs.check import Machine, inspect
 from lingbot_eval.envs.libero_tasks import suite_names
 from lingbot_eval.errors import BadInput, LingbotEvalError, NotReady, UnknownName
+from lingbot_eval.revision import code_hash, git_revision
 from lingbot_eval.settings import (
     LiberoProtocol,
     RaySettings,
@@ -251,6 +251,7 @@ def provenance_of(chosen: RunSettings, machine: Machine, experiment: dict[str, A
     versions = {
         "lingbot_eval": metadata.version("lingbot_eval"),
         "git": git_revision(),
+        "code": code_hash(),
         **machine.notes,
         **machine.facts,
         **agent_versions(chosen.agent),
@@ -367,22 +368,6 @@ def _dry_run(chosen: RunSettings, draws: bool, given: argparse.Namespace) -> int
     mine = episodes if given.shard is None else shard(episodes, given.shard)
     print(f"{folder.path}: {len(remaining(mine, folder.records().done()))} to play")
     return 0
-
-
-def git_revision() -> str:
-    """Of this package's checkout, with ``+`` when it holds changes; empty when it is installed from elsewhere."""
-    here = Path(__file__).parent
-    commands = (["rev-parse", "--short=12", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
-    try:
-        revision, changes = (
-            subprocess.run(
-                ["git", "-C", str(here), *command], capture_output=True, text=True, check=True
-            ).stdout.strip()
-            for command in commands
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return ""
-    return revision + ("+" if changes else "")
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ MOVES_A_SCORE: Mapping[str, str] = {
     "settings.env.faults": "faults that the toy environment shows on purpose",
     "versions.lingbot_eval": "this package's own code",
     "versions.git": "this package's own code",
+    "versions.code": "this package's own code",
     "versions.transformers": "5.0 to 5.2 leave the text embedding uninitialised (huggingface/transformers#43880)",
     "versions.tokenizers": "other token ids for the same words (docs/pitfalls.md)",
     "versions.diffusers": "the VAE's code",
@@ -96,11 +97,12 @@ def facts(
 
 
 def differences(a: Facts, b: Facts) -> list[Difference]:
-    """In the order of :data:`MOVES_A_SCORE`, then by name."""
+    """In the order of :data:`MOVES_A_SCORE`, then by name; what something is called before what it consists of."""
     order = list(MOVES_A_SCORE)
     found = [
         Difference(name, a.get(name, ""), b.get(name, "")) for name in sorted({*a, *b}) if a.get(name) != b.get(name)
     ]
+    found.sort(key=lambda one: not one.name.endswith(".name"))
     return sorted(found, key=lambda one: order.index(_rule(one.name)) if one.why else len(order))
 
 

@@ -25,6 +25,7 @@ from ray.exceptions import RayActorError, RayError
 from lingbot_eval.agents import agent_versions, place_agent
 from lingbot_eval.envs.check import inspect
 from lingbot_eval.errors import BadInput, LingbotEvalError, NotReady
+from lingbot_eval.revision import code_hash
 from lingbot_eval.settings import RaySettings, RunSettings, as_struct, to_dict
 from lingbot_eval.suites.worker import Job
 from lingbot_eval.suites.workers import PATIENCE, News, WorkerProcess
@@ -207,7 +208,7 @@ def adapted(jobs: Sequence[Job]) -> list[Job]:
 
 def versions() -> dict[str, str]:
     """What must be the same on all nodes besides the simulator's facts; Ray compares Python's and its own."""
-    return {name: metadata.version(name) for name in ("lingbot_eval", "msgspec")}
+    return {**{name: metadata.version(name) for name in ("lingbot_eval", "msgspec")}, "code": code_hash()}
 
 
 def _connect(address: str | None) -> None:
@@ -228,13 +229,17 @@ def _connect(address: str | None) -> None:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would report to its makers
         ray.init(address="local", include_dashboard=False, object_store_memory=SMALLEST_STORE, **quiet)
     except (RayError, OSError, ValueError, RuntimeError) as error:
-        place = f"cluster.address={address}" if address else "a Ray of our own"
-        raise NotReady(f"{place}: {_first_line(error)}") from None
+        if not address:
+            raise NotReady(f"a Ray of our own: {_first_line(error)}") from None
+        hint = "" if "RAY_AUTH_MODE" in os.environ else "; if it asks for a token: RAY_AUTH_MODE=token"
+        raise NotReady(f"cluster.address={address}: {_first_line(error)}{hint}") from None
 
 
 def _knock(address: str) -> None:
     """Raises OSError, ValueError where nothing listens at ``host:port``: Ray would try for minutes."""
     host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal():
+        raise ValueError("an address is host:port, or auto")
     socket.create_connection((host.strip("[]"), int(port)), timeout=10.0).close()
 
 

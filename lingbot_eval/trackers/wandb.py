@@ -9,16 +9,25 @@ from pathlib import Path
 
 import wandb
 
+from lingbot_eval.errors import NotReady
+
 
 class WeightsAndBiases:
     """One run per coordinator, in ``folder/wandb``; those of one run directory are the group ``group``. wandb's own
-    variables say the rest (``WANDB_PROJECT``, ``WANDB_ENTITY``)."""
+    variables say the rest (``WANDB_PROJECT``, ``WANDB_ENTITY``).
+
+    Raises NotReady where wandb does not begin: online without an account's key.
+    """
 
     def __init__(self, folder: Path, group: str) -> None:
         mode = None if "WANDB_MODE" in os.environ else "offline"
         project = os.environ.get("WANDB_PROJECT", "lingbot_eval")
         quiet = wandb.Settings(silent=True, console="off")  # the terminal is ours
-        self._run = wandb.init(dir=str(folder), mode=mode, project=project, group=group, settings=quiet)
+        try:
+            self._run = wandb.init(dir=str(folder), mode=mode, project=project, group=group, settings=quiet)
+        except (wandb.Error, ValueError) as error:
+            words = " ".join(str(error).split())
+            raise NotReady(f"tracker=wandb: {words}; with WANDB_MODE=offline it needs nobody") from None
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         self._run.log({"episodes": step, **values})

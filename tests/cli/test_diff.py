@@ -19,6 +19,7 @@ def runs(tmp_path_factory) -> dict[str, Path]:
     played = {
         "one": [],
         "patient": ["limits.command_seconds=50", "actions=false"],
+        "seeded": ["--seed", "3"],
         "shorter": ["protocol.command_limit=30", "--agent", "random", "--tasks", "reach"],
     }
     for name, arguments in played.items():
@@ -59,11 +60,22 @@ def test_what_can_move_a_score_comes_first_with_the_reason(runs, capsys):
         + ("docs/pitfalls.md)")
         in lines
     )
-    assert any(line.startswith("  agent.name: A expert, B random (") for line in lines)
+    named = [line.split(":")[0].strip() for line in lines if ": A " in line]
+    assert named.index("protocol.name") < named.index("protocol.command_limit")
+    assert named.index("agent.name") < named.index("agent.looks")
     assert re.fullmatch(
         r"2 episodes were played by both, 2 ended otherwise; the first: toy/reach/-/0/-, A success, B failure\.",
         lines[-1],
     )
+
+
+def test_another_seed_is_named_before_the_scenes_that_it_gives(runs, capsys):
+    _, lines = said(runs, "one", "seeded", capsys)
+    assert lines[1:4] == [
+        "  suite.seed: A 0, B 3 (other scenes)",
+        "  plan: only in A: toy/reach/-/0/- and 3 more",
+        "  plan: only in B: toy/reach/-/30000/- and 3 more",
+    ]
 
 
 def test_no_consequence_is_named_beside_its_cause(runs, capsys):

@@ -105,11 +105,13 @@ def test_a_worker_that_fits_nowhere_is_waited_for_and_then_refused_with_what_it_
     ("address", "words"),
     [
         ("ray://host:10001", r"on one of its nodes, with cluster\.address=auto"),
-        ("127.0.0.1:1", r"cluster\.address=127\.0\.0\.1:1: .*refused"),
-        ("head", r"cluster\.address=head: "),
+        ("127.0.0.1:1", r"cluster\.address=127\.0\.0\.1:1: .*refused; .* RAY_AUTH_MODE=token"),
+        ("head", r"cluster\.address=head: an address is host:port, or auto"),
+        ("head:", "an address is host:port, or auto"),
     ],
 )
-def test_an_address_where_no_cluster_is_gets_one_line(address, words):
+def test_an_address_where_no_cluster_is_gets_one_line(address, words, monkeypatch):
+    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
     with pytest.raises((BadInput, NotReady), match=words):
         RayWorkers(toy_run(), RaySettings(address, None, 0, 1, 1.0))
 
@@ -120,6 +122,7 @@ def test_an_address_where_no_cluster_is_gets_one_line(address, words):
         ("/no/such/folder", "tmp", {}, r"cannot work in /no/such/folder, as the coordinator does"),
         (".", "elsewhere", {}, r"no .*/elsewhere on it: the run directory must lie on a disk that all nodes share"),
         (".", "tmp", {"lingbot_eval": "0.0"}, r"lingbot_eval.*0\.0.*: install the same"),
+        (".", "tmp", {"code": "0123"}, r"code.*0123.*: install the same"),
     ],
 )
 def test_a_node_that_is_not_like_the_coordinator_is_refused_by_name(tmp_path, monkeypatch, folder, tmp, theirs, reason):

@@ -61,6 +61,17 @@ def test_wandbs_offline_file_holds_the_last_result(tmp_path, monkeypatch):
     assert found["episodes"] == 4
 
 
+@pytest.mark.parametrize("mode", ["online", "sometimes"])
+def test_wandb_that_does_not_begin_is_one_line(tmp_path, monkeypatch, mode):
+    pytest.importorskip("wandb", reason="wandb is not installed: pip install -e '.[wandb]'")
+    monkeypatch.setenv("WANDB_MODE", mode)
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("HOME", str(tmp_path))  # where a key may lie
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    with pytest.raises(NotReady, match=r"^tracker=wandb: .*WANDB_MODE=offline.*$"):
+        play(tmp_path, "wandb")
+
+
 def history(file: Path) -> tuple[dict[str, float], list[str]]:
     """By name the last value in a file of wandb's, and the kinds of its records."""
     from wandb.proto import wandb_internal_pb2

@@ -31,7 +31,7 @@ def sha256(path: Path) -> bytes:
         return bytes.fromhex(known.sha256)
     with path.open("rb") as file:
         digest = _digest(file)
-    others = {other: entry for other, entry in _known(cache).items() if Path(other).exists()}
+    others = {other: entry for other, entry in _known(cache).items() if os.path.exists(other)}
     _remember(cache, {**others, str(path): Known(now.st_size, now.st_mtime_ns, digest.hex())})
     return digest
 

@@ -58,6 +58,15 @@ def test_what_is_no_longer_there_is_forgotten(file, tmp_path):
     assert list(json.loads(cache_file().read_text())) == [str(file)]
 
 
+def test_what_nobody_can_look_at_any_more_is_forgotten(file):
+    """As in a folder whose rights were taken away; here, a name that no file can have."""
+    sha256(file)
+    entries = json.loads(cache_file().read_text())
+    cache_file().write_text(json.dumps({"/" + "x" * 5000: entries[str(file)]}))
+    assert sha256(file) == of(b"one")
+    assert list(json.loads(cache_file().read_text())) == [str(file)]
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff", b"{}"])
 def test_a_damaged_cache_is_written_anew(file, content):
     cache_file().parent.mkdir(parents=True)

@@ -62,7 +62,7 @@ def queue(plan: Sequence[Episode], costs: Costs, workers: int) -> float:
     """Seconds until the last episode has ended, as the other two. The queue knows command limits alone."""
     tasks = by_task(plan)
     limits = {task: next(costs.limits[episode.id] for episode in episodes) for task, episodes in tasks.items()}
-    waiting = Queue(plan, limits, Records([], []))
+    waiting = Queue(plan, limits, Records())
     free = [(costs.worker_start, number) for number in range(workers)]
     last: dict[int, Episode] = {}
     end = 0.0

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from lingbot_eval.errors import BadInput
 from lingbot_eval.settings import Protocol, as_struct
-from lingbot_eval.suites.durations import command_limits, expected_seconds
+from lingbot_eval.suites.durations import Durations, command_limits
 from lingbot_eval.suites.lanes import Lanes, LaneState
 from lingbot_eval.suites.plan import Task, by_task, task_of
 from lingbot_eval.suites.sessions import Life, Process, Session, Watch
@@ -112,8 +112,10 @@ class Lookout:
         final = {id: record for id, record in records.final().items() if id in planned}
         files = sorted((self._folder.path / "sessions").glob("*.json"))
         players = [self._player(file.stem) for file in files if not file.name.endswith(LIVE)]
-        expected = expected_seconds(self._limits(plan), records.all)
-        return Standing(plan, final, [player for player in players if player], expected)
+        durations = Durations(self._limits(plan))
+        for record in records.all:
+            durations.add(record)
+        return Standing(plan, final, [player for player in players if player], durations.expected())
 
     def _player(self, id: str) -> Player | None:
         """None where its file has gone since."""

@@ -232,11 +232,8 @@ def _connect(address: str | None) -> None:
     except (RayError, OSError, ValueError, RuntimeError) as error:
         if not address:
             raise NotReady(f"a Ray of our own: {_first_line(error)}") from None
-        hint = (
-            ""
-            if "RAY_AUTH_MODE" in os.environ or isinstance(error, ValueError)
-            else "; if it asks for a token: RAY_AUTH_MODE=token"
-        )
+        asked = "RAY_AUTH_MODE" not in os.environ and not isinstance(error, ValueError)
+        hint = "; if it asks for a token: RAY_AUTH_MODE=token" * asked
         raise NotReady(f"{name}={address}: {_first_line(error)}{hint}") from None
 
 

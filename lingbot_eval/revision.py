@@ -32,7 +32,8 @@ def code_hash() -> str:
     """12 hex digits over names and content of the package's files: two checkouts with changes differ in it."""
     digest = hashlib.sha256()
     for file in sorted(HERE.rglob("*")):
-        if file.is_file() and "__pycache__" not in file.parts:
-            digest.update(f"{file.relative_to(HERE)} {file.stat().st_size}\n".encode())
+        name = file.relative_to(HERE)
+        if file.is_file() and not any(part.startswith((".", "__pycache__")) for part in name.parts):
+            digest.update(f"{name} {file.stat().st_size}\n".encode())
             digest.update(file.read_bytes())
     return digest.hexdigest()[:12]

@@ -28,10 +28,11 @@ def test_the_checkout_around_an_installed_package_is_not_its_own(elsewhere):
     assert revision.git_revision() == ""
 
 
-def test_a_changed_file_and_a_new_one_change_the_hash_and_what_python_caches_does_not(elsewhere):
+def test_a_changed_file_and_a_new_one_change_the_hash_and_what_tools_leave_does_not(elsewhere):
     first = revision.code_hash()
     (elsewhere / "__pycache__").mkdir()
     (elsewhere / "__pycache__" / "revision.pyc").write_bytes(b"x")
+    (elsewhere / ".revision.py.swp").write_bytes(b"x")
     assert revision.code_hash() == first
     (elsewhere / "new.yaml").write_text("a: 1")
     second = revision.code_hash()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 from hydra import compose, initialize_config_module
-from hydra.errors import HydraException
+from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -30,6 +30,9 @@ def settings(groups: Sequence[str], overrides: Sequence[str]) -> RunSettings:
                 _check_key(plain, override)
             composed = compose("run", overrides=[*groups, *map(_addable, overrides)])
             data = OmegaConf.to_container(composed, resolve=False)  # "${x}" in somebody's words is words
+        except MissingConfigException as error:
+            group, _, name = (error.missing_cfg_file or "").rpartition("/")
+            raise UnknownName(group, name, error.options or ()) from None
         except (HydraException, OmegaConfBaseException) as error:
             words = " ".join(str(error).split()) or type(error).__name__
             raise BadInput(f"setting: {words}; quote special characters, as in \"env.assets='~/LIBERO'\"") from None

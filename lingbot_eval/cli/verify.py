@@ -111,9 +111,10 @@ def _require_deterministic(folder: RunDirectory, sessions: Sequence[Mapping[str,
     Raises RunMismatch.
     """
     for agent in (session["settings"]["agent"] for session in sessions):
-        if agent["lingbot"] and agent["sessions"] > 1 and not agent["lingbot"]["exact"]:
+        lingbot, at_a_time = agent.get("lingbot"), agent.get("sessions", 1)  # older versions had neither
+        if lingbot and at_a_time > 1 and not lingbot.get("exact"):
             raise RunMismatch(
-                f"{folder.path} was played with agent.sessions={agent['sessions']}: which forwards ran together, and "
+                f"{folder.path} was played with agent.sessions={at_a_time}: which forwards ran together, and "
                 "so their last bits, was chance. --anyway plays the episodes again one by one"
             )
 

@@ -216,9 +216,10 @@ def _connect(address: str | None) -> None:
 
     Raises BadInput, NotReady.
     """
+    name = "cluster.address" if address else "$RAY_ADDRESS"
     address = address or os.environ.get("RAY_ADDRESS")
     if address and address.startswith("ray://"):
-        raise BadInput(f"cluster.address={address}: start run-suite on one of its nodes, with cluster.address=auto")
+        raise BadInput(f"{name}={address}: start run-suite on one of its nodes, with cluster.address=auto")
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     try:
         if address:
@@ -231,8 +232,9 @@ def _connect(address: str | None) -> None:
     except (RayError, OSError, ValueError, RuntimeError) as error:
         if not address:
             raise NotReady(f"a Ray of our own: {_first_line(error)}") from None
-        hint = "" if "RAY_AUTH_MODE" in os.environ else "; if it asks for a token: RAY_AUTH_MODE=token"
-        raise NotReady(f"cluster.address={address}: {_first_line(error)}{hint}") from None
+        asked = "RAY_AUTH_MODE" not in os.environ and not isinstance(error, ValueError)
+        hint = "; if it asks for a token: RAY_AUTH_MODE=token" * asked
+        raise NotReady(f"{name}={address}: {_first_line(error)}{hint}") from None
 
 
 def _knock(address: str) -> None:

@@ -88,7 +88,7 @@ def refused(arguments: list[str], capsys) -> str:
         ("toy --shard one", "--shard one: i/n"),
         ("toy --workers 0", "workers.*>= 1|>= 1.*workers"),
         ("toy --gpus 77", r"unknown GPU '77'|--gpus 77: no NVIDIA GPU is visible here"),
-        ("toy cluster=slurm", "slurm.*local.*ray"),
+        ("toy cluster=slurm", r"unknown cluster 'slurm' \(valid: local, ray\)"),
         ("toy cluster.address=auto", r"unknown setting 'cluster\.address'.*cluster\.gpus"),
         ("toy cluster=ray --gpus 0", r"unknown setting 'cluster\.gpus'.*cluster\.gpus_per_worker"),
         ("toy limits.env_gigabytes=0", "env_gigabytes.*> 0|> 0.*env_gigabytes"),

@@ -158,9 +158,11 @@ class RunDirectory:
                 + (f"; there are runs in it: {', '.join(inside[:3])}{' …' * (len(inside) > 3)}" if inside else "")
             )
         run = _read_object(file)
-        if not isinstance(run.get("experiment"), dict):
-            raise CorruptRecords(f"{file} is no run's: it has no experiment")
         run.setdefault("schema", 1)
+        try:
+            msgspec.convert(run, _Run)
+        except msgspec.ValidationError as error:
+            raise CorruptRecords(f"{file} is no run's: {str(error).replace('`', '')}") from None
         if run["schema"] > RUN_SCHEMA:
             raise CorruptRecords(
                 f"{file} has schema {run['schema']}; this version of lingbot_eval reads up to {RUN_SCHEMA}"
@@ -340,6 +342,24 @@ def _read_object(file: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise CorruptRecords(f"{file} is not what this package writes: it holds no JSON object")
     return content
+
+
+class _Named(msgspec.Struct):
+    name: str
+
+
+class _Identity(msgspec.Struct):
+    """What every experiment has, whatever was played."""
+
+    suite: _Named
+    agent: _Named
+    checkpoint: str
+    protocol_hash: str
+
+
+class _Run(msgspec.Struct):
+    schema: int
+    experiment: _Identity
 
 
 class _Version(msgspec.Struct):

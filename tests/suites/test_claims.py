@@ -22,11 +22,17 @@ from lingbot_eval.types import Episode, EpisodeRecord, Outcome
 from tests.suites.test_sessions import attended, beat, present
 
 EPISODES = [Episode("toy", "reach", seed, "go to the mark", index=seed) for seed in range(3)]
+EXPERIMENT = {
+    "suite": {"name": "toy", "seed": 0, "episodes": 3},
+    "agent": {"name": "idle"},
+    "checkpoint": "",
+    "protocol_hash": "0123",
+}
 
 
 def directory(path: Path) -> RunDirectory:
     run = RunDirectory(path)
-    run.open({"suite": {"name": "toy", "seed": 0, "episodes": 3}}, EPISODES)
+    run.open(EXPERIMENT, EPISODES)
     for name in ("sessions", "claims"):
         (path / name).mkdir()
     return run

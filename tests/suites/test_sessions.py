@@ -21,12 +21,18 @@ from tests.conftest import toy_run
 WHO = Provenance("expert", "", "toy", "0" * 12, {"python": "3"}, "a/strange host")
 ELSEWHERE = Process("another boot", "pid:[1]", 7, "8")
 EPISODES = plan(toy_run().suite, toy_run().protocol)
+EXPERIMENT = {
+    "suite": {"name": "toy", "seed": 0, "episodes": 3},
+    "agent": {"name": "idle"},
+    "checkpoint": "",
+    "protocol_hash": "0123",
+}
 
 
 @pytest.fixture
 def run(tmp_path) -> RunDirectory:
     folder = RunDirectory(tmp_path / "run")
-    folder.open({"suite": {"name": "toy", "seed": 0, "episodes": 3}}, EPISODES)
+    folder.open(EXPERIMENT, EPISODES)
     return folder
 
 

@@ -277,7 +277,10 @@ def test_a_run_of_a_newer_version_is_refused(run):
         run.open(EXPERIMENT, EPISODES)
 
 
-@pytest.mark.parametrize("content", ["{", "[]", "3", "{}"])
+DAMAGED = ["{", "[]", "3", "{}", '{"schema": "x", "experiment": {}}', '{"schema": 2, "experiment": {"suite": "toy"}}']
+
+
+@pytest.mark.parametrize("content", DAMAGED)
 def test_a_damaged_run_json_is_named(run, content):
     (run.path / "run.json").write_text(content)
     with pytest.raises(CorruptRecords, match=r"run\.json"):

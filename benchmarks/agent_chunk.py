@@ -1,7 +1,7 @@
 """A closed-loop chunk of LingBot-VA: the fast path against a plain one that does all of the original's work.
 
-    python benchmarks/agent_chunk.py [--rounds 2] [--checkpoint DIR] [--sessions 1,2,4,8]
-    python benchmarks/agent_chunk.py --check    # tiny model, few steps: is it equal, are the counts right? No ratio.
+    python -m benchmarks.agent_chunk [--rounds 2] [--checkpoint DIR] [--sessions 1,2,4,8]
+    python -m benchmarks.agent_chunk --check    # tiny model, few steps: is it equal, are the counts right? No ratio.
 
 A chunk is the feedback of the last one's pictures and commands and the imagining of the next. Both paths take turns in
 one process on one thread, float32, with the same weights, pictures, commands and noise. Process time is measured, so

@@ -1,7 +1,7 @@
 """A closed-loop chunk of the full LingBot-VA (5 B, random bfloat16 weights) on a GPU: eager, with graphs, and plain.
 
-    python benchmarks/gpu_chunk.py [--device cuda] [--chunks 6] [--rounds 3]
-    python benchmarks/gpu_chunk.py --check    # tiny model and few steps on the CPU, eager and plain: does it run?
+    python -m benchmarks.gpu_chunk [--device cuda] [--chunks 6] [--rounds 3]
+    python -m benchmarks.gpu_chunk --check    # tiny model and few steps on the CPU, eager and plain: does it run?
 
 Prints milliseconds per chunk for the robotwin and libero settings with a history of ``--chunks``, the fraction of the
 computed roofline (docs/performance.md), and the memory that was occupied at most. Never run on a GPU so far.

@@ -1,6 +1,6 @@
 """What it costs that LIBERO runs in a process of its own.
 
-    LIBERO_ASSETS=DIR python benchmarks/isolation.py [--commands 96] [--rounds 5]
+    LIBERO_ASSETS=DIR python -m benchmarks.isolation [--commands 96] [--rounds 5]
 
 The same episode is stepped by ``LiberoEnv`` in this process and by ``RemoteEnv`` (frames through shared memory), in
 turns, with both cameras at every look.
@@ -49,9 +49,10 @@ def main() -> None:
     for k in (1, 4):
         here, there = LiberoEnv(settings(k)), RemoteEnv(settings(k), default_limits())
         took = [(step(here, commands, k), step(there, commands, k)) for _ in range(given.rounds)]
-        ratio = statistics.median(remote / own for own, remote in took)
+        ratios = sorted(remote / own for own, remote in took)
         own, remote = (statistics.median(times) * 1000 / given.commands for times in zip(*took, strict=True))
-        print(f"K = {k}: in process {own:6.2f} ms/command, own process {remote:6.2f}, ratio {ratio:.3f}")
+        spread = f"rounds {ratios[0]:.2f} to {ratios[-1]:.2f}"
+        print(f"K = {k}: in process {own:6.2f} ms/command, own process {remote:6.2f}, {remote / own:.3f}x ({spread})")
         there.close()
     sys.stdout.flush()
     os._exit(0)  # robosuite's contexts print exceptions when the interpreter takes them down

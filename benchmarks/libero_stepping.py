@@ -1,6 +1,6 @@
 """Commands per second on LIBERO: pictures where somebody looks, against pictures after every command.
 
-    LIBERO_ASSETS=DIR python benchmarks/libero_stepping.py [--commands 96] [--rounds 3]
+    LIBERO_ASSETS=DIR python -m benchmarks.libero_stepping [--commands 96] [--rounds 3]
 
 All ways take turns in one process on one task, so that their ratio holds on a noisy machine; absolute figures do not
 carry over. The first way is LIBERO's own environment, which draws both cameras at every command.

@@ -1,6 +1,6 @@
 """What the harness costs per command above environment and agent alone, and what ``import lingbot_eval`` costs.
 
-    python benchmarks/overhead.py [--episodes 40] [--rounds 3]
+    python -m benchmarks.overhead [--episodes 40] [--rounds 3]
 
 The toy environment is played by ``run-suite`` (a queue, a worker, a simulator process, a record on disk per episode)
 and by ``run_episode`` in this process, in turns; an episode is 400 commands in looks of K = 4, with pictures.

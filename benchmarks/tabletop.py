@@ -1,6 +1,6 @@
 """What tabletop costs: joints for a pose, an expert's episode, a look with three cameras.
 
-    python benchmarks/tabletop.py [--seeds 20] [--tasks lift_block,stack_two]
+    python -m benchmarks.tabletop [--seeds 20] [--tasks lift_block,stack_two]
 
 Absolute figures do not carry over to another machine; the success rates do. Without a Vulkan device that draws, the
 looks are left out.

@@ -41,7 +41,7 @@ class Random:
 
 
 def recordings(folder: Path) -> dict[int, Path]:
-    """The recorded episodes in ``RUN/actions`` of a run with ``actions=true``, by the seed their agent had.
+    """The recorded episodes in ``RUN/actions`` of a run (unless ``actions=false``), by the seed their agent had.
 
     Raises BadInput where there are none.
     """
@@ -53,7 +53,7 @@ def recordings(folder: Path) -> dict[int, Path]:
             raise BadInput(f"{files[seed_of(episode)]} and {file} are for the same seed of an agent")
         files[seed_of(episode)] = file
     if not files:
-        raise BadInput(f"no recorded actions in {folder}; a run with actions=true keeps them in RUN/actions")
+        raise BadInput(f"no recorded actions in {folder}; a run keeps them in RUN/actions unless actions=false")
     return files
 
 

@@ -157,7 +157,7 @@ def _verdict(folder: RunDirectory, then: EpisodeRecord, again: RunDirectory, now
     parted = [f"{name} {was[name]}, now {became[name]}" for name in EXACT if was[name] != became[name]]
     words = "; ".join([_ending(then), *parted])
     if not (folder.path / "actions" / actions_name(then.episode)).is_file():
-        return not parted, f"{words}; its commands were not kept (actions=true keeps them)"
+        return not parted, f"{words}; its commands were not kept (actions=false)"
     same, actions = _compared(actions_of(folder, then), actions_of(again, now))
     return not parted and same, f"{words}; {actions}"
 

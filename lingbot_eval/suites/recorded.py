@@ -20,7 +20,7 @@ def actions_of(folder: RunDirectory, record: EpisodeRecord) -> Actions:
     """
     file = folder.path / "actions" / actions_name(record.episode)
     if not file.is_file():
-        raise BadInput(f"{record.episode.id}: no {file}; a run with actions=true keeps its commands")
+        raise BadInput(f"{record.episode.id}: no {file}; a run keeps its commands unless actions=false")
     try:
         with file.open("rb") as stream, np.load(stream, allow_pickle=False) as kept:
             episode, actions = str(kept["episode"]), np.asarray(kept["actions"], np.float32)

@@ -116,7 +116,7 @@ def test_replay_refuses_a_recording_with_another_number_of_commands_per_action(t
 
 
 def test_replay_refuses_a_folder_without_recordings(tmp_path):
-    with pytest.raises(BadInput, match=r"no recorded actions in .*; a run with actions=true keeps them"):
+    with pytest.raises(BadInput, match=r"no recorded actions in .*; a run keeps them in RUN"):
         recordings(tmp_path)
 
 

@@ -175,7 +175,7 @@ def test_what_is_missing_is_said_before_anything_is_played(tmp_path, run, capsys
     assert "played by no simulator" in refused([str(by_hand.path), "--to", "lerobot-2.1"], capsys)
     without = tmp_path / "without"
     assert run_suite(["toy", "--episodes", "1", "actions=false", "--out", str(without)]) == 0
-    assert "actions=true keeps its commands" in refused([str(without), "--to", "lerobot-2.1"], capsys)
+    assert "a run keeps its commands unless actions=false" in refused([str(without), "--to", "lerobot-2.1"], capsys)
     assert "ended in failure" in refused([str(run), "--to", "lerobot-2.1", "--outcome", "failure"], capsys)
     assert "not a run directory" in refused([str(tmp_path / "nowhere"), "--to", "parquet"], capsys)
     assert not (tmp_path / "nowhere").exists()

@@ -4,6 +4,7 @@ LingbotEvalError
 ├── BadInput             a value the user gave: one line that names the valid ones
 │   └── UnknownName
 ├── NotReady             something is missing on this machine: what, where it was looked for, what to do
+│   └── Taken                another process is at it
 ├── UnstableScene        a seed whose objects do not come to rest: no episode
 ├── BadAction            an agent's array does not fit the environment; nothing is trimmed or padded
 ├── SimulatorError       the environment's process

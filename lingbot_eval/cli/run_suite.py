@@ -334,7 +334,7 @@ class _Interrupts:
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         self._asked = True  # and nothing more: whatever runs is interrupted by this
-        signal.signal(signal.SIGINT, self._before)
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # where a shell started us, that may have been ignored
 
     def stopping(self) -> bool:
         if self._asked and not self._said:

@@ -221,7 +221,12 @@ INTERRUPTED = "run-suite: interrupted; the same command goes on where this one s
 
 @pytest.mark.parametrize(("fault", "times"), [("slow", 1), ("hang", 2)])
 def test_ctrl_c_once_finishes_what_is_being_played_and_twice_stops_it(fault, times, tmp_path):
-    with process(toy(tmp_path, f"env.faults.0={fault}"), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
+    ignored = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a script does to what it starts with &
+    try:
+        run = process(toy(tmp_path, f"env.faults.0={fault}"), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    finally:
+        signal.signal(signal.SIGINT, ignored)
+    with run:
         wait_for(lambda: run.poll() is not None or _simulators(run.pid))
         assert run.returncode is None
         everybody = [*children(run.pid), *_simulators(run.pid)]

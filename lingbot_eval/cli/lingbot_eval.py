@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -20,9 +20,11 @@ from lingbot_eval.envs.libero_tasks import SUITES as LIBERO_SUITES
 from lingbot_eval.errors import BadInput, LingbotEvalError, UnknownName
 from lingbot_eval.reports.published import METHODS_IN, slugs
 from lingbot_eval.settings import protocol_names
-from lingbot_eval.suites.store import RunDirectory
 from lingbot_eval.suites.tasks import TASKS
 from lingbot_eval.trials.rubric import shipped
+
+Arguments = Callable[[argparse.ArgumentParser], None]
+Command = Callable[[argparse.Namespace], int]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -30,33 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     input; 130: interrupted; 141: who read our output has closed it (``| head``), as a shell counts SIGPIPE."""
     try:
         given = _parsed(argv)
-        if given.command == "ls":
-            return ls(given.what)
-        if given.command == "report":
-            return report.report(given)
-        if given.command == "status":
-            return status.status(given)
-        if given.command == "compare":
-            return compare.run(given)
-        if given.command == "diff":
-            return diff.diff(given)
-        if given.command == "verify":
-            return verify.verify(given)
-        if given.command == "export":
-            return export.export(given)
-        if given.command == "plot":
-            return plots.plot(given)
-        if given.command == "view":
-            return view.view(RunDirectory(Path(given.run)), given.port)
-        if given.command == "plan":
-            return plan.run(given)
-        if given.command == "make-tiny":
-            return tiny(Path(given.folder), given.mid)
-        if given.command == "imagine":
-            return imagine.imagine(given)
-        if given.command == "trial":
-            return trial.trial(given)
-        return doctor(Console(), given.assets, given.python, given.checkpoint, given.robotwin)
+        ended: int = given.act(given)
+        return ended
     except LingbotEvalError as error:
         print(f"lingbot-eval: {error}", file=sys.stderr)
         return 2
@@ -87,39 +64,53 @@ class _Parser(argparse.ArgumentParser):
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="lingbot-eval", description="Look at suites, results and this machine; run-suite plays.")
     commands = parser.add_subparsers(dest="command", required=True)
-    listing = commands.add_parser("ls", help="suites, tasks, agents, protocols, published results, rubrics")
-    listing.add_argument(
-        "what",
-        nargs="?",
-        default="all",
-        help="suites | tasks | agents | protocols | published | rubrics (default: all)",
-    )
-    status.add_arguments(
-        commands.add_parser("status", help="who plays in a run directory, how it stands, when it ends")
-    )
-    report.add_arguments(commands.add_parser("report", help="print runs' tables and write them to RUN/report"))
-    compare.add_arguments(commands.add_parser("compare", help="which differences between runs are real"))
-    diff.add_arguments(commands.add_parser("diff", help="what differs between two runs; what can move a score first"))
-    verify.add_arguments(commands.add_parser("verify", help="play a few recorded episodes again and compare"))
-    export.add_arguments(commands.add_parser("export", help="a run in LeRobot's formats, or as Parquet"))
-    plots.add_arguments(commands.add_parser("plot", help="draw rates, curves and times to RUN/report, as SVG and PNG"))
-    view.add_arguments(commands.add_parser("view", help="a run's page in the browser, live while it goes on"))
-    plan.add_arguments(commands.add_parser("plan", help="robotwin, tabletop: find the scenes that their experts solve"))
-    random = commands.add_parser("make-tiny", help="write a random LingBot-VA checkpoint: it plays, and cannot win")
-    random.add_argument("folder", metavar="DIR")
-    random.add_argument("--mid", action="store_true", help="a larger one for CPU benchmarks (about 300 MB, not 5)")
-    imagine.add_arguments(commands.add_parser("imagine", help="LingBot-VA's video and actions from pictures alone"))
-    trial.add_arguments(commands.add_parser("trial", help="a real robot: plan trials, score them key by key"))
-    check = commands.add_parser("doctor", help="is this machine ready; each line ok, or what to do")
-    check.add_argument("--assets", metavar="DIR", help="LIBERO's assets, as env.assets")
-    check.add_argument("--checkpoint", metavar="DIR", help="a LingBot-VA checkpoint, as agent.checkpoint")
-    check.add_argument("--robotwin", metavar="DIR", help="a RoboTwin checkout, as env.root")
-    check.add_argument("--python", metavar="FILE", help="the simulator's interpreter, as env.python")
+
+    def add(name: str, add_arguments: Arguments, act: Command, words: str) -> None:
+        command = commands.add_parser(name, help=words)
+        add_arguments(command)
+        command.set_defaults(act=act)
+
+    add("ls", _ls_arguments, ls, "suites, tasks, agents, protocols, published results, rubrics")
+    add("status", status.add_arguments, status.status, "who plays in a run directory, how it stands, when it ends")
+    add("report", report.add_arguments, report.report, "print runs' tables and write them to RUN/report")
+    add("compare", compare.add_arguments, compare.run, "which differences between runs are real")
+    add("diff", diff.add_arguments, diff.diff, "what differs between two runs; what can move a score first")
+    add("verify", verify.add_arguments, verify.verify, "play a few recorded episodes again and compare")
+    add("export", export.add_arguments, export.export, "a run in LeRobot's formats, or as Parquet")
+    add("plot", plots.add_arguments, plots.plot, "draw rates, curves and times to RUN/report, as SVG and PNG")
+    add("view", view.add_arguments, view.view, "a run's page in the browser, live while it goes on")
+    add("plan", plan.add_arguments, plan.run, "robotwin, tabletop: find the scenes that their experts solve")
+    add("make-tiny", _tiny_arguments, tiny, "write a random LingBot-VA checkpoint: it plays, and cannot win")
+    add("imagine", imagine.add_arguments, imagine.imagine, "LingBot-VA's video and actions from pictures alone")
+    add("trial", trial.add_arguments, trial.trial, "a real robot: plan trials, score them key by key")
+    add("doctor", _doctor_arguments, _doctor, "is this machine ready; each line ok, or what to do")
     return parser
 
 
-def ls(what: str) -> int:
+def _ls_arguments(parser: argparse.ArgumentParser) -> None:
+    words = "suites | tasks | agents | protocols | published | rubrics (default: all)"
+    parser.add_argument("what", nargs="?", default="all", help=words)
+
+
+def _tiny_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", metavar="DIR")
+    parser.add_argument("--mid", action="store_true", help="a larger one for CPU benchmarks (about 300 MB, not 5)")
+
+
+def _doctor_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--assets", metavar="DIR", help="LIBERO's assets, as env.assets")
+    parser.add_argument("--checkpoint", metavar="DIR", help="a LingBot-VA checkpoint, as agent.checkpoint")
+    parser.add_argument("--robotwin", metavar="DIR", help="a RoboTwin checkout, as env.root")
+    parser.add_argument("--python", metavar="FILE", help="the simulator's interpreter, as env.python")
+
+
+def _doctor(given: argparse.Namespace) -> int:
+    return doctor(Console(), given.assets, given.python, given.checkpoint, given.robotwin)
+
+
+def ls(given: argparse.Namespace) -> int:
     """Print names, one per line."""
+    what = given.what
     sections = {
         "suites": [
             *(f"libero   {name}{_also(name)}" for name in LIBERO_SUITES),
@@ -141,11 +132,12 @@ def ls(what: str) -> int:
     return 0
 
 
-def tiny(folder: Path, mid: bool) -> int:
+def tiny(given: argparse.Namespace) -> int:
     require_lingbot()
     from lingbot_eval.agents.lingbot.tiny import make_tiny
 
-    make_tiny(folder, mid=mid)
+    folder = Path(given.folder)
+    make_tiny(folder, mid=given.mid)
     print(f"{folder}: a random checkpoint; run-suite libero --agent lingbot-va agent.checkpoint={folder}")
     return 0
 

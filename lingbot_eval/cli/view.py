@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from lingbot_eval.errors import NotReady
 from lingbot_eval.reports import page
@@ -15,11 +16,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, default=0, help=f"on {ADDRESS} (default: any that is free)")
 
 
-def view(folder: RunDirectory, port: int) -> int:
+def view(given: argparse.Namespace) -> int:
     """Serve until Ctrl-C.
 
     Raises BadInput and CorruptRecords, NotReady where the port is taken.
     """
+    folder, port = RunDirectory(Path(given.run)), given.port
     page.read(folder)  # what cannot be shown is said here, not in the browser
     try:
         server = Server(folder, port)

@@ -31,12 +31,12 @@ from torch import Tensor
 
 from benchmarks.operators import Count, Operators
 from benchmarks.plain import PlainEpisode, Slots
-from lingbot_eval.agents.lingbot.agent import Call, Commands, LingBotVA, Noise, Session
-from lingbot_eval.agents.lingbot.cache import Pool
-from lingbot_eval.agents.lingbot.sampling import Schedule
-from lingbot_eval.agents.lingbot.settings import load_benchmark
-from lingbot_eval.agents.lingbot.tiny import make_tiny
-from lingbot_eval.settings_lingbot import IMAGES_PER_FRAME, LingBotSettings
+from lingbot_eval.agents.lingbot_va.agent import Call, Commands, LingBotVA, Noise, Session
+from lingbot_eval.models.lingbot_va.configuration import load_benchmark
+from lingbot_eval.models.lingbot_va.key_value_cache import Pool
+from lingbot_eval.models.lingbot_va.sampling import Schedule
+from lingbot_eval.models.lingbot_va.tiny import make_tiny
+from lingbot_eval.settings.lingbot_va import IMAGES_PER_FRAME, LingBotSettings
 from lingbot_eval.types import Image
 
 Floats = npt.NDArray[np.float32]

@@ -31,12 +31,12 @@ from pathlib import Path
 from typing import Any
 
 from lingbot_eval.errors import LingbotEvalError
-from lingbot_eval.suites.store import RunDirectory
+from lingbot_eval.runs.directory import RunDirectory
 from lingbot_eval.types import EpisodeRecord, Outcome
 
 PROGRAMS = {
     "coordinator": "lingbot_eval.cli.run_suite",
-    "worker": "lingbot_eval.suites.worker",
+    "worker": "lingbot_eval.runs.worker",
     "simulator": "lingbot_eval.envs.host",
 }
 

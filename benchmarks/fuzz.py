@@ -42,14 +42,14 @@ from lingbot_eval.cli.lingbot_eval import main as lingbot_eval
 from lingbot_eval.cli.overview import overview
 from lingbot_eval.errors import LingbotEvalError
 from lingbot_eval.reports import page
+from lingbot_eval.runs.claims import Claims
+from lingbot_eval.runs.directory import RecordFile, RunDirectory
+from lingbot_eval.runs.plan import plan
+from lingbot_eval.runs.presence import Presence, Watch
+from lingbot_eval.runs.status import Lookout
 from lingbot_eval.settings import to_dict
-from lingbot_eval.suites.claims import Claims
-from lingbot_eval.suites.plan import plan
-from lingbot_eval.suites.seeds import Manifest, Wanted, content_hash
-from lingbot_eval.suites.seeds import Trial as Tried
-from lingbot_eval.suites.sessions import Presence, Watch
-from lingbot_eval.suites.status import Lookout
-from lingbot_eval.suites.store import RecordFile, RunDirectory
+from lingbot_eval.suites.manifest import Manifest, Wanted, content_hash
+from lingbot_eval.suites.manifest import Trial as Tried
 from lingbot_eval.trials import TrialPlan, TrialSession, load_rubric
 from lingbot_eval.types import EpisodeRecord, Outcome, Spent
 

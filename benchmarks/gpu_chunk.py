@@ -23,12 +23,12 @@ from torch import Tensor
 
 from benchmarks.agent_chunk import FEW, INSTRUCTION, chunk_tokens, executed, fill, noise, pictures, shorten, trim
 from benchmarks.plain import PlainEpisode
-from lingbot_eval.agents.lingbot.agent import LingBotVA, Session
-from lingbot_eval.agents.lingbot.loading import channels_last
-from lingbot_eval.agents.lingbot.settings import load_benchmark
-from lingbot_eval.agents.lingbot.transformer import Shape, VideoActionTransformer
-from lingbot_eval.agents.lingbot.vision import Vision
-from lingbot_eval.settings_lingbot import IMAGES_PER_FRAME
+from lingbot_eval.agents.lingbot_va.agent import LingBotVA, Session
+from lingbot_eval.models.lingbot_va.configuration import load_benchmark
+from lingbot_eval.models.lingbot_va.loading import channels_last
+from lingbot_eval.models.lingbot_va.transformer import Shape, VideoActionTransformer
+from lingbot_eval.models.lingbot_va.vision import Vision
+from lingbot_eval.settings.lingbot_va import IMAGES_PER_FRAME
 
 FULL = Shape(24, 128, 30, 14336, 4096, 256, 30, 48, 48, 1e-6)
 TINY = Shape(3, 32, 2, 160, 32, 32, 30, 48, 48, 1e-6)

@@ -16,11 +16,11 @@ from pathlib import Path
 
 import msgspec
 
-from lingbot_eval.suites.claims import Claims
-from lingbot_eval.suites.plan import by_task
-from lingbot_eval.suites.queue import Queue
-from lingbot_eval.suites.sessions import Watch
-from lingbot_eval.suites.store import RunDirectory
+from lingbot_eval.runs.claims import Claims
+from lingbot_eval.runs.directory import RunDirectory
+from lingbot_eval.runs.plan import by_task
+from lingbot_eval.runs.presence import Watch
+from lingbot_eval.runs.queue import Queue
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome
 
 TASKS, HAND_OUTS = 50, 30

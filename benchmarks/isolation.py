@@ -17,8 +17,8 @@ import time
 import numpy as np
 import numpy.typing as npt
 
-from lingbot_eval.envs.libero import LiberoEnv
-from lingbot_eval.envs.libero_tasks import SUITES
+from lingbot_eval.envs.libero.env import LiberoEnv
+from lingbot_eval.envs.libero.tasks import SUITES
 from lingbot_eval.envs.remote import RemoteEnv, default_limits
 from lingbot_eval.settings import EnvSettings, LiberoSettings, load_protocol
 

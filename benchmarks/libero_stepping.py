@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lingbot_eval.envs.libero import LiberoEnv
-from lingbot_eval.envs.libero_assets import libero_root
-from lingbot_eval.envs.libero_tasks import SUITES
+from lingbot_eval.envs.libero.assets import libero_root
+from lingbot_eval.envs.libero.env import LiberoEnv
+from lingbot_eval.envs.libero.tasks import SUITES
 from lingbot_eval.settings import EnvSettings, LiberoSettings, load_protocol
 
 Commands = npt.NDArray[np.float32]

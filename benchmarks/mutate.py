@@ -153,7 +153,7 @@ def choices() -> Mapping[str, tuple[Any, ...]]:
     import msgspec
 
     found: dict[str, tuple[Any, ...]] = {}
-    for module in ("lingbot_eval.settings", "lingbot_eval.settings_lingbot"):
+    for module in ("lingbot_eval.settings", "lingbot_eval.settings.lingbot_va"):
         for kind in vars(importlib.import_module(module)).values():
             if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
                 hints = get_type_hints(kind).items()

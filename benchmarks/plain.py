@@ -27,10 +27,10 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from lingbot_eval.agents.lingbot.agent import Commands, LingBotVA, Noise
-from lingbot_eval.agents.lingbot.sampling import denoise_actions, denoise_video
-from lingbot_eval.agents.lingbot.text import MAX_TOKENS
-from lingbot_eval.agents.lingbot.transformer import (
+from lingbot_eval.agents.lingbot_va.agent import Commands, LingBotVA, Noise
+from lingbot_eval.models.lingbot_va.sampling import denoise_actions, denoise_video
+from lingbot_eval.models.lingbot_va.text import MAX_TOKENS
+from lingbot_eval.models.lingbot_va.transformer import (
     Block,
     Stream,
     action_grid,
@@ -38,7 +38,7 @@ from lingbot_eval.agents.lingbot.transformer import (
     video_latents,
     video_tokens,
 )
-from lingbot_eval.agents.lingbot.vision import Memory
+from lingbot_eval.models.lingbot_va.vision import Memory
 from lingbot_eval.types import Image
 
 Keep = Literal["predicted", "real"] | None

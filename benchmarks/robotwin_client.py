@@ -32,11 +32,11 @@ import numpy as np
 import yaml
 
 from lingbot_eval.envs import make_env
-from lingbot_eval.envs.bimanual import simulator_settings
-from lingbot_eval.envs.poses import STILL
-from lingbot_eval.envs.robotwin_checkout import Checkout
-from lingbot_eval.envs.robotwin_planner import Planner
-from lingbot_eval.envs.robotwin_process import APART, OWN_ARMS, prepare, stand_in
+from lingbot_eval.envs.robotwin.checkout import Checkout
+from lingbot_eval.envs.robotwin.make import simulator_settings
+from lingbot_eval.envs.robotwin.planner import Planner
+from lingbot_eval.envs.robotwin.poses import STILL
+from lingbot_eval.envs.robotwin.process import APART, OWN_ARMS, prepare, stand_in
 from lingbot_eval.episode import run_episode
 from lingbot_eval.errors import LingbotEvalError, NotReady
 from lingbot_eval.settings import EnvSettings, RoboTwinSettings, load_protocol

@@ -7,7 +7,7 @@ Three ways to share a suite out:
 
 groups        LingBot-VA's own: seven launches of eight tasks, a GPU each, a launch when the one before it has ended
 fixed shards  worker i of n plays every n-th episode (``--shard i/n``), whatever the others do
-queue         ``suites/queue.py`` itself, asked by whichever worker is free
+queue         ``runs/queue.py`` itself, asked by whichever worker is free
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from statistics import mean
 
 import numpy as np
 
-from lingbot_eval.envs.robotwin_tasks import TASKS
+from lingbot_eval.envs.robotwin.groups import GROUPS
+from lingbot_eval.envs.robotwin.tasks import TASKS
 from lingbot_eval.envs.tabletop.catalogue import command_limit
 from lingbot_eval.reports.published import claims
-from lingbot_eval.suites.groups import GROUPS
-from lingbot_eval.suites.plan import by_task
-from lingbot_eval.suites.queue import Queue
-from lingbot_eval.suites.store import Records, RunDirectory
+from lingbot_eval.runs.directory import Records, RunDirectory
+from lingbot_eval.runs.plan import by_task
+from lingbot_eval.runs.queue import Queue
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome
 
 SECONDS_PER_COMMAND = 7.65 / 32

@@ -15,9 +15,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from lingbot_eval.agents.lingbot.tiny import make_tiny
 from lingbot_eval.cli.run_suite import main as run_suite
-from lingbot_eval.suites.store import RunDirectory
+from lingbot_eval.models.lingbot_va.tiny import make_tiny
+from lingbot_eval.runs.directory import RunDirectory
 
 
 def play(folder: Path, out: str, sessions: int, commands: int, episodes: int) -> float:

@@ -28,11 +28,11 @@ from urllib.parse import urlsplit
 import msgspec
 import numpy as np
 
-from lingbot_eval.envs.robotwin_tasks import TASKS
+from lingbot_eval.envs.robotwin.tasks import TASKS
 from lingbot_eval.lines import checksum
+from lingbot_eval.runs.contents import version
+from lingbot_eval.runs.directory import RunDirectory
 from lingbot_eval.settings import load_protocol, protocol_hash, to_dict
-from lingbot_eval.suites.contents import version
-from lingbot_eval.suites.store import RunDirectory
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome, Provenance, Spent
 from tests.browser import Browser, program
 

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from lingbot_eval.envs.ik import Array
+from lingbot_eval.envs.robotwin.ik import Array
 from lingbot_eval.envs.tabletop import TASKS, task_class
 from lingbot_eval.envs.tabletop.task import SETTINGS, TabletopTask
 from lingbot_eval.envs.vulkan import probe

@@ -6,10 +6,10 @@ No GPU, no checkout and no checkpoint are needed. Running it again only prints t
 import sys
 from pathlib import Path
 
-from lingbot_eval.agents.lingbot.tiny import make_tiny
 from lingbot_eval.cli.run_suite import main
 from lingbot_eval.envs.vulkan import probe
 from lingbot_eval.errors import NotReady
+from lingbot_eval.models.lingbot_va.tiny import make_tiny
 
 EXPERT = ["tabletop", "--tasks", "lift_block,stack_two,hand_over_bar", "--episodes", "2", "--agent", "expert"]
 LINGBOT = ["tabletop", "--tasks", "lift_block", "--episodes", "1", "--agent", "lingbot-va"]

@@ -42,7 +42,7 @@ def tiny(tmp_path_factory) -> Path:
     pytest.importorskip("torch", reason="torch is not installed: pip install -e '.[lingbot]'")
     import torch
 
-    from lingbot_eval.agents.lingbot.tiny import make_tiny
+    from lingbot_eval.models.lingbot_va.tiny import make_tiny
 
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("checkpoint") / "tiny"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lingbot_eval.suites.store import RunDirectory
+from lingbot_eval.runs.directory import RunDirectory
 
 SLURM = Path(__file__).resolve().parents[1] / "examples" / "slurm"
 

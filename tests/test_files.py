@@ -16,7 +16,7 @@ from lingbot_eval import files
 from lingbot_eval.cli.lingbot_eval import main
 from lingbot_eval.envs.wrappers import RecordActions
 from lingbot_eval.errors import CorruptRecords, NotReady
-from lingbot_eval.suites.seeds import Manifest, Wanted
+from lingbot_eval.suites.manifest import Manifest, Wanted
 from lingbot_eval.trials import TrialPlan, TrialSession, load_rubric
 from lingbot_eval.trials.journal import alone
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from lingbot_eval.cli.compose import quoted, settings
-from lingbot_eval.envs.libero_tasks import SUITES
+from lingbot_eval.envs.libero.tasks import SUITES
 from lingbot_eval.envs.remote import default_limits
 from lingbot_eval.errors import BadInput, UnknownName
 from lingbot_eval.settings import (

@@ -16,8 +16,8 @@ import pytest
 from lingbot_eval.cli.lingbot_eval import main
 from lingbot_eval.cli.run_suite import main as run_suite
 from lingbot_eval.errors import CorruptRecords
-from lingbot_eval.suites.seeds import Manifest, Trial, Wanted
-from lingbot_eval.suites.store import RecordFile, RunDirectory
+from lingbot_eval.runs.directory import RecordFile, RunDirectory
+from lingbot_eval.suites.manifest import Manifest, Trial, Wanted
 from lingbot_eval.trials import TrialSession
 from lingbot_eval.types import EpisodeRecord, Outcome
 

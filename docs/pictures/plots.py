@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from lingbot_eval.reports.published import claims
-from lingbot_eval.suites.plan import plan_hash
+from lingbot_eval.runs.plan import plan_hash
 from lingbot_eval.trials import load_rubric
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome
 from tests.reports.folders import directory

@@ -19,18 +19,18 @@ from lingbot_eval.envs.remote import RemoteEnv
 from lingbot_eval.errors import BadInput, NotReady, UnknownName
 from lingbot_eval.plain import say
 from lingbot_eval.settings import AgentSettings
-from lingbot_eval.settings_lingbot import LingBotAgentSettings
+from lingbot_eval.settings.lingbot_va import LingBotAgentSettings
 from lingbot_eval.types import Agent
 
 if TYPE_CHECKING:
-    from lingbot_eval.agents.lingbot.checkpoint import Checkpoint
+    from lingbot_eval.models.lingbot_va.checkpoint import Checkpoint
 
 AGENTS = ("idle", "random", "replay", "expert", "lingbot-va")
 
 EXPERTS = {
-    "libero": "lingbot_eval.agents.libero.expert:LiberoExpert",
-    "robotwin": "lingbot_eval.agents.rehearsed:Rehearsed",
-    "tabletop": "lingbot_eval.agents.rehearsed:Rehearsed",
+    "libero": "lingbot_eval.agents.experts.libero.expert:LiberoExpert",
+    "robotwin": "lingbot_eval.agents.experts.rehearsed:Rehearsed",
+    "tabletop": "lingbot_eval.agents.experts.rehearsed:Rehearsed",
     "toy": "lingbot_eval.envs.testing:Pusher",
 }
 """By suite: the class that the simulator's process loads."""
@@ -74,7 +74,7 @@ def place_agent(settings: AgentSettings, suite: str, workers: int, gpus: Sequenc
     if settings.name != "lingbot-va":
         return settings
     checkpoint, chosen = _lingbot_checkpoint(settings, suite)
-    from lingbot_eval.agents.lingbot.memory import chosen_device, require_memory
+    from lingbot_eval.agents.lingbot_va.memory import chosen_device, require_memory
 
     chosen = msgspec.structs.replace(chosen, device=chosen_device(checkpoint, chosen))
     if chosen.graphs and (chosen.exact or chosen.device == "cpu"):
@@ -86,7 +86,7 @@ def place_agent(settings: AgentSettings, suite: str, workers: int, gpus: Sequenc
 
 def _check_lingbot(settings: AgentSettings, suite: str, fresh: bool) -> tuple[AgentSettings, str]:
     checkpoint, chosen = _lingbot_checkpoint(settings, suite)
-    from lingbot_eval.agents.lingbot.settings import load_benchmark, overridden
+    from lingbot_eval.models.lingbot_va.configuration import load_benchmark, overridden
 
     own, differences = overridden(chosen.settings, checkpoint.settings)
     for line in differences:
@@ -123,7 +123,7 @@ def hardware(settings: AgentSettings) -> dict[str, str]:
     with contextlib.suppress(OSError):
         found["nvidia_driver"] = Path("/sys/module/nvidia/version").read_text().strip()
     if settings.lingbot is not None and settings.lingbot.device != "cpu":
-        from lingbot_eval.agents.lingbot.gpu import described
+        from lingbot_eval.agents.lingbot_va.gpu import described
 
         found |= described(settings.lingbot.device)
     return found
@@ -163,7 +163,7 @@ def load_agent(settings: AgentSettings, suite: str) -> Callable[[RemoteEnv], Age
 
 def _lingbot_checkpoint(settings: AgentSettings, suite: str) -> tuple[Checkpoint, LingBotAgentSettings]:
     require_lingbot()
-    from lingbot_eval.agents.lingbot.checkpoint import locate
+    from lingbot_eval.models.lingbot_va.checkpoint import locate
 
     if settings.lingbot is None or settings.checkpoint is None:
         raise BadInput("lingbot-va needs agent.checkpoint=DIR; lingbot-eval make-tiny DIR writes a random one")
@@ -175,8 +175,8 @@ def _lingbot_checkpoint(settings: AgentSettings, suite: str) -> tuple[Checkpoint
 def _load_lingbot(settings: AgentSettings, suite: str) -> Callable[[RemoteEnv], Agent]:
     """The weights once; a session for each simulator."""
     _, chosen = _lingbot_checkpoint(settings, suite)
-    from lingbot_eval.agents.lingbot.agent import LingBotVA
-    from lingbot_eval.agents.lingbot.imagination import Imagination
+    from lingbot_eval.agents.lingbot_va.agent import LingBotVA
+    from lingbot_eval.agents.lingbot_va.imagination import Imagination
 
     assert settings.checkpoint is not None  # noqa: S101  (checked above)
     model = LingBotVA.from_pretrained(

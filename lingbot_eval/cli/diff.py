@@ -9,9 +9,9 @@ from lingbot_eval.cli.places import content
 from lingbot_eval.cli.report import warn
 from lingbot_eval.cli.screen import screen
 from lingbot_eval.reports.differences import Facts, differences, facts, outcome_differences, plan_differences
-from lingbot_eval.suites import contents
-from lingbot_eval.suites.contents import Contents
-from lingbot_eval.suites.store import RunDirectory
+from lingbot_eval.runs import contents
+from lingbot_eval.runs.contents import Contents
+from lingbot_eval.runs.directory import RunDirectory
 
 SAME = "The same experiment: nothing differs that can move a score."
 

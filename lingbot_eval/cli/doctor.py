@@ -9,9 +9,9 @@ from rich.text import Text
 
 from lingbot_eval.agents import require_lingbot
 from lingbot_eval.cli.screen import Screen
-from lingbot_eval.envs.bimanual import simulator_settings
 from lingbot_eval.envs.check import inspect
 from lingbot_eval.envs.gl import BACKENDS, probe
+from lingbot_eval.envs.robotwin.make import simulator_settings
 from lingbot_eval.errors import BadInput, LingbotEvalError, NotReady
 from lingbot_eval.settings import LiberoSettings
 
@@ -63,9 +63,9 @@ def _lingbot(console: Screen, checkpoint: str | None, parts: str | None) -> bool
     """Whether LingBot-VA can be played, if that is asked; and what a session of it occupies."""
     try:
         require_lingbot()
-        from lingbot_eval.agents.lingbot.checkpoint import locate
-        from lingbot_eval.agents.lingbot.memory import PUBLISHED, Cache, free_bytes, gigabytes
-        from lingbot_eval.agents.lingbot.settings import benchmark_names, load_benchmark, overridden
+        from lingbot_eval.agents.lingbot_va.memory import PUBLISHED, Cache, free_bytes, gigabytes
+        from lingbot_eval.models.lingbot_va.checkpoint import locate
+        from lingbot_eval.models.lingbot_va.configuration import benchmark_names, load_benchmark, overridden
 
         found = None if checkpoint is None else locate(checkpoint, parts)
     except LingbotEvalError as error:

@@ -15,8 +15,8 @@ from lingbot_eval.cli.places import content, place
 from lingbot_eval.cli.report import warn
 from lingbot_eval.errors import BadInput, NotReady, UnknownName
 from lingbot_eval.plain import say
-from lingbot_eval.suites import contents
-from lingbot_eval.suites.store import RunDirectory
+from lingbot_eval.runs import contents
+from lingbot_eval.runs.directory import RunDirectory
 from lingbot_eval.types import Outcome
 
 FORMATS = {

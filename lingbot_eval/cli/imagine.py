@@ -20,8 +20,8 @@ from lingbot_eval.types import Image, Imagined
 from lingbot_eval.videos import mp4, read_picture, resized, titled
 
 if TYPE_CHECKING:
-    from lingbot_eval.agents.lingbot.agent import Commands
-    from lingbot_eval.agents.lingbot.columns import Column
+    from lingbot_eval.agents.lingbot_va.agent import Commands
+    from lingbot_eval.models.lingbot_va.columns import Column
     from lingbot_eval.reports.curves import Curve
 
 PLAIN_RATE = 10.0
@@ -52,11 +52,11 @@ def imagine(given: argparse.Namespace) -> int:
     require_lingbot()
     if importlib.util.find_spec("matplotlib") is None:
         raise NotReady("actions.png needs matplotlib: pip install -c constraints.txt -e '.[lingbot]'")
-    from lingbot_eval.agents.lingbot.agent import LingBotVA
-    from lingbot_eval.agents.lingbot.columns import COMMANDS_PER_SECOND, columns
-    from lingbot_eval.agents.lingbot.imagine import decoded
-    from lingbot_eval.agents.lingbot.imagine import imagine as rollout_of
-    from lingbot_eval.agents.lingbot.settings import load_benchmark
+    from lingbot_eval.agents.lingbot_va.agent import LingBotVA
+    from lingbot_eval.agents.lingbot_va.imagine import decoded
+    from lingbot_eval.agents.lingbot_va.imagine import imagine as rollout_of
+    from lingbot_eval.models.lingbot_va.columns import COMMANDS_PER_SECOND, columns
+    from lingbot_eval.models.lingbot_va.configuration import load_benchmark
 
     if given.chunks < 1:
         raise BadInput(f"--chunks {given.chunks}: at least 1")

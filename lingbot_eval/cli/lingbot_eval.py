@@ -15,8 +15,8 @@ from lingbot_eval.cli.doctor import doctor
 from lingbot_eval.cli.places import refused, text_place
 from lingbot_eval.cli.run_suite import SUITES
 from lingbot_eval.cli.screen import Screen
-from lingbot_eval.envs.libero_tasks import ALIASES
-from lingbot_eval.envs.libero_tasks import SUITES as LIBERO_SUITES
+from lingbot_eval.envs.libero.tasks import ALIASES
+from lingbot_eval.envs.libero.tasks import SUITES as LIBERO_SUITES
 from lingbot_eval.errors import BadInput, LingbotEvalError, UnknownName
 from lingbot_eval.plain import say
 from lingbot_eval.reports.published import METHODS_IN, slugs
@@ -141,7 +141,7 @@ def ls(given: argparse.Namespace) -> int:
 
 def tiny(given: argparse.Namespace) -> int:
     require_lingbot()
-    from lingbot_eval.agents.lingbot.tiny import make_tiny
+    from lingbot_eval.models.lingbot_va.tiny import make_tiny
 
     folder = Path(given.folder)
     make_tiny(folder, mid=given.mid)

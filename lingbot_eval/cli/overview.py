@@ -11,9 +11,9 @@ from rich.text import Text
 
 from lingbot_eval.reports.stats.intervals import Count, macro, stratified
 from lingbot_eval.reports.table import label, percents
-from lingbot_eval.suites.lanes import PARTS, LaneState, together
-from lingbot_eval.suites.sessions import Life
-from lingbot_eval.suites.status import Player, Standing
+from lingbot_eval.runs.lanes import PARTS, LaneState, together
+from lingbot_eval.runs.presence import Life
+from lingbot_eval.runs.status import Player, Standing
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome
 
 WIDE = 110

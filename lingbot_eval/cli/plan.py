@@ -12,7 +12,7 @@ from lingbot_eval.cli.scenes import manifest_of, scenes_of, with_scenes
 from lingbot_eval.envs.check import inspect
 from lingbot_eval.errors import BadInput, UnknownName
 from lingbot_eval.plain import say
-from lingbot_eval.suites.seeds import Manifest
+from lingbot_eval.suites.manifest import Manifest
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

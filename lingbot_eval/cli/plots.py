@@ -14,10 +14,10 @@ from lingbot_eval.errors import BadInput, NotReady
 from lingbot_eval.plain import say
 from lingbot_eval.reports import table
 from lingbot_eval.reports.methods import Method, Run, methods, published
+from lingbot_eval.reports.paper_tables import complete
 from lingbot_eval.reports.published import AVERAGED, COLUMNS, require
-from lingbot_eval.reports.shapes import complete
-from lingbot_eval.suites import contents
-from lingbot_eval.suites.store import RunDirectory
+from lingbot_eval.runs import contents
+from lingbot_eval.runs.directory import RunDirectory
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -15,10 +15,10 @@ from rich.text import Text
 from lingbot_eval.cli.overview import lane_table, line, named, overview, reason
 from lingbot_eval.cli.screen import Screen
 from lingbot_eval.errors import LingbotEvalError
-from lingbot_eval.suites.lanes import Lanes
-from lingbot_eval.suites.local import Event
-from lingbot_eval.suites.sessions import this_process
-from lingbot_eval.suites.status import Lookout, Standing, with_mine
+from lingbot_eval.runs.coordinator import Event
+from lingbot_eval.runs.lanes import Lanes
+from lingbot_eval.runs.presence import this_process
+from lingbot_eval.runs.status import Lookout, Standing, with_mine
 from lingbot_eval.types import EpisodeRecord, Outcome
 
 LOOK_SECONDS = 2.0

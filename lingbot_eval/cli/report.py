@@ -17,18 +17,19 @@ from rich.text import Text
 from lingbot_eval import files
 from lingbot_eval.cli.places import content
 from lingbot_eval.cli.screen import Screen, screen
-from lingbot_eval.envs.robotwin_tasks import TASKS as ROBOTWIN_TASKS
+from lingbot_eval.envs.robotwin.tasks import TASKS as ROBOTWIN_TASKS
 from lingbot_eval.errors import NotReady, UnknownName
 from lingbot_eval.plain import say
-from lingbot_eval.reports import page, shapes
+from lingbot_eval.reports import page
+from lingbot_eval.reports import paper_tables as shapes
 from lingbot_eval.reports import table as tables
 from lingbot_eval.reports.formats import FORMATS
 from lingbot_eval.reports.methods import Run, methods, published
 from lingbot_eval.reports.published import require
 from lingbot_eval.reports.sheet import TIE, Cell, Sheet
-from lingbot_eval.suites import contents
-from lingbot_eval.suites.contents import Contents
-from lingbot_eval.suites.store import RunDirectory, write_whole
+from lingbot_eval.runs import contents
+from lingbot_eval.runs.contents import Contents
+from lingbot_eval.runs.directory import RunDirectory, write_whole
 from lingbot_eval.types import EpisodeRecord
 
 

@@ -25,10 +25,16 @@ from lingbot_eval.cli.report import write_report
 from lingbot_eval.cli.scenes import scenes_of, with_scenes
 from lingbot_eval.cli.screen import Screen, screen
 from lingbot_eval.envs.check import Machine, inspect
-from lingbot_eval.envs.libero_tasks import suite_names
+from lingbot_eval.envs.libero.tasks import suite_names
+from lingbot_eval.envs.robotwin.groups import group
 from lingbot_eval.errors import BadInput, LingbotEvalError, NotReady, UnknownName
 from lingbot_eval.plain import say
 from lingbot_eval.revision import code_hash, git_revision
+from lingbot_eval.runs import coordinator as local
+from lingbot_eval.runs.directory import RunDirectory
+from lingbot_eval.runs.plan import plan, plan_hash, remaining, shard
+from lingbot_eval.runs.status import Lookout
+from lingbot_eval.runs.workers import decided
 from lingbot_eval.settings import (
     LiberoProtocol,
     RaySettings,
@@ -38,12 +44,6 @@ from lingbot_eval.settings import (
     protocol_names,
     to_dict,
 )
-from lingbot_eval.suites import local
-from lingbot_eval.suites.groups import group
-from lingbot_eval.suites.plan import plan, plan_hash, remaining, shard
-from lingbot_eval.suites.status import Lookout
-from lingbot_eval.suites.store import RunDirectory
-from lingbot_eval.suites.workers import decided
 from lingbot_eval.trackers import require, tracking
 from lingbot_eval.types import Episode, Outcome, Provenance
 

@@ -12,8 +12,8 @@ from lingbot_eval.envs.check import Machine
 from lingbot_eval.errors import NotReady
 from lingbot_eval.plain import say
 from lingbot_eval.settings import RoboTwinProtocol, RunSettings
+from lingbot_eval.suites.manifest import Manifest, Trial, Wanted, content_hash, default_folder, episodes, wanted_scenes
 from lingbot_eval.suites.search import search as search_scenes
-from lingbot_eval.suites.seeds import Manifest, Trial, Wanted, content_hash, default_folder, episodes, wanted_scenes
 from lingbot_eval.types import Episode
 
 

@@ -13,9 +13,9 @@ from lingbot_eval.cli.overview import failures, line, overview
 from lingbot_eval.cli.places import content
 from lingbot_eval.cli.screen import Screen, screen
 from lingbot_eval.plain import say
-from lingbot_eval.suites.sessions import HEARTBEAT_SECONDS, Life
-from lingbot_eval.suites.status import Lookout, Standing
-from lingbot_eval.suites.store import RunDirectory
+from lingbot_eval.runs.directory import RunDirectory
+from lingbot_eval.runs.presence import HEARTBEAT_SECONDS, Life
+from lingbot_eval.runs.status import Lookout, Standing
 
 LOOK_SECONDS = 2.0
 """Between two looks."""

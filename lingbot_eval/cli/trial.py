@@ -23,7 +23,7 @@ from lingbot_eval.cli.report import print_sheet
 from lingbot_eval.cli.screen import Screen, screen
 from lingbot_eval.errors import BadInput, NotReady, UnknownName
 from lingbot_eval.plain import plain, say
-from lingbot_eval.reports import shapes
+from lingbot_eval.reports import paper_tables as shapes
 from lingbot_eval.reports.methods import Run, methods
 from lingbot_eval.settings import as_struct, to_dict
 from lingbot_eval.trials.plan import TrialPlan

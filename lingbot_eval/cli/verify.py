@@ -20,10 +20,11 @@ from lingbot_eval.cli.screen import screen
 from lingbot_eval.errors import BadInput, RunMismatch
 from lingbot_eval.names import actions_name
 from lingbot_eval.reports.differences import differences, facts
+from lingbot_eval.runs import contents
+from lingbot_eval.runs import coordinator as local
+from lingbot_eval.runs.directory import RunDirectory
+from lingbot_eval.runs.recorded import actions_of, settings_of
 from lingbot_eval.settings import LocalSettings, RunSettings, as_struct, to_dict
-from lingbot_eval.suites import contents, local
-from lingbot_eval.suites.recorded import actions_of, settings_of
-from lingbot_eval.suites.store import RunDirectory
 from lingbot_eval.types import Actions, EpisodeRecord, Outcome, Provenance
 
 EPISODES = 3

@@ -9,7 +9,7 @@ from lingbot_eval.cli.places import content
 from lingbot_eval.errors import NotReady
 from lingbot_eval.plain import say
 from lingbot_eval.reports.server import ADDRESS, Server
-from lingbot_eval.suites.store import RunDirectory
+from lingbot_eval.runs.directory import RunDirectory
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -31,7 +31,7 @@ class Info(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     first_pose: Annotated[tuple[float, ...], msgspec.Meta(min_length=16, max_length=16)] | msgspec.UnsetType = (
         msgspec.UNSET
     )
-    """Of a reset where commands are relative to it (``envs/relative.py``)."""
+    """Of a reset where commands are relative to it (``envs/robotwin/relative.py``)."""
 
     def as_dict(self) -> dict[str, Any]:
         values: dict[str, Any] = msgspec.to_builtins(self)

@@ -78,15 +78,15 @@ def look_around(simulator: SimulatorSettings, draws: bool, scenes: Iterable[tupl
     """As :func:`inspect`, for this interpreter."""
     notes = {"python": platform.python_version(), **_installed("numpy", "gymnasium", "numba", "scipy", "pillow")}
     if isinstance(simulator, RoboTwinSettings | TabletopSettings):
-        from lingbot_eval.envs.robotwin_check import look_at
+        from lingbot_eval.envs.robotwin.check import look_at
 
         resolved, facts, more, frame = look_at(simulator, draws, scenes)
         return Machine(resolved, facts, {**notes, **_installed("torch", "toppra"), **more}, _slow(frame))
     if not isinstance(simulator, LiberoSettings):
         return Machine(simulator, {}, notes)
     from lingbot_eval.envs.gl import choose
-    from lingbot_eval.envs.libero_assets import INSTALL, assets_hash, find_assets
-    from lingbot_eval.envs.libero_process import versions
+    from lingbot_eval.envs.libero.assets import INSTALL, assets_hash, find_assets
+    from lingbot_eval.envs.libero.process import versions
 
     try:
         facts = versions()

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from lingbot_eval.envs import make_env
-from lingbot_eval.envs.frame import Frame
+from lingbot_eval.envs.shared_memory import Frame
 from lingbot_eval.errors import BadInput, LingbotEvalError
 from lingbot_eval.processes import Closed, Line, decoded, die_with_parent, keep_orphans, words_of
 from lingbot_eval.settings import EnvSettings, as_struct, to_dict

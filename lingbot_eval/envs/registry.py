@@ -6,8 +6,8 @@ from __future__ import annotations
 import gymnasium as gym
 
 from lingbot_eval.envs import tabletop
-from lingbot_eval.envs.libero_tasks import SUITES
-from lingbot_eval.envs.robotwin_tasks import TASKS
+from lingbot_eval.envs.libero.tasks import SUITES
+from lingbot_eval.envs.robotwin.tasks import TASKS
 
 
 def register() -> None:
@@ -26,6 +26,6 @@ def register() -> None:
         for task in names:
             gym.register(
                 id=f"lingbot_eval/{name}-{task}-v0",
-                entry_point="lingbot_eval.envs.bimanual:make_bimanual",
+                entry_point="lingbot_eval.envs.robotwin.make:make_bimanual",
                 kwargs={"suite": suite, "task": task, "protocol": protocol},
             )

@@ -33,7 +33,7 @@ from lingbot_eval.envs.answers import (
     Made,
     Stepped,
 )
-from lingbot_eval.envs.frame import PICTURE_BYTES, Frame, anonymous_memory
+from lingbot_eval.envs.shared_memory import PICTURE_BYTES, Frame, anonymous_memory
 from lingbot_eval.envs.spaces import check_action, check_state, look_space
 from lingbot_eval.errors import (
     BadAction,

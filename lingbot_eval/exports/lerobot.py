@@ -6,13 +6,13 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from lingbot_eval.agents import LINGBOT_PLAYS
-from lingbot_eval.agents.lingbot.columns import columns
-from lingbot_eval.agents.lingbot.settings import load_benchmark
 from lingbot_eval.errors import BadInput, PlaybackDiffers
 from lingbot_eval.exports.dataset import LAYOUTS, Dataset
 from lingbot_eval.exports.playback import Playback, commands_of
-from lingbot_eval.suites.recorded import settings_of
-from lingbot_eval.suites.store import RunDirectory
+from lingbot_eval.models.lingbot_va.columns import columns
+from lingbot_eval.models.lingbot_va.configuration import load_benchmark
+from lingbot_eval.runs.directory import RunDirectory
+from lingbot_eval.runs.recorded import settings_of
 from lingbot_eval.types import EnvSpec, Outcome
 
 

@@ -9,13 +9,13 @@ from types import TracebackType
 import numpy as np
 import numpy.typing as npt
 
-from lingbot_eval.envs import poses
 from lingbot_eval.envs.check import inspect
 from lingbot_eval.envs.remote import RemoteEnv
+from lingbot_eval.envs.robotwin import poses
 from lingbot_eval.errors import PlaybackDiffers, RunMismatch
+from lingbot_eval.runs.directory import RunDirectory, compare
+from lingbot_eval.runs.recorded import actions_of
 from lingbot_eval.settings import EnvSettings, RoboTwinProtocol, RunSettings
-from lingbot_eval.suites.recorded import actions_of
-from lingbot_eval.suites.store import RunDirectory, compare
 from lingbot_eval.types import EnvSpec, EpisodeRecord, Observation
 
 
@@ -25,7 +25,8 @@ class Moment:
 
     observation: Observation
     command: npt.NDArray[np.float32]
-    """(D,) as the environment got it, but absolute where the protocol's commands are relative (``envs/poses.py``)."""
+    """(D,) as the environment got it, but absolute where the protocol's commands are relative
+    (``envs/robotwin/poses.py``)."""
     success: bool
     """Of the task, by this command."""
     done: bool

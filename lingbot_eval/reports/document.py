@@ -18,7 +18,7 @@ import msgspec
 
 from lingbot_eval import files
 from lingbot_eval.errors import NotReady
-from lingbot_eval.suites.store import write_whole
+from lingbot_eval.runs.directory import write_whole
 
 HERE = Path(__file__).parent
 
@@ -26,7 +26,7 @@ HERE = Path(__file__).parent
 def html(data: msgspec.Struct, script: str, loads: bool = False) -> str:
     """``script``: the file beside this one that shows ``data``, after what common.js has for all. ``loads``: it may
     load further scripts, itself, by name; no element that anything else made can."""
-    style, code = _text("page.css").strip(), f"{_text('common.js')}\n{_text(script)}".strip()
+    style, code = _text("page.css").strip(), f"{_text('../web/common.js')}\n{_text(script)}".strip()
     scripts = f"'{_digest(code)}'" + (" 'strict-dynamic'" if loads else "")
     policy = (
         f"default-src 'none'; script-src {scripts}; style-src '{_digest(style)}'; img-src data:; "

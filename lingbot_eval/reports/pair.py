@@ -14,7 +14,7 @@ from lingbot_eval.reports import document, page, parts
 from lingbot_eval.reports.compare import Comparison, Difference, method, p_text, sentences
 from lingbot_eval.reports.parts import Group, Listing
 from lingbot_eval.reports.table import label
-from lingbot_eval.suites.contents import Contents
+from lingbot_eval.runs.contents import Contents
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome
 
 

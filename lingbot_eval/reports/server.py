@@ -14,10 +14,10 @@ import msgspec
 
 from lingbot_eval.errors import LingbotEvalError
 from lingbot_eval.reports import page
-from lingbot_eval.serving import QuietHandler, QuietServer, span
-from lingbot_eval.suites import contents
-from lingbot_eval.suites.contents import Reader
-from lingbot_eval.suites.store import RunDirectory
+from lingbot_eval.runs import contents
+from lingbot_eval.runs.contents import Reader
+from lingbot_eval.runs.directory import RunDirectory
+from lingbot_eval.web.serving import QuietHandler, QuietServer, span
 
 ADDRESS = "127.0.0.1"
 PAGE = "/report/index.html"

@@ -14,7 +14,7 @@ from pathlib import Path
 from lingbot_eval.envs.remote import RemoteEnv
 from lingbot_eval.errors import NotReady, SimulatorError, SimulatorRaised, Taken
 from lingbot_eval.settings import EnvSettings, Limits, RoboTwinProtocol, SimulatorSettings
-from lingbot_eval.suites.seeds import Manifest, Trial, Wanted
+from lingbot_eval.suites.manifest import Manifest, Trial, Wanted
 
 TRIES = 2
 """A simulator that dies or hangs is asked once more, in a fresh process."""

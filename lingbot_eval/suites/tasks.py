@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from lingbot_eval.envs import libero_tasks, robotwin_tasks, tabletop, testing
+from lingbot_eval.envs import tabletop, testing
+from lingbot_eval.envs.libero import tasks as libero_tasks
+from lingbot_eval.envs.robotwin import tasks as robotwin_tasks
 
 TASKS: Mapping[str, tuple[str, ...]] = {
     **libero_tasks.SUITES,

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from lingbot_eval.errors import NotReady
 from lingbot_eval.reports.stats.intervals import Count, macro, stratified
-from lingbot_eval.suites.local import Event
+from lingbot_eval.runs.coordinator import Event
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome
 
 

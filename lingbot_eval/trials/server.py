@@ -19,9 +19,9 @@ from urllib.parse import parse_qs
 import msgspec
 
 from lingbot_eval.errors import BadInput, LingbotEvalError, NotReady
-from lingbot_eval.serving import QuietHandler, QuietServer
 from lingbot_eval.trials.session import TrialSession
 from lingbot_eval.trials.tablet import Order, View, obey, view
+from lingbot_eval.web.serving import QuietHandler, QuietServer
 
 ADDRESS = "127.0.0.1"
 EVERYWHERE = "0.0.0.0"  # noqa: S104

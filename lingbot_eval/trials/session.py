@@ -3,7 +3,7 @@
     SESSION/plan.json        the TrialPlan
     SESSION/journal.jsonl    everything said during trials, each line on disk before the next is taken
     SESSION/.lock            held by the process that scores here
-    SESSION/<method>/        a run directory (suites/store.py): ``lingbot-eval report SESSION/<method>``
+    SESSION/<method>/        a run directory (runs/directory.py): ``lingbot-eval report SESSION/<method>``
 
 Nothing but the line being written is lost when the process dies: the next one goes on within the same trial.
 """
@@ -27,8 +27,8 @@ from lingbot_eval import files
 from lingbot_eval.errors import BadInput, CorruptRecords, NotReady, RunMismatch
 from lingbot_eval.names import safe_name, stem
 from lingbot_eval.plausible import MOST, impossible
+from lingbot_eval.runs.directory import RecordFile, RunDirectory, compare, write_whole
 from lingbot_eval.settings import as_struct, to_dict
-from lingbot_eval.suites.store import RecordFile, RunDirectory, compare, write_whole
 from lingbot_eval.trials.journal import Event, Journal, Kind, Line, State, alone, standing, state
 from lingbot_eval.trials.plan import Slot, TrialPlan
 from lingbot_eval.trials.rubric import Rubric

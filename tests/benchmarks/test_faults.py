@@ -12,7 +12,7 @@ import pytest
 from benchmarks import faults
 from lingbot_eval.cli.run_suite import main
 from lingbot_eval.lines import MEMBER, LineWriter
-from lingbot_eval.suites.store import RunDirectory
+from lingbot_eval.runs.directory import RunDirectory
 
 
 def test_ten_kills_of_whatever_plays_lose_nothing_and_count_nothing_twice(tmp_path, capsys):

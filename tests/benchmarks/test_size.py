@@ -10,9 +10,9 @@ import pytest
 
 from benchmarks import size
 from lingbot_eval.reports import page
-from lingbot_eval.suites import contents
-from lingbot_eval.suites.contents import Contents
-from lingbot_eval.suites.store import RunDirectory
+from lingbot_eval.runs import contents
+from lingbot_eval.runs.contents import Contents
+from lingbot_eval.runs.directory import RunDirectory
 from lingbot_eval.types import Outcome
 
 FEW, MANY = 1_000, 5_000

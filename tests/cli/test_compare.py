@@ -11,8 +11,8 @@ import pytest
 
 from lingbot_eval.cli.lingbot_eval import main
 from lingbot_eval.cli.run_suite import main as run_suite
-from lingbot_eval.envs.robotwin_tasks import TASKS
-from lingbot_eval.suites.plan import plan_hash
+from lingbot_eval.envs.robotwin.tasks import TASKS
+from lingbot_eval.runs.plan import plan_hash
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome
 from tests.reports.folders import copy_plan, directory, many
 

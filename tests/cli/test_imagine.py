@@ -13,9 +13,9 @@ from PIL import Image
 
 pytest.importorskip("torch", reason="torch is not installed: pip install -e '.[lingbot]'")
 
-from lingbot_eval.agents.lingbot.columns import COLUMNS, columns
-from lingbot_eval.agents.lingbot.settings import benchmark_names, load_benchmark
 from lingbot_eval.cli.lingbot_eval import main
+from lingbot_eval.models.lingbot_va.columns import COLUMNS, columns
+from lingbot_eval.models.lingbot_va.configuration import benchmark_names, load_benchmark
 from lingbot_eval.videos import bar_height
 
 BAR = bar_height(256)

@@ -12,7 +12,7 @@ import pytest
 
 from lingbot_eval.cli import lingbot_eval, run_suite
 from lingbot_eval.files import with_checksum
-from lingbot_eval.suites.store import RunDirectory
+from lingbot_eval.runs.directory import RunDirectory
 from lingbot_eval.types import Outcome
 
 

@@ -15,9 +15,9 @@ from lingbot_eval.cli import lingbot_eval, run_suite
 from lingbot_eval.cli.overview import overview
 from lingbot_eval.reports.stats.intervals import wilson
 from lingbot_eval.reports.table import percents
-from lingbot_eval.suites.lanes import LaneState
-from lingbot_eval.suites.sessions import Life, Process, Session
-from lingbot_eval.suites.status import Player, Standing
+from lingbot_eval.runs.lanes import LaneState
+from lingbot_eval.runs.presence import Life, Process, Session
+from lingbot_eval.runs.status import Player, Standing
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome
 from tests.processes import wait_for
 

@@ -16,7 +16,7 @@ from rich.text import Text
 from lingbot_eval.cli.lingbot_eval import main
 from lingbot_eval.cli.screen import Screen
 from lingbot_eval.plain import FORMULA, UNSEEN
-from lingbot_eval.suites.store import RunDirectory
+from lingbot_eval.runs.directory import RunDirectory
 from lingbot_eval.trials import TrialPlan, TrialSession, load_rubric
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome, Provenance
 from tests.reports.folders import directory

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from lingbot_eval.cli.lingbot_eval import main
-from lingbot_eval.suites.store import RunDirectory
+from lingbot_eval.runs.directory import RunDirectory
 from lingbot_eval.trials import TrialSession
 from lingbot_eval.trials.server import EVERYWHERE
 from lingbot_eval.types import EpisodeRecord, Outcome

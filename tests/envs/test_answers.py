@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from lingbot_eval.envs.answers import Failed, Stepped
-from lingbot_eval.envs.frame import FRAME_BYTES, anonymous_memory
 from lingbot_eval.envs.remote import RemoteEnv
+from lingbot_eval.envs.shared_memory import FRAME_BYTES, anonymous_memory
 from lingbot_eval.episode import run_episode
 from lingbot_eval.errors import (
     ImpossibleAnswer,

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from lingbot_eval.settings_lingbot import LingBotSettings
+from lingbot_eval.settings.lingbot_va import LingBotSettings
 
 Array = npt.NDArray[np.float64]
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lingbot_eval.agents.lingbot.settings import load_benchmark
 from lingbot_eval.cli.lingbot_eval import main
 from lingbot_eval.cli.run_suite import main as run_suite
-from lingbot_eval.envs import poses
+from lingbot_eval.envs.robotwin import poses
+from lingbot_eval.models.lingbot_va.configuration import load_benchmark
 from tests.exports.post_training import actions
 
 GOLDEN = Path(os.environ.get("LINGBOT_EVAL_GOLDEN", Path(__file__).parents[3] / "shared" / "golden"))

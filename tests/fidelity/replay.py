@@ -24,10 +24,10 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from lingbot_eval.agents.lingbot.agent import Call, LingBotVA, Noise
-from lingbot_eval.agents.lingbot.settings import from_upstream
-from lingbot_eval.agents.lingbot.text import clean
+from lingbot_eval.agents.lingbot_va.agent import Call, LingBotVA, Noise
 from lingbot_eval.errors import BadInput, LingbotEvalError
+from lingbot_eval.models.lingbot_va.configuration import from_upstream
+from lingbot_eval.models.lingbot_va.text import clean
 
 ATOL, RTOL = 2e-4, 1e-4
 """Ten times what two valid executions of the original differ by."""

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from lingbot_eval.agents.lingbot.imagine import decoded, imagine
+from lingbot_eval.agents.lingbot_va.imagine import decoded, imagine
 from lingbot_eval.cli.imagine import read_pictures
 from lingbot_eval.episode import run_episode
 from lingbot_eval.types import Episode

@@ -14,9 +14,9 @@ torch = pytest.importorskip("torch", reason="torch is not installed: pip install
 
 from safetensors.torch import load_file, save_file
 
-from lingbot_eval.agents.lingbot.agent import Call, LingBotVA
-from lingbot_eval.agents.lingbot.settings import from_upstream
-from lingbot_eval.agents.lingbot.tiny import make_tiny
+from lingbot_eval.agents.lingbot_va.agent import Call, LingBotVA
+from lingbot_eval.models.lingbot_va.configuration import from_upstream
+from lingbot_eval.models.lingbot_va.tiny import make_tiny
 from tests.fidelity.replay import main
 
 CONFIG = {

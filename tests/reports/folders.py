@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from lingbot_eval.suites.store import RecordFile, RunDirectory
+from lingbot_eval.runs.directory import RecordFile, RunDirectory
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome
 
 

@@ -10,8 +10,8 @@ import subprocess
 
 import pytest
 
-from lingbot_eval.envs.robotwin_tasks import TASKS
-from lingbot_eval.reports import shapes
+from lingbot_eval.envs.robotwin.tasks import TASKS
+from lingbot_eval.reports import paper_tables as shapes
 from lingbot_eval.reports.formats import as_csv, as_html, latex, markdown
 from lingbot_eval.reports.methods import methods, published
 from lingbot_eval.reports.sheet import Cell, Sheet

@@ -15,8 +15,8 @@ from lingbot_eval.errors import BadInput
 from lingbot_eval.reports import page
 from lingbot_eval.reports.stats import wilson
 from lingbot_eval.reports.stats.intervals import Count, stratified
-from lingbot_eval.suites import contents
-from lingbot_eval.suites.store import RunDirectory
+from lingbot_eval.runs import contents
+from lingbot_eval.runs.directory import RunDirectory
 from lingbot_eval.trials import TrialPlan, TrialSession, load_rubric
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome, Spent
 from tests.reports.folders import add, directory, film, many

@@ -11,8 +11,8 @@ pytest.importorskip("matplotlib", reason="matplotlib is not installed: pip insta
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from lingbot_eval.cli.lingbot_eval import main
-from lingbot_eval.envs.libero_tasks import SUITES
-from lingbot_eval.envs.robotwin_tasks import TASKS
+from lingbot_eval.envs.libero.tasks import SUITES
+from lingbot_eval.envs.robotwin.tasks import TASKS
 from lingbot_eval.reports import plots
 from lingbot_eval.reports.methods import SUCCESS as SUCCESS_RATE
 from lingbot_eval.reports.methods import methods, published
@@ -20,7 +20,7 @@ from lingbot_eval.reports.published import slugs
 from lingbot_eval.reports.stats import Count, wilson
 from lingbot_eval.reports.stats.intervals import stratified
 from lingbot_eval.reports.table import rows
-from lingbot_eval.suites.plan import plan_hash
+from lingbot_eval.runs.plan import plan_hash
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome, Spent
 from tests.reports.folders import directory, many
 from tests.reports.method_runs import run

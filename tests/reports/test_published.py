@@ -9,7 +9,7 @@ from importlib import resources
 
 import pytest
 
-from lingbot_eval.envs.robotwin_tasks import TASKS
+from lingbot_eval.envs.robotwin.tasks import TASKS
 from lingbot_eval.reports.published import COLUMNS, REGIMES, averages_that_do_not_follow, claims
 from lingbot_eval.settings import protocol_names
 

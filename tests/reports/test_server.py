@@ -15,14 +15,14 @@ from pathlib import Path
 
 import pytest
 
-from lingbot_eval import serving as serving_module
 from lingbot_eval.cli.lingbot_eval import main
 from lingbot_eval.reports import page
 from lingbot_eval.reports.server import ADDRESS, PAGE, Server
-from lingbot_eval.suites import contents
-from lingbot_eval.suites.decode import RecordDecoder
-from lingbot_eval.suites.store import RunDirectory
+from lingbot_eval.runs import contents
+from lingbot_eval.runs.decode import RecordDecoder
+from lingbot_eval.runs.directory import RunDirectory
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome, Trial
+from lingbot_eval.web import serving as serving_module
 from tests.reports.folders import add, directory, film, many
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lingbot_eval.envs.libero_tasks import SUITES
+from lingbot_eval.envs.libero.tasks import SUITES
 from lingbot_eval.reports import table as tables
 from lingbot_eval.reports.stats import Count, wilson
 from lingbot_eval.reports.stats.intervals import stratified

@@ -10,7 +10,7 @@ import pytest
 from lingbot_eval.errors import NotReady, SimulatorDied, SimulatorRaised
 from lingbot_eval.settings import ToySettings, load_protocol
 from lingbot_eval.suites import search
-from lingbot_eval.suites.seeds import Manifest, Trial, Wanted
+from lingbot_eval.suites.manifest import Manifest, Trial, Wanted
 from tests.conftest import toy_run
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from lingbot_eval.errors import NotReady
 from lingbot_eval.reports.stats.intervals import wilson
-from lingbot_eval.suites.local import Event
+from lingbot_eval.runs.coordinator import Event
 from lingbot_eval.trackers import require, tracking
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome
 from tests.processes import wait_for

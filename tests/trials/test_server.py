@@ -15,7 +15,7 @@ import msgspec
 import pytest
 
 from lingbot_eval.errors import BadInput, NotReady
-from lingbot_eval.suites.store import RunDirectory
+from lingbot_eval.runs.directory import RunDirectory
 from lingbot_eval.trials import TrialPlan, TrialSession, load_rubric
 from lingbot_eval.trials.server import ADDRESS, EVERYWHERE, LARGEST_TAP, Server
 from lingbot_eval.types import Outcome

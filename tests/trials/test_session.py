@@ -12,7 +12,7 @@ import pytest
 
 from lingbot_eval.cli.report import write_report
 from lingbot_eval.errors import BadInput, CorruptRecords, NotReady, RunMismatch, UnknownName
-from lingbot_eval.suites.store import RunDirectory
+from lingbot_eval.runs.directory import RunDirectory
 from lingbot_eval.trials import TrialPlan, TrialSession, load_rubric
 from lingbot_eval.trials.rubric import shipped
 from lingbot_eval.types import Outcome, Trial

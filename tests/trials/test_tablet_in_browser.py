@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from lingbot_eval.suites.store import RunDirectory
+from lingbot_eval.runs.directory import RunDirectory
 from lingbot_eval.trials import TrialSession, load_rubric
 from lingbot_eval.trials.rubric import Step
 from lingbot_eval.types import Outcome

@@ -14,8 +14,8 @@ import numpy as np
 import sapien
 import yaml
 
-from lingbot_eval.envs import ik
-from lingbot_eval.envs.ik import Array
+from lingbot_eval.envs.robotwin import ik
+from lingbot_eval.envs.robotwin.ik import Array
 from lingbot_eval.envs.tabletop.scene import RATE, Scene
 
 EMBODIMENT = Path(__file__).parent / "embodiment"

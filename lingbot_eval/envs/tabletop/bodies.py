@@ -10,8 +10,8 @@ import numpy as np
 import sapien
 from sapien.physx import PhysxMaterial
 
-from lingbot_eval.envs.ik import Array, Vector
-from lingbot_eval.envs.tabletop.looks import Colour
+from lingbot_eval.envs.robotwin.ik import Array, Vector
+from lingbot_eval.envs.tabletop.appearance import Colour
 
 FRICTION = 0.8
 DENSITY = 400.0  # kg/m³, of wood

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import sapien
 
-from lingbot_eval.envs.tabletop.looks import Look
+from lingbot_eval.envs.tabletop.appearance import Look
 from lingbot_eval.types import Image
 
 HEIGHT, WIDTH = 240, 320

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 import sapien
 
-from lingbot_eval.envs.ik import Array, Vector, line, waypoints
+from lingbot_eval.envs.robotwin.ik import Array, Vector, line, waypoints
 from lingbot_eval.envs.tabletop.arm import BEHIND
 
 Side = Literal["left", "right"]

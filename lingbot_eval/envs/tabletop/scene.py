@@ -15,10 +15,10 @@ from xml.etree import ElementTree
 import numpy as np
 import sapien
 
-from lingbot_eval.envs.ik import Vector
+from lingbot_eval.envs.robotwin.ik import Vector
+from lingbot_eval.envs.tabletop.appearance import Look
 from lingbot_eval.envs.tabletop.bodies import FRICTION, Body, Part
 from lingbot_eval.envs.tabletop.cameras import Cameras
-from lingbot_eval.envs.tabletop.looks import Look
 from lingbot_eval.envs.vulkan import ADVICE
 from lingbot_eval.errors import NotReady
 

@@ -8,12 +8,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from lingbot_eval.envs.ik import Array, Vector
+from lingbot_eval.envs.robotwin.ik import Array, Vector
+from lingbot_eval.envs.tabletop.appearance import COLOURS, Look, dull, hard_look
 from lingbot_eval.envs.tabletop.arm import Arm
 from lingbot_eval.envs.tabletop.bodies import Body, Part
 from lingbot_eval.envs.tabletop.catalogue import command_limit
 from lingbot_eval.envs.tabletop.expert import SIDES, Expert, Side
-from lingbot_eval.envs.tabletop.looks import COLOURS, Look, dull, hard_look
 from lingbot_eval.envs.tabletop.scene import Scene
 from lingbot_eval.errors import BadAction, BadInput, LingbotEvalError
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
+from lingbot_eval.envs.tabletop.appearance import COLOURS, two_colours
 from lingbot_eval.envs.tabletop.bodies import Part
 from lingbot_eval.envs.tabletop.expert import other
-from lingbot_eval.envs.tabletop.looks import COLOURS, two_colours
 from lingbot_eval.envs.tabletop.task import TabletopTask
 from lingbot_eval.envs.tabletop.tasks.places import OUTWARDS, any_side, up
 

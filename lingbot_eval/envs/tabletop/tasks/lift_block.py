@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lingbot_eval.envs.tabletop.looks import any_colour
+from lingbot_eval.envs.tabletop.appearance import any_colour
 from lingbot_eval.envs.tabletop.task import TabletopTask
 from lingbot_eval.envs.tabletop.tasks.places import any_side, any_yaw, place_on, square_grasp
 

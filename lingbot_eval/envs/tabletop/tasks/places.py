@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lingbot_eval.envs.ik import Array
+from lingbot_eval.envs.robotwin.ik import Array
 from lingbot_eval.envs.tabletop.bodies import Body
 from lingbot_eval.envs.tabletop.expert import SIDES, Side
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from lingbot_eval.envs.tabletop.appearance import COLOURS, any_colour
 from lingbot_eval.envs.tabletop.bodies import Part
-from lingbot_eval.envs.tabletop.looks import COLOURS, any_colour
 from lingbot_eval.envs.tabletop.task import TabletopTask
 from lingbot_eval.envs.tabletop.tasks.places import any_side, place_on
 

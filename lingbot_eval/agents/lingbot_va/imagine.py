@@ -1,0 +1,55 @@
+"""Image to video and actions without a simulator: chunk after chunk, each imagined from the one before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lingbot_eval.agents.lingbot_va.agent import Commands, LingBotVA, Noise
+from lingbot_eval.agents.lingbot_va.imagination import looks
+from lingbot_eval.types import Image, Imagined
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """What an open-loop session imagined, all chunks in a row."""
+
+    latents: Tensor
+    """(1, 48, F, h, w); frame 0 is the picture that was given."""
+    commands: Commands
+    """(n_used, F, A); those of frame 0 lead nowhere."""
+
+
+def imagine(
+    model: LingBotVA,
+    pictures: Mapping[str, Image],
+    prompt: str,
+    chunks: int,
+    *,
+    seed: int,
+    noise: Callable[[int], Noise] | None = None,
+) -> Rollout:
+    """``pictures``: (H, W, 3) of each camera. noise: as in :meth:`LingBotVA.session`.
+
+    Raises BadInput where the picture of a camera is missing.
+    """
+    session = model.session(open_loop=True, noise=noise)
+    session.reset(prompt, seed=seed)
+    latents, commands = [], []
+    for chunk in range(chunks):
+        given = {name: picture[None] for name, picture in pictures.items()} if chunk == 0 else None
+        commands.append(session.infer(given))
+        assert session.latents is not None  # noqa: S101  (infer has imagined)
+        latents.append(session.latents)
+    return Rollout(torch.cat(latents, dim=2), np.concatenate(commands, axis=1))
+
+
+def decoded(model: LingBotVA, rollout: Rollout) -> Iterator[Imagined]:
+    """The rollout's pictures, in a row: here each chunk's history is the prediction before it."""
+    memory = model.vision.nothing_decoded()
+    for chunk, latents in enumerate(torch.split(rollout.latents, model.settings.frames, dim=2)):
+        yield from looks(model.vision, chunk, latents.shape[2], model.vision.decoded(latents, memory))

@@ -1,0 +1,275 @@
+"""RoboTwin 2.0's tasks, and tabletop's, as a Gymnasium environment, one task per instance.
+
+Runs in a process of its own (``host.py``): RoboTwin changes the working directory and seeds global generators, prints,
+and exits. The conventions come from the protocol (``conf/protocol/``); nothing here chooses one. Both suites speak one
+task contract, ``tabletop/__init__.py``, and are driven by the same lines.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Any, get_args
+
+import gymnasium as gym
+import numpy as np
+import numpy.typing as npt
+
+from lingbot_eval.envs.robotwin.poses import ARMS, Array, require_orientation
+from lingbot_eval.envs.robotwin.tasks import EXPERT_FIRST
+from lingbot_eval.envs.spaces import check_action, look_space
+from lingbot_eval.errors import BadInput, UnknownName, UnstableScene
+from lingbot_eval.settings import (
+    EnvSettings,
+    RoboTwinProtocol,
+    RoboTwinSettings,
+    Setting,
+    SimulatorSettings,
+    TabletopSettings,
+)
+from lingbot_eval.types import Action, EnvSpec, Image, Observation
+
+CAMERAS = {"head": "head_camera", "left_wrist": "left_camera", "right_wrist": "right_camera"}
+SIZE = (240, 320)
+"""Rows and columns of each: RoboTwin's D435."""
+
+CHANNELS = (*range(7), 28, *range(7, 14), 29)
+"""Left pose and gripper, right pose and gripper, among LingBot-VA's thirty."""
+
+COMMANDS_PER_SECOND = 250 / 15
+"""RoboTwin samples its demonstrations every 15 physics steps of 1/250 s (``save_freq``). A command takes as long as its
+path needs, so this is a nominal rate: of videos."""
+
+LOW, HIGH = (-1.5, -1.5, 0.0), (1.5, 1.5, 2.0)
+"""Metres, world frame: around the table, which is at z = 0.74, with room to spare for both arms."""
+
+FARTHEST = 1.5
+"""Metres that a hand can move away from where it starts, and then some."""
+
+CACHED_EPISODES = 5
+"""Between two clearings of SAPIEN's cache of meshes: ``clear_cache_freq`` of RoboTwin's ``demo_*.yml``."""
+
+
+class RoboTwinEnv(gym.Env[Observation, Action]):
+    """One task of RoboTwin or tabletop, in absolute commands (``RelativePose`` goes around it for relative ones).
+
+    Action: (K, 16) float32, K commands. Per arm, left first: xyz in metres and a quaternion, w first, of the end
+    effector in the world frame (its x axis is the approach, y the opening of the fingers, its origin lies 0.12 m behind
+    the point between the fingertips), then the gripper, 0 closed .. 1 open. An arm without a path to its pose holds
+    still for that command, which is counted (``plan_failures``).
+
+    Observation: ``images`` ``head``, ``left_wrist``, ``right_wrist``, (240, 320, 3) RGB; ``state`` (16,) float32, laid
+    out as a command: where both end effectors are, grippers as last commanded. Cameras are drawn only after the last
+    command of an action.
+
+    ``terminated`` is the task's success, asked as the protocol says; ``truncated`` its command limit. Progress is
+    counted where the suite defines stages; RoboTwin defines none.
+    """
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 17}
+
+    def __init__(self, settings: EnvSettings) -> None:
+        """Changes this process for good.
+
+        Raises NotReady, UnknownName, BadInput.
+        """
+        if not isinstance(settings.protocol, RoboTwinProtocol):
+            raise BadInput(f"RoboTwin and tabletop need a protocol of their own, got {settings.protocol}")
+        self.protocol, self._name = settings.protocol, settings.task
+        self._tasks, self._unstable = _suite(settings.simulator)
+        self._limit = self.protocol.command_limit or self._tasks.command_limit(self._name)
+        self._task: Any = self._tasks.task_class(self._name)()
+        self._episodes = 0
+        self._over = True
+        self.domain = self
+        self.render_mode = "rgb_array" if settings.render else None
+        self._cameras, self._draws = settings.cameras, settings.cameras or settings.render
+        self.env_spec = EnvSpec(
+            cameras=tuple(CAMERAS) if settings.cameras else (),
+            channels=CHANNELS,
+            commands_per_second=COMMANDS_PER_SECOND,
+            commands_per_action=settings.commands_per_action,
+            conventions={
+                "command": "absolute end-effector poses, world frame, quaternion w first",
+                "gripper": "0 closed .. 1 open",
+                "state": "as an absolute command; poses measured, grippers as commanded",
+                "success": self.protocol.success,
+            },
+        )
+        self.observation_space = look_space(dict.fromkeys(self.env_spec.cameras, SIZE), state=16)
+        self._box = command_box(LOW, HIGH, settings.commands_per_action)
+        self.action_space = self._box
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        """Options: ``setting`` (easy, hard; easy when absent), and ``task`` and ``initial_state``, which must be this
+        environment's own and None; ``index`` changes nothing.
+
+        Raises BadInput, and UnstableScene for a seed whose objects do not come to rest.
+        """
+        super().reset(seed=seed)
+        setting = self._setting(options or {})
+        seed = int(self.np_random.integers(2**31)) if seed is None else seed
+        if self._name in EXPERT_FIRST:
+            self._set_up(seed, setting)
+            self._task.play_once()
+        self._set_up(seed, setting)
+        self._commands = self._out_of_bounds = 0
+        self._over = False
+        return self._observation(), self._info()
+
+    def step(self, action: Action) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        """Run K commands, fewer where success or the limit comes first.
+
+        Raises BadAction, and BadInput after the end of an episode.
+        """
+        outside = check_action(action, self._box)
+        commands = action.astype(np.float64)
+        for arm in ARMS:
+            require_orientation(commands[:, arm][:, 3:7])
+        return self.follow(commands, outside)
+
+    def follow(
+        self, commands: Array, outside: npt.NDArray[np.bool_]
+    ) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        """As :meth:`step`, with every digit of ``commands`` (K, 16), which the simulator gets unchanged. ``outside``
+        (K,): which of them count as out of bounds.
+
+        Raises BadInput after the end of an episode.
+        """
+        if self._over:
+            raise BadInput("the episode is over, or none has begun; call reset()")
+        success = late = False
+        for command, out in zip(commands, outside, strict=True):
+            self._commands += 1
+            self._out_of_bounds += int(out)
+            success = self._execute(command)
+            late = not success and self._commands >= self._limit
+            if success or late:
+                break
+        self._over = success or late
+        return self._observation(), float(success), success, late, self._info()
+
+    def pose(self) -> Array:
+        """(16,) float64: the state with every digit that the simulator gives."""
+        poses = self._task.endpose()
+        return np.array(
+            [v for side in ("left", "right") for v in (*poses[f"{side}_endpose"], poses[f"{side}_gripper"])], np.float64
+        )
+
+    def render(self) -> Image:
+        """(240, 960, 3): the three cameras in a row, as they are now."""
+        return np.concatenate(list(self._pictures().values()), axis=1)
+
+    def close(self) -> None:
+        if self._task is not None:
+            self._task.close_env()
+            self._task = None
+
+    def audition(self, seed: int, setting: Setting) -> dict[str, Any]:
+        """Whether the task's own expert solves the scene of ``seed``, and the episode's sentences if it does.
+
+        Returns ``outcome`` ("solved", "unstable", "unsolved"), ``reason``, and ``sentences`` by split. A seed always
+        gives the same sentences: both generators that their making draws from are seeded with it (RoboTwin seeds one).
+        """
+        try:
+            self._set_up(seed, setting)
+        except UnstableScene as error:
+            return {"outcome": "unstable", "reason": str(error), "sentences": {}}
+        info = self._task.play_once()
+        if not self._task.plan_success:
+            return {"outcome": "unsolved", "reason": "the expert found no path", "sentences": {}}
+        if not self._task.check_success():
+            return {"outcome": "unsolved", "reason": "the expert ended without success", "sentences": {}}
+        _seed_generators(seed)
+        found = self._tasks.sentences(self._name, info["info"])
+        drawn = {split: str(np.random.choice(found[split])) for split in sorted(found)}
+        return {"outcome": "solved", "reason": "", "sentences": drawn}
+
+    def rehearse(self) -> Array:
+        """(n, 16): the commands along the expert's path from the present episode's beginning; the scene is then set up
+        again."""
+        seed, setting = self._scene
+        self._set_up(seed, setting)
+        self._task.play_once()
+        path = self._task.path
+        self._set_up(seed, setting)
+        return np.asarray(path)
+
+    def _set_up(self, seed: int, setting: Setting) -> None:
+        if self._episodes:
+            self._task.close_env(clear_cache=self._episodes % CACHED_EPISODES == 0)
+        self._episodes += 1
+        _seed_generators(seed)  # RoboTwin seeds numpy's and torch's, not Python's
+        try:
+            self._task.setup_demo(now_ep_num=0, seed=seed, is_test=True, setting=setting, pictures=self._draws)
+        except self._unstable as error:
+            raise UnstableScene(f"{self._name} {setting} {seed}: {error}") from None
+        self._scene = (seed, setting)
+
+    def _execute(self, command: Array) -> bool:
+        """Whether the task now counts as done."""
+        task = self._task
+        if self.protocol.success == "any-moment":
+            task.take_action(command, "ee")
+            return bool(task.eval_success)
+        task.check_success = lambda: False
+        task.take_action(command, "ee")
+        del task.check_success
+        task.eval_success = success = bool(task.check_success())
+        return success
+
+    def _setting(self, options: dict[str, Any]) -> Setting:
+        own = {"task": self._name, "initial_state": None}
+        for key, value in options.items():
+            if key not in ("setting", "index") and (key not in own or value != own[key]):
+                raise BadInput(f"reset option {key}={value!r}; here: setting, index, task={self._name!r}")
+        setting: Setting = options.get("setting", "easy")
+        if setting not in get_args(Setting):
+            raise UnknownName("setting", setting, get_args(Setting))
+        return setting
+
+    def _observation(self) -> Observation:
+        return {"images": self._pictures() if self._cameras else {}, "state": self.pose().astype(np.float32)}
+
+    def _pictures(self) -> dict[str, Image]:
+        drawn = self._task.get_obs()["observation"]
+        return {name: drawn[theirs]["rgb"] for name, theirs in CAMERAS.items()}
+
+    def _info(self) -> dict[str, Any]:
+        reached, total = self._task.stages()
+        return {
+            "commands": self._commands,
+            "progress": reached,
+            "max_progress": total,
+            "out_of_bounds": self._out_of_bounds,
+            "plan_failures": self._task.plan_failures,
+            "protocol": self.protocol.name,
+        }
+
+
+def command_box(low: tuple[float, ...], high: tuple[float, ...], count: int) -> Any:
+    """The Box of (count, 16) commands with positions between ``low`` and ``high`` (3,), in metres."""
+    arm_low, arm_high = [*low, -1.0, -1.0, -1.0, -1.0, 0.0], [*high, 1.0, 1.0, 1.0, 1.0, 1.0]
+    lows, highs = (np.tile(np.array(arm, np.float32), (count, 2)) for arm in (arm_low, arm_high))
+    return gym.spaces.Box(lows, highs, dtype=np.float32)
+
+
+def _suite(simulator: SimulatorSettings) -> tuple[Any, type[Exception]]:
+    """Where tasks come from, and what they raise when a scene does not come to rest."""
+    if isinstance(simulator, RoboTwinSettings):
+        from lingbot_eval.envs.robotwin.task import CheckoutTasks
+
+        checkout = CheckoutTasks(simulator)
+        return checkout, checkout.UnStableError
+    if isinstance(simulator, TabletopSettings):
+        from lingbot_eval.envs import tabletop
+        from lingbot_eval.envs.tabletop.task import UnStableError
+
+        return tabletop, UnStableError
+    raise BadInput(f"neither RoboTwin nor tabletop: {simulator}")
+
+
+def _seed_generators(seed: int) -> None:
+    random.seed(seed)
+    np.random.seed(seed)

@@ -1,0 +1,96 @@
+"""Hashes of large files, remembered: 25 GB take a minute to read, and every start of a run asks."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import Annotated, BinaryIO
+
+import msgspec
+
+from lingbot_eval.errors import NotReady
+from lingbot_eval.models.lingbot_va.reading import read
+
+SETTLED_NS = 2_000_000_000
+"""How long ago a file was changed before its state stands for its content: a second change within one tick of the file
+system's clock (NFS, FAT: up to 2 s) would leave the same state."""
+
+LARGEST = 1 << 24
+"""Bytes of the cache; an entry has some 250."""
+
+
+class Known(msgspec.Struct, frozen=True):
+    """The state of a file when it was hashed. It has ctime, which no tool sets at will: archives and container images
+    give every file the same mtime, by which two files of one size look the same."""
+
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+    device: int
+    sha256: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+
+    def is_of(self, state: os.stat_result) -> bool:
+        return _identity(state) == (self.size, self.mtime_ns, self.ctime_ns, self.inode, self.device)
+
+
+def sha256(path: Path, fresh: bool = False) -> bytes:
+    """Of the content; read again unless it is the same file in the same state as when it was last read, and anyway
+    where it is to be ``fresh``.
+
+    A cache that cannot be read or written costs time and nothing else. Raises OSError, and NotReady for a file that
+    changes while it is read.
+    """
+    cache = cache_file()
+    with path.open("rb") as file:
+        name, before = os.path.realpath(path), os.fstat(file.fileno())
+        known = None if fresh else _known(cache).get(name)
+        if known and known.is_of(before):
+            return bytes.fromhex(known.sha256)
+        digest, after = _digest(file), os.fstat(file.fileno())
+    if _identity(before) != _identity(after):
+        raise NotReady(f"{path} was changed while it was read; try again when it is whole")
+    if time.time_ns() - after.st_ctime_ns > SETTLED_NS:
+        others = {other: entry for other, entry in _known(cache).items() if os.path.exists(other)}
+        _remember(cache, {**others, name: Known(*_identity(after), digest.hex())})
+    return digest
+
+
+def cache_file() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lingbot_eval" / "sha256.json"
+
+
+def _identity(state: os.stat_result) -> tuple[int, int, int, int, int]:
+    return state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino, state.st_dev
+
+
+def _known(cache: Path) -> dict[str, Known]:
+    """By path; empty where ``cache`` is not there or holds anything else, as that of an older version does."""
+    try:
+        return msgspec.json.decode(read(cache, LARGEST), type=dict[str, Known])
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return {}
+
+
+def _remember(cache: Path, known: dict[str, Known]) -> None:
+    with contextlib.suppress(OSError, UnicodeEncodeError):  # a name that is no text is not remembered
+        content = msgspec.json.format(msgspec.json.encode(known))
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        number, part = tempfile.mkstemp(prefix=f".{cache.name}.", dir=cache.parent)
+        try:
+            with os.fdopen(number, "wb") as file:
+                file.write(content)
+            os.replace(part, cache)
+        except OSError:
+            os.unlink(part)
+
+
+def _digest(file: BinaryIO) -> bytes:
+    digest = hashlib.sha256()
+    while block := file.read(1 << 20):
+        digest.update(block)
+    return digest.digest()

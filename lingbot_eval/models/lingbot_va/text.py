@@ -1,0 +1,62 @@
+"""From an instruction to what the transformer reads of it."""
+
+from __future__ import annotations
+
+import html
+import re
+from pathlib import Path
+from typing import Any
+
+import ftfy
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from lingbot_eval.models.lingbot_va.checkpoint import understood
+from lingbot_eval.models.lingbot_va.reading import LARGEST_JSON, read
+
+MAX_TOKENS = 512
+"""Positions the transformer cross-attends to; those behind the real tokens are exactly zero, and are attended too."""
+
+
+def clean(instruction: str) -> str:
+    """Repair mis-decoded characters, undo HTML escapes (twice escaped ones too), collapse white space."""
+    text = html.unescape(html.unescape(ftfy.fix_text(instruction))).strip()
+    return re.sub(r"\s+", " ", text).strip()
+
+
+class TextEncoder:
+    """tokenizer.json and the UMT5 encoder; remembers what it has encoded.
+
+    Token ids come from ``tokenizer.json`` itself: transformers 5 rebuilds the tokenizer and finds other ones.
+    """
+
+    def __init__(self, tokenizer: Path, encoder: Any, *, device: torch.device, exact: bool) -> None:
+        with understood(tokenizer):
+            self._tokenizer = Tokenizer.from_str(read(tokenizer, LARGEST_JSON).decode())
+            self._tokenizer.no_padding()
+            self._tokenizer.enable_truncation(MAX_TOKENS)
+            self._tokenizer.encode("\N{SNOWMAN}")  # it says only now that it has no token for unknown ones
+            rows, largest = encoder.config.vocab_size, max(self._tokenizer.get_vocab().values(), default=0)
+            if largest >= rows:
+                raise ValueError(f"token {largest} of a text encoder with {rows}")
+        self._encoder, self._device, self._exact = encoder, device, exact
+        self._known: dict[str, Tensor] = {}
+
+    def ids(self, instruction: str) -> list[int]:
+        """Ids of the cleaned instruction, at most 512, the last one ``</s>``."""
+        return list(self._tokenizer.encode(clean(instruction)).ids)
+
+    @torch.no_grad()
+    def embed(self, instruction: str) -> Tensor:
+        """(n, text_dim) of the n real tokens, in the encoder's dtype, on the encoder's device."""
+        text = clean(instruction)
+        if text not in self._known:
+            ids = self.ids(text)
+            length = MAX_TOKENS if self._exact else len(ids)  # padding is masked: it changes only the shape of the sums
+            padded = torch.zeros(1, length, dtype=torch.long)
+            padded[0, : len(ids)] = torch.tensor(ids)
+            mask = (torch.arange(length) < len(ids)).long()[None]
+            out = self._encoder(input_ids=padded.to(self._device), attention_mask=mask.to(self._device))
+            self._known[text] = out.last_hidden_state[0, : len(ids)].clone()
+        return self._known[text]

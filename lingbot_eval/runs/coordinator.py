@@ -1,0 +1,103 @@
+"""Play a plan: hand out episodes (``queue.py``) that no other session plays (``claims.py``) to worker
+processes (``pool.py``), and be resumable after our death."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from lingbot_eval.errors import NotReady
+from lingbot_eval.settings import RunSettings, to_dict
+from lingbot_eval.runs.claims import Claims
+from lingbot_eval.runs.durations import command_limits
+from lingbot_eval.runs.plan import by_task
+from lingbot_eval.runs.pool import Pool
+from lingbot_eval.runs.queue import Queue
+from lingbot_eval.runs.presence import Presence, Watch, sweep
+from lingbot_eval.runs.directory import RunDirectory
+from lingbot_eval.runs.worker import Order
+from lingbot_eval.types import Episode, EpisodeRecord, Provenance
+
+LOOK_SECONDS = 5.0
+"""Between two looks at what became of the episodes that other sessions play."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """For whoever shows progress: ``record`` is None when the episode starts."""
+
+    lane: int | None
+    """Counted over all workers; None where another session played it."""
+    episode: Episode
+    record: EpisodeRecord | None
+    will_retry: bool = False
+
+
+def play(
+    folder: RunDirectory,
+    episodes: Sequence[Episode],
+    settings: RunSettings,
+    provenance: Provenance,
+    tell: Callable[[Event], None],
+    command: str = "",
+    stopping: Callable[[], bool] = lambda: False,
+) -> None:
+    """Play ``episodes`` with ``settings.workers`` processes of ``agent.sessions`` lanes each; returns when all have a
+    record of this run, whoever played them, or those at hand have one and it is ``stopping``.
+
+    ``command``: the line that was typed. Raises LingbotEvalError when no worker can start, NotReady when nothing can be
+    written any more.
+    """
+    watch = Watch(folder)
+    try:
+        with Presence(folder, provenance, to_dict(settings), command, len(episodes)) as session:
+            sweep(folder, watch)
+            claims = Claims(folder, session.id, watch, episodes)
+            pool = Pool(folder, settings, provenance, session)
+            try:
+                _hand_out(episodes, settings, claims, pool, session, tell, stopping)
+            finally:
+                pool.close()
+                claims.release_all()
+            sweep(folder, watch)
+    except OSError as error:
+        raise NotReady(
+            f"cannot go on in {folder.path}: {error}. What is recorded is kept: the same command goes on from there"
+        ) from None
+
+
+def _hand_out(
+    episodes: Sequence[Episode],
+    settings: RunSettings,
+    claims: Claims,
+    pool: Pool,
+    session: Presence,
+    tell: Callable[[Event], None],
+    stopping: Callable[[], bool],
+) -> None:
+    queue = Queue(episodes, command_limits(settings.protocol, by_task(episodes)), claims.records)
+    looked = time.monotonic()
+    while pool.busy or (queue.left and not stopping()):
+        session.require_folder()
+        if not stopping():
+            pool.staff(queue.waiting)
+            if time.monotonic() - looked >= LOOK_SECONDS:
+                queue.recall()
+                looked = time.monotonic()
+            if pool.idle and queue.waiting:
+                claims.look()
+                for record in queue.see():
+                    tell(Event(None, record.episode, record))
+            for lane in pool.idle:
+                while episode := queue.next_for(lane.last, pool.beside(lane)):
+                    if attempt := claims.take(episode):
+                        pool.play(lane, Order(episode, attempt))
+                        session.plays(lane.number, episode)
+                        tell(Event(lane.number, episode, None))
+                        break
+                    queue.put_off(episode)
+        for number, order, record, alone in pool.wait():
+            claims.release(order.episode)
+            session.played(number, record)
+            tell(Event(number, order.episode, record, queue.finished(record, alone)))

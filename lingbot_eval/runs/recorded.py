@@ -1,0 +1,60 @@
+"""What a run kept of how it was played, for whoever plays its episodes again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from lingbot_eval.errors import BadInput, CorruptRecords
+from lingbot_eval.names import actions_name
+from lingbot_eval.recording import recording
+from lingbot_eval.settings import RunSettings, as_struct
+from lingbot_eval.runs.directory import RunDirectory
+from lingbot_eval.types import Actions, EpisodeRecord
+
+
+def actions_of(folder: RunDirectory, record: EpisodeRecord) -> Actions:
+    """(actions, K, D): an episode's, the last one as it was sent, whether or not all of it was executed.
+
+    Raises BadInput where none were kept, CorruptRecords where they are not this record's.
+    """
+    file = folder.path / "actions" / actions_name(record.episode)
+    if not file.is_file():
+        raise BadInput(f"{record.episode.id}: no {file}; a run keeps its commands unless actions=false")
+    episode, actions = recording(file)
+    sent = actions.shape[0] * actions.shape[1]
+    if episode != record.episode.id or sent < record.commands:
+        raise CorruptRecords(f"{file} holds {sent} commands of {episode}, not {record.commands} of {record.episode.id}")
+    return actions
+
+
+def _fetching(settings: Mapping[str, Any]) -> Mapping[str, Any]:
+    """``env.download: true`` of an older version named nothing to fetch: what it fetched is here, or not."""
+    env = settings.get("env")
+    if isinstance(env, Mapping) and env.get("download") is True:
+        return {**settings, "env": {**env, "download": False}}
+    return settings
+
+
+def settings_of(folder: RunDirectory) -> RunSettings:
+    """As the run's last session had them.
+
+    Raises BadInput for a run that no simulator played, and for one of another version of this package.
+    """
+    sessions = [session for session in folder.run()["sessions"] if "settings" in session]
+    if not sessions:
+        raise BadInput(f"{folder.path} was played by no simulator: there is nothing to play again")
+    try:
+        settings: RunSettings = as_struct(_fetching(_today(sessions[-1]["settings"])), RunSettings)
+    except BadInput as error:
+        git = sessions[-1].get("versions", {}).get("git") or "unknown"
+        raise BadInput(f"{folder.path} was played with another version of lingbot_eval (git {git}): {error}") from None
+    return settings
+
+
+def _today(settings: Mapping[str, Any]) -> Mapping[str, Any]:
+    """With what older versions had no setting for, as they did it."""
+    agent = settings.get("agent")
+    if not isinstance(agent, dict) or not isinstance(lingbot := agent.get("lingbot"), dict):
+        return settings
+    return {**settings, "agent": {**agent, "lingbot": {"parts": None, **lingbot}}}

@@ -30,16 +30,18 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import yaml
+from lingbot_eval.envs.robotwin.make import simulator_settings
 
 from lingbot_eval.envs import make_env
 from lingbot_eval.envs.robotwin.checkout import Checkout
-from lingbot_eval.envs.robotwin.make import simulator_settings
 from lingbot_eval.envs.robotwin.planner import Planner
 from lingbot_eval.envs.robotwin.poses import STILL
 from lingbot_eval.envs.robotwin.process import APART, OWN_ARMS, prepare, stand_in
 from lingbot_eval.episode import run_episode
 from lingbot_eval.errors import LingbotEvalError, NotReady
-from lingbot_eval.settings import EnvSettings, RoboTwinSettings, load_protocol
+from lingbot_eval.settings import EnvSettings
+from lingbot_eval.settings.robotwin import RoboTwinSettings
+from lingbot_eval.suites import load_protocol
 from lingbot_eval.types import Episode, Observation, Outcome
 
 CLIENT = Path("evaluation") / "robotwin" / "eval_polict_client_openpi.py"

@@ -9,16 +9,9 @@ import hypothesis
 import msgspec
 import pytest
 
-from lingbot_eval.envs.remote import default_limits
-from lingbot_eval.settings import (
-    AgentSettings,
-    EnvSettings,
-    LocalSettings,
-    RunSettings,
-    SuiteSettings,
-    ToySettings,
-    load_protocol,
-)
+from lingbot_eval.settings import AgentSettings, EnvSettings, LocalSettings, RunSettings, SuiteSettings, default_limits
+from lingbot_eval.settings.toy import ToySettings
+from lingbot_eval.suites import load_protocol
 
 hypothesis.settings.register_profile("any machine", deadline=None)  # how long an example takes says how busy it is
 hypothesis.settings.load_profile("any machine")

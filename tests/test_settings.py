@@ -10,24 +10,22 @@ import msgspec
 import pytest
 import yaml
 
-from lingbot_eval.cli.compose import quoted, settings
 from lingbot_eval.envs.libero.tasks import SUITES
-from lingbot_eval.envs.remote import default_limits
 from lingbot_eval.errors import BadInput, UnknownName
+from lingbot_eval.runs.compose import quoted, settings
 from lingbot_eval.settings import (
     EnvSettings,
-    LiberoProtocol,
-    LiberoSettings,
     Limits,
     Protocol,
     RunSettings,
-    ToyProtocol,
     as_struct,
-    load_protocol,
+    default_limits,
     protocol_hash,
-    protocol_names,
     to_dict,
 )
+from lingbot_eval.settings.libero import LiberoProtocol, LiberoSettings
+from lingbot_eval.settings.toy import ToyProtocol
+from lingbot_eval.suites import load_protocol, protocol_names
 from tests.conftest import toy, toy_run
 
 PRESETS = [(suite, name) for suite in ("libero", "toy") for name in protocol_names(suite)]

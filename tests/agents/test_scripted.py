@@ -11,12 +11,12 @@ import pytest
 
 from lingbot_eval.agents import AGENTS, load_agent
 from lingbot_eval.agents.scripted import Idle, Random, Replay, recordings
-from lingbot_eval.cli.compose import settings
 from lingbot_eval.envs.remote import RemoteEnv
 from lingbot_eval.envs.testing import ReachEnv
 from lingbot_eval.envs.wrappers import RecordActions
 from lingbot_eval.episode import run_episode
 from lingbot_eval.errors import BadInput, UnknownName
+from lingbot_eval.runs.compose import settings
 from lingbot_eval.settings import AgentSettings
 from lingbot_eval.types import Agent, Episode, Outcome
 from tests.conftest import IMPATIENT, toy

@@ -13,7 +13,7 @@ from lingbot_eval.agents import AGENTS
 from lingbot_eval.cli.lingbot_eval import main
 from lingbot_eval.cli.run_suite import main as run_suite
 from lingbot_eval.envs import tabletop
-from lingbot_eval.settings import protocol_names
+from lingbot_eval.suites import protocol_names
 from tests.reports.folders import copy_plan
 
 

@@ -22,7 +22,9 @@ from lingbot_eval.envs.remote import RemoteEnv
 from lingbot_eval.envs.testing import ReachEnv, check_env
 from lingbot_eval.errors import BadAction, BadInput, NotReady, SimulatorDied, SimulatorHung, SimulatorRaised
 from lingbot_eval.processes import resident_bytes
-from lingbot_eval.settings import EnvSettings, Limits, ToySettings, load_protocol
+from lingbot_eval.settings import EnvSettings, Limits
+from lingbot_eval.settings.toy import ToySettings
+from lingbot_eval.suites import load_protocol
 from tests.conftest import IMPATIENT, toy
 from tests.processes import children, running, wait_for
 
@@ -238,7 +240,8 @@ def test_the_simulators_prints_are_appended_to_the_log(remote, tmp_path):
 def test_the_simulator_ends_when_its_parent_is_killed(tmp_path, fault):
     code = f"""
 import numpy as np
-from lingbot_eval.envs.remote import RemoteEnv, default_limits
+from lingbot_eval.envs.remote import RemoteEnv
+from lingbot_eval.settings import default_limits
 from tests.conftest import toy
 env = RemoteEnv(toy(faults={{0: {fault!r}}} if {fault!r} else {{}}), default_limits())
 env.reset(seed=0)

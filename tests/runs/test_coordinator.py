@@ -19,7 +19,8 @@ import pytest
 
 from lingbot_eval.agents import hardware
 from lingbot_eval.errors import BadInput, LingbotEvalError
-from lingbot_eval.settings import AgentSettings, RunSettings, SuiteSettings, ToySettings
+from lingbot_eval.settings import AgentSettings, RunSettings, SuiteSettings
+from lingbot_eval.settings.toy import ToySettings
 from lingbot_eval.runs.coordinator import Event, play
 from lingbot_eval.runs.plan import plan, remaining
 from lingbot_eval.runs.directory import RecordFile, RunDirectory

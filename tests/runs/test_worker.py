@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from lingbot_eval.cli.compose import settings
+from lingbot_eval.runs.compose import settings
 from lingbot_eval.processes import WORDS
 from lingbot_eval.settings import RunSettings
 from lingbot_eval.runs.plan import plan

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from lingbot_eval.errors import BadInput, CorruptRecords, NotReady, Taken, UnknownName
-from lingbot_eval.settings import SuiteSettings, load_protocol
+from lingbot_eval.settings import SuiteSettings
+from lingbot_eval.suites import load_protocol
 from lingbot_eval.suites import manifest as seeds
 from lingbot_eval.suites.manifest import Manifest, Trial, Wanted, content_hash, episodes, wanted_scenes
 

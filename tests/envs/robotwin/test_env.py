@@ -12,20 +12,21 @@ import gymnasium as gym
 import msgspec
 import numpy as np
 import pytest
+from lingbot_eval.envs.robotwin.make import simulator_settings
 
 import lingbot_eval  # noqa: F401  (registers the ids)
 from lingbot_eval.agents.scripted import Expert, Idle
 from lingbot_eval.envs import vulkan
-from lingbot_eval.envs.check import inspect
-from lingbot_eval.envs.remote import RemoteEnv, default_limits
+from lingbot_eval.envs.remote import RemoteEnv
 from lingbot_eval.envs.robotwin.checkout import KNOWN, Checkout
-from lingbot_eval.envs.robotwin.make import simulator_settings
 from lingbot_eval.envs.robotwin.poses import STILL, relative
 from lingbot_eval.envs.robotwin.tasks import EXPERT_FIRST, TASKS
 from lingbot_eval.envs.testing import check_env
 from lingbot_eval.episode import run_episode
 from lingbot_eval.errors import BadAction, BadInput, NotReady
-from lingbot_eval.settings import EnvSettings, SimulatorSettings, load_protocol
+from lingbot_eval.settings import EnvSettings, SimulatorSettings, default_limits
+from lingbot_eval.suites import load_protocol
+from lingbot_eval.suites.machine import inspect
 from lingbot_eval.types import Episode, Outcome
 
 pytest.importorskip("sapien", reason="the tabletop extra is not installed")

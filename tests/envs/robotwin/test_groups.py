@@ -9,7 +9,9 @@ import pytest
 from lingbot_eval.envs.robotwin.groups import GROUPS, group
 from lingbot_eval.envs.robotwin.tasks import EXPERT_FIRST, TASKS
 from lingbot_eval.errors import BadInput
-from lingbot_eval.settings import RoboTwinProtocol, SuiteSettings, load_protocol
+from lingbot_eval.settings import SuiteSettings
+from lingbot_eval.settings.robotwin import RoboTwinProtocol
+from lingbot_eval.suites import load_protocol
 from lingbot_eval.suites.manifest import Manifest, Trial, Wanted, episodes, wanted_scenes
 
 FACTS = {"sapien": "3.0.3"}

@@ -12,14 +12,15 @@ pytest.importorskip("sapien", reason="the tabletop extra is not installed")
 pytest.importorskip("mplib", reason="the tabletop extra is not installed")
 
 import msgspec
+from lingbot_eval.envs.robotwin.make import simulator_settings
 
 from lingbot_eval.envs import make_env
-from lingbot_eval.envs.check import inspect
 from lingbot_eval.envs.robotwin import poses
-from lingbot_eval.envs.robotwin.make import simulator_settings
 from lingbot_eval.envs.tabletop.tasks import CLASSES
 from lingbot_eval.envs.tabletop.tasks.lift_block import LiftBlock
-from lingbot_eval.settings import EnvSettings, load_protocol
+from lingbot_eval.settings import EnvSettings
+from lingbot_eval.suites import load_protocol
+from lingbot_eval.suites.machine import inspect
 
 COUNT = 4
 

@@ -36,7 +36,7 @@ class AgentKind(Generic[S]):
 
     name: ClassVar[str]
     """As it is typed (``--agent NAME``); also the tag of its settings."""
-    settings: ClassVar[type[Any]]
+    settings: ClassVar[type[AgentSettings]]
     """The type of its settings, an AgentSettings."""
     privileged: ClassVar[bool] = False
     """Whether it asks the suite's expert, which sees the simulator's state."""

@@ -11,9 +11,10 @@ from lingbot_eval.suites import suite_named
 from lingbot_eval.runs.contents import Reader
 from lingbot_eval.runs.durations import Durations, command_limits
 from lingbot_eval.runs.lanes import Lanes, LaneState
-from lingbot_eval.runs.plan import Task, by_task, task_of
+from lingbot_eval.runs.plan import by_task, task_of
 from lingbot_eval.runs.presence import Life, Process, Session, Watch
 from lingbot_eval.runs.directory import LIVE, RunDirectory, listed
+from lingbot_eval.suites.suite import Task
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome
 
 

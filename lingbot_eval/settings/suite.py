@@ -78,7 +78,7 @@ class SuiteSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     machine's simulator."""
 
 
-def protocol_hash(protocol: Protocol, facts: Mapping[str, str]) -> str:
+def protocol_hash(protocol: msgspec.Struct, facts: Mapping[str, str]) -> str:
     """12 hex digits over the preset and the score-moving ``facts`` of this machine (versions, assets)."""
     content = {"preset": to_dict(protocol), "facts": dict(facts)}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]

@@ -7,7 +7,7 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
-from lingbot_eval.errors import BadInput, UnknownName
+from lingbot_eval.errors import BadInput
 from lingbot_eval.plugins import named, names
 from lingbot_eval.settings import EnvSettings, Protocol, as_struct
 from lingbot_eval.suites.suite import Suite
@@ -34,6 +34,11 @@ def suite_names() -> tuple[str, ...]:
 def suites() -> list[Suite]:
     """Raises BadInput where one cannot be loaded."""
     return [suite_named(name) for name in suite_names()]
+
+
+def tasks_of(part: str) -> tuple[str, ...]:
+    """The tasks of a part of a benchmark, in the order that gives them their index; none where it is not installed."""
+    return next((suite.tasks[part] for suite in suites() if part in suite.tasks), ())
 
 
 def suite_of(settings: EnvSettings) -> Suite:
@@ -63,4 +68,14 @@ def env_settings(data: Mapping[str, Any]) -> EnvSettings:
     return settings
 
 
-__all__ = ["Suite", "UnknownName", "env_settings", "load_protocol", "protocol_names", "suite_named", "suites"]
+__all__ = [
+    "Suite",
+    "env_settings",
+    "load_protocol",
+    "protocol_names",
+    "suite_named",
+    "suite_names",
+    "suite_of",
+    "suites",
+    "tasks_of",
+]

@@ -85,7 +85,7 @@ def _look_around(simulator: SimulatorSettings, draws: bool, scenes: Scenes) -> M
     except metadata.PackageNotFoundError as error:
         raise NotReady(f"LIBERO is not installed ({error.name} is missing): {INSTALL}") from None
     assets = find_assets(simulator.assets, simulator.download)
-    notes, said = {**python_versions(), "assets_folder": str(assets)}, ()
+    notes, said = {**python_versions(), "assets_folder": str(assets)}, tuple[str, ...]()
     resolved = msgspec.structs.replace(simulator, assets=str(assets))
     if draws:
         backend, frame = choose(simulator.gl)
@@ -115,6 +115,7 @@ SUITE = Suite(
     default_agent="lingbot-va",
     expert="lingbot_eval.agents.experts.libero.expert:LiberoExpert",
     aliases=tasks.ALIASES,
+    post_training="libero",
     remarks=_remarks,
     optional=False,
     places={"assets": ("assets", "LIBERO's assets, as env.assets")},

@@ -12,6 +12,7 @@ from lingbot_eval.envs.robotwin.spec import env_spec
 from lingbot_eval.envs.robotwin.tasks import TASKS
 from lingbot_eval.settings import EnvSettings, Protocol, SimulatorSettings, SuiteSettings
 from lingbot_eval.settings.robotwin import RoboTwinProtocol, RoboTwinSettings
+from lingbot_eval.settings.tabletop import TabletopSettings
 from lingbot_eval.suites.suite import Asked, Command, Scenes, Suite, Task
 from lingbot_eval.types import Episode
 
@@ -51,6 +52,7 @@ def look_around(simulator: SimulatorSettings, draws: bool, wanted: Scenes) -> Ma
     from lingbot_eval.envs.robotwin.check import look_at
     from lingbot_eval.suites.machine import Machine, installed, python_versions
 
+    assert isinstance(simulator, RoboTwinSettings | TabletopSettings)  # noqa: S101  (those of both suites)
     resolved, facts, notes, frame = look_at(simulator, draws, wanted)
     said = (frame.slow,) if frame and frame.slow else ()
     return Machine(resolved, facts, {**python_versions(), **installed("torch", "toppra"), **notes}, said)
@@ -91,6 +93,7 @@ SUITE = Suite(
     settings=("easy", "hard"),
     groups=GROUPS,
     agent_presets=BIMANUAL_AGENTS,
+    post_training="robotwin",
     commands_per_action=4,
     scenes=scenes,
     expert_finds_scenes=True,

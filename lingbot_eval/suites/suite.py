@@ -19,6 +19,7 @@ import yaml
 
 from lingbot_eval.errors import BadInput, UnknownName
 from lingbot_eval.settings import (
+    AgentSettings,
     EnvSettings,
     Limits,
     Protocol,
@@ -32,7 +33,7 @@ from lingbot_eval.types import EnvSpec, Episode
 
 if TYPE_CHECKING:
     from lingbot_eval.episode import Env
-    from lingbot_eval.reports.paper_tables import Paper
+    from lingbot_eval.reports.paper import Paper
     from lingbot_eval.suites.machine import Machine
 
 LARGEST_SEED = 2**32 - 1
@@ -123,6 +124,9 @@ class Suite:
     """Groups of tasks that ``--group`` chooses among."""
     agent_presets: Mapping[str, str] = field(default_factory=dict)
     """By agent: the preset of ``conf/agent`` that it is played with here, if not the one of its own name."""
+    post_training: str = ""
+    """The preset of ``conf/agent/lingbot-va`` whose names of cameras and commands an exported dataset has; empty where
+    LingBot-VA does not play the benchmark."""
     commands_per_action: int = 1
     """K of environments that ``gymnasium.make`` gives."""
     scenes: Callable[[Suite, SuiteSettings, Protocol], Sequence[tuple[str, str]]] = no_scenes
@@ -220,7 +224,7 @@ class Suite:
             if not wanted or task in wanted or index in indices
         ]
 
-    def run_settings(self, agent: type[Any]) -> type[RunSettings]:
+    def run_settings(self, agent: type[AgentSettings]) -> type[RunSettings]:
         """The settings of a run of this benchmark with such an agent."""
         return _run_settings(self.protocol, self.simulator, agent)
 

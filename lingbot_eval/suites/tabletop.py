@@ -30,6 +30,7 @@ SUITE = Suite(
     expert=robotwin.EXPERT,
     settings=("easy", "hard"),
     agent_presets=robotwin.BIMANUAL_AGENTS,
+    post_training="robotwin",
     commands_per_action=4,
     scenes=robotwin.scenes,
     expert_finds_scenes=True,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lingbot_eval.envs.toy.spec import TASKS, env_spec
+from lingbot_eval.envs.toy.spec import env_spec
+from lingbot_eval.envs.toy.tasks import TASKS
 from lingbot_eval.settings import EnvSettings, Protocol, SimulatorSettings
 from lingbot_eval.settings.toy import ToyProtocol, ToySettings
 from lingbot_eval.suites.suite import Asked, Scenes, Suite, Task, by_seed

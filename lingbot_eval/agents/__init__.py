@@ -31,7 +31,7 @@ EXPERTS = {
     "libero": "lingbot_eval.agents.experts.libero.expert:LiberoExpert",
     "robotwin": "lingbot_eval.agents.experts.rehearsed:Rehearsed",
     "tabletop": "lingbot_eval.agents.experts.rehearsed:Rehearsed",
-    "toy": "lingbot_eval.envs.testing:Pusher",
+    "toy": "lingbot_eval.envs.toy.expert:Pusher",
 }
 """By suite: the class that the simulator's process loads."""
 

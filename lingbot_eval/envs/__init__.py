@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from lingbot_eval.envs.libero.env import LiberoEnv
     from lingbot_eval.envs.robotwin.env import RoboTwinEnv
     from lingbot_eval.envs.robotwin.relative import RelativePose
-    from lingbot_eval.envs.testing import ReachEnv
+    from lingbot_eval.envs.toy.env import ReachEnv
 
 
 def make_env(settings: EnvSettings) -> LiberoEnv | RelativePose | RoboTwinEnv | ReachEnv:
@@ -26,7 +26,7 @@ def make_env(settings: EnvSettings) -> LiberoEnv | RelativePose | RoboTwinEnv | 
         env = RoboTwinEnv(settings)
         return RelativePose(env) if env.protocol.commands == "relative" else env
     if isinstance(settings.simulator, ToySettings):
-        from lingbot_eval.envs.testing import ReachEnv
+        from lingbot_eval.envs.toy.env import ReachEnv
 
         return ReachEnv(settings)
     raise TypeError(f"no environment for {type(settings.simulator).__name__}")

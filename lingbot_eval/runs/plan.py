@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Sequence
 import msgspec
 import numpy as np
 
-from lingbot_eval.envs import testing
+from lingbot_eval.envs.toy import tasks as toy_tasks
 
 from lingbot_eval.envs.libero import tasks as libero_tasks
 from lingbot_eval.envs.libero.assets import libero_root
@@ -38,7 +38,7 @@ def plan(suite: SuiteSettings, protocol: Protocol) -> list[Episode]:
         for name in suite.suites:
             if name != "toy":
                 raise UnknownName("toy suite", name, ["toy"])
-        tasks = {"toy": tuple(testing.TASKS)}
+        tasks = {"toy": tuple(toy_tasks.TASKS)}
     count = suite.episodes or protocol.episodes_per_task
     base = protocol.seed if suite.seed is None else suite.seed
     chosen = _chosen(tasks, [str(task) for task in suite.tasks])
@@ -123,7 +123,7 @@ def _episodes(protocol: LiberoProtocol | ToyProtocol, suite: str, task: str, cou
     if min(seeds) < 0 or max(seeds) > LARGEST_SEED:
         raise BadInput(f"seed {base} gives episode seeds {min(seeds)}..{max(seeds)}; numpy takes 0..{LARGEST_SEED}")
     if isinstance(protocol, ToyProtocol):
-        sentence = testing.TASKS[task]
+        sentence = toy_tasks.TASKS[task]
         return [Episode(suite, task, seed, sentence, index=k) for k, seed in enumerate(seeds)]
     sentence = _bddl_sentence(suite, task) if protocol.prompt == "bddl" else libero_tasks.instruction(task)
     states = libero_tasks.STORED_STATES

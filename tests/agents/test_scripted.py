@@ -13,7 +13,7 @@ from lingbot_eval.agents import AGENTS, load_agent
 from lingbot_eval.agents.scripted import Idle, Random, Replay, recordings
 from lingbot_eval.cli.compose import settings
 from lingbot_eval.envs.remote import RemoteEnv
-from lingbot_eval.envs.testing import ReachEnv
+from lingbot_eval.envs.toy.env import ReachEnv
 from lingbot_eval.envs.wrappers import RecordActions
 from lingbot_eval.episode import run_episode
 from lingbot_eval.errors import BadInput, UnknownName

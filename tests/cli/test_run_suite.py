@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from lingbot_eval.agents import hardware
 from lingbot_eval.cli import lingbot_eval
 from lingbot_eval.cli.run_suite import main
+from lingbot_eval.hardware import hardware
 from lingbot_eval.runs.directory import LIVE, RunDirectory
 from lingbot_eval.types import Outcome
 from tests.conftest import toy_run

@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from lingbot_eval.agents import hardware
+from lingbot_eval.hardware import hardware
 from lingbot_eval.errors import BadInput, LingbotEvalError
 from lingbot_eval.settings.agent import ReplaySettings
 from lingbot_eval.settings import RunSettings, SuiteSettings

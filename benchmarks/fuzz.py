@@ -43,13 +43,13 @@ from lingbot_eval.cli.overview import overview
 from lingbot_eval.errors import LingbotEvalError
 from lingbot_eval.reports import page
 from lingbot_eval.runs.claims import Claims
-from lingbot_eval.runs.directory import RecordFile, RunDirectory
+from lingbot_eval.runs.directory import RunDirectory
 from lingbot_eval.runs.plan import plan
 from lingbot_eval.runs.presence import Presence, Watch
+from lingbot_eval.runs.records import RecordFile
 from lingbot_eval.runs.status import Lookout
 from lingbot_eval.settings import to_dict
-from lingbot_eval.suites.manifest import Manifest, Wanted, content_hash
-from lingbot_eval.suites.manifest import Trial as Tried
+from lingbot_eval.suites.manifest import Audition, Manifest, Wanted, content_hash
 from lingbot_eval.trials import TrialPlan, TrialSession, load_rubric
 from lingbot_eval.types import EpisodeRecord, Outcome, Spent
 
@@ -157,8 +157,10 @@ def _make_trials(folder: Path) -> None:
 
 
 def _make_manifest(folder: Path) -> None:
-    def audition(seed: int) -> Tried:
-        return Tried(seed, "solved", "", {"seen": f"{seed}"}) if seed % 2 else Tried(seed, "unsolved", "too far", {})
+    def audition(seed: int) -> Audition:
+        if seed % 2:
+            return Audition(seed, "solved", "", {"seen": f"{seed}"})
+        return Audition(seed, "unsolved", "too far", {})
 
     manifest = Manifest(folder)
     manifest.open("tabletop", FACTS)

@@ -13,7 +13,8 @@ from lingbot_eval.envs.check import inspect
 from lingbot_eval.envs.remote import RemoteEnv
 from lingbot_eval.envs.robotwin import poses
 from lingbot_eval.errors import PlaybackDiffers, RunMismatch
-from lingbot_eval.runs.directory import RunDirectory, compare
+from lingbot_eval.runs.checks import compare
+from lingbot_eval.runs.directory import RunDirectory
 from lingbot_eval.runs.recorded import actions_of
 from lingbot_eval.settings import EnvSettings, RoboTwinProtocol, RunSettings
 from lingbot_eval.types import EnvSpec, EpisodeRecord, Observation

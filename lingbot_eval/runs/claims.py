@@ -3,8 +3,8 @@
     claims/<hash of the episode's id>.<attempt>   its session plays that attempt; gone once the record is on disk
 
 Creating such a file is the one thing that only one of them can do. So an attempt is played by one session, with one
-exception: a session that was taken for dead and comes back (a suspended machine) may still add its record of an older
-attempt, and :meth:`Records.final` picks one of them.
+exception: a coordinator that was taken for dead and comes back (a suspended machine) may still add its record of an
+older attempt, and :meth:`Records.final` picks one of them.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import msgspec
 
 from lingbot_eval import files
 from lingbot_eval.errors import CorruptRecords
+from lingbot_eval.runs.directory import RunDirectory, publish
 from lingbot_eval.runs.presence import Watch
-from lingbot_eval.runs.directory import RecordReader, RunDirectory, publish
 from lingbot_eval.types import Episode
 
 
@@ -36,7 +36,7 @@ class Claims:
     def __init__(self, folder: RunDirectory, session: str, watch: Watch, plan: Iterable[Episode] = ()) -> None:
         """``plan``: as of :class:`RecordReader`."""
         self._folder, self._session, self._watch = folder.path / "claims", session, watch
-        self._reader = RecordReader(folder, plan)
+        self._reader = folder.record_reader(plan)
         self.records = self._reader.read()
         """Whoever's; as of the last look."""
         self._held: dict[str, Path] = {}

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from lingbot_eval.runs.directory import RecordReader, Records, RunDirectory
+from lingbot_eval.runs.directory import RunDirectory
+from lingbot_eval.runs.records import RecordReader, Records
 from lingbot_eval.types import Episode, EpisodeRecord
 
 
@@ -65,7 +66,7 @@ class Reader:
     def records(self) -> Records:
         """As :meth:`RecordReader.read`; after :meth:`plan` they share its episodes."""
         if self._records is None:
-            self._records = RecordReader(self._folder, self._plan)
+            self._records = self._folder.record_reader(self._plan)
         return self._records.read()
 
 

@@ -8,8 +8,8 @@ from statistics import fmean
 
 from lingbot_eval.envs.robotwin.tasks import TASKS as ROBOTWIN_TASKS
 from lingbot_eval.envs.tabletop.catalogue import command_limit as tabletop_limit
-from lingbot_eval.settings import LiberoProtocol, Protocol, ToyProtocol
 from lingbot_eval.runs.plan import Task, task_of
+from lingbot_eval.settings import LiberoProtocol, Protocol, ToyProtocol
 from lingbot_eval.types import EpisodeRecord, Outcome
 
 

@@ -27,9 +27,10 @@ import msgspec
 
 from lingbot_eval import files
 from lingbot_eval.errors import CorruptRecords, NotReady
+from lingbot_eval.files import listed
 from lingbot_eval.names import safe_name
+from lingbot_eval.runs.directory import LIVE, RunDirectory, write_whole
 from lingbot_eval.runs.lanes import Lanes, LaneState
-from lingbot_eval.runs.directory import LIVE, RunDirectory, listed, write_whole
 from lingbot_eval.types import Episode, EpisodeRecord, Provenance
 
 HEARTBEAT_SECONDS = 5.0

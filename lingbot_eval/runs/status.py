@@ -6,13 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from lingbot_eval.errors import BadInput
-from lingbot_eval.settings import Protocol, as_struct
+from lingbot_eval.files import listed
 from lingbot_eval.runs.contents import Reader
+from lingbot_eval.runs.directory import LIVE, RunDirectory
 from lingbot_eval.runs.durations import Durations, command_limits
 from lingbot_eval.runs.lanes import Lanes, LaneState
 from lingbot_eval.runs.plan import Task, by_task, task_of
 from lingbot_eval.runs.presence import Life, Process, Session, Watch
-from lingbot_eval.runs.directory import LIVE, RunDirectory, listed
+from lingbot_eval.settings import Protocol, as_struct
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome
 
 

@@ -29,9 +29,9 @@ from lingbot_eval.episode import Env, run_episode
 from lingbot_eval.errors import ImpossibleAnswer, LingbotEvalError, SimulatorError
 from lingbot_eval.plausible import impossible
 from lingbot_eval.processes import Closed, Line, decoded, die_with_parent, words_of
-from lingbot_eval.settings import EnvSettings, RunSettings
 from lingbot_eval.runs.lanes import Lanes
-from lingbot_eval.runs.directory import RecordFile
+from lingbot_eval.runs.records import RecordFile
+from lingbot_eval.settings import EnvSettings, RunSettings
 from lingbot_eval.timing import TimedAgent, TimedEnv, spent
 from lingbot_eval.types import Agent, Episode, EpisodeRecord, Imagines, Outcome, Provenance
 

@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 from lingbot_eval import files
 from lingbot_eval.errors import CorruptRecords
 from lingbot_eval.runs.claims import Claims
+from lingbot_eval.runs.directory import RunDirectory
 from lingbot_eval.runs.plan import task_of
-from lingbot_eval.runs.queue import SPARED, TRIES, Queue
 from lingbot_eval.runs.presence import Watch
-from lingbot_eval.runs.directory import RecordFile, RunDirectory
+from lingbot_eval.runs.queue import SPARED, TRIES, Queue
+from lingbot_eval.runs.records import RecordFile
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome
 from tests.runs.test_presence import attended, beat, present
 

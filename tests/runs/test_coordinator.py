@@ -19,10 +19,11 @@ import pytest
 
 from lingbot_eval.agents import hardware
 from lingbot_eval.errors import BadInput, LingbotEvalError
-from lingbot_eval.settings import AgentSettings, RunSettings, SuiteSettings, ToySettings
 from lingbot_eval.runs.coordinator import Event, play
+from lingbot_eval.runs.directory import RunDirectory
 from lingbot_eval.runs.plan import plan, remaining
-from lingbot_eval.runs.directory import RecordFile, RunDirectory
+from lingbot_eval.runs.records import RecordFile
+from lingbot_eval.settings import AgentSettings, RunSettings, SuiteSettings, ToySettings
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome, Provenance
 from tests.conftest import IMPATIENT, toy_run
 from tests.processes import children, running, wait_for

@@ -6,12 +6,12 @@ import msgspec
 import pytest
 
 from lingbot_eval.errors import BadInput
-from lingbot_eval.settings import to_dict
+from lingbot_eval.runs.directory import LIVE, RunDirectory
 from lingbot_eval.runs.lanes import LaneState
 from lingbot_eval.runs.plan import plan
 from lingbot_eval.runs.presence import Heartbeat, Life, Process, Session, this_process
 from lingbot_eval.runs.status import Lookout
-from lingbot_eval.runs.directory import LIVE, RunDirectory
+from lingbot_eval.settings import to_dict
 from lingbot_eval.types import EpisodeRecord, Outcome
 from tests.conftest import toy_run
 from tests.reports.folders import add, directory

@@ -10,16 +10,16 @@ from lingbot_eval.envs.robotwin.groups import GROUPS, group
 from lingbot_eval.envs.robotwin.tasks import EXPERT_FIRST, TASKS
 from lingbot_eval.errors import BadInput
 from lingbot_eval.settings import RoboTwinProtocol, SuiteSettings, load_protocol
-from lingbot_eval.suites.manifest import Manifest, Trial, Wanted, episodes, wanted_scenes
+from lingbot_eval.suites.manifest import Audition, Manifest, Wanted, episodes, wanted_scenes
 
 FACTS = {"sapien": "3.0.3"}
 
 
-def every_other(wanted: Wanted, seed: int) -> Trial:
+def every_other(wanted: Wanted, seed: int) -> Audition:
     """A stand-in for an expert: it solves even seeds."""
     if seed % 2:
-        return Trial(seed, "unsolved", "odd", {})
-    return Trial(seed, "solved", "", {split: f"{split} {wanted.task} {seed}" for split in ("seen", "unseen")})
+        return Audition(seed, "unsolved", "odd", {})
+    return Audition(seed, "solved", "", {split: f"{split} {wanted.task} {seed}" for split in ("seen", "unseen")})
 
 
 def suite(tasks: tuple[str, ...], count: int) -> SuiteSettings:

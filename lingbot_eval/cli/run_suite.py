@@ -32,8 +32,9 @@ from lingbot_eval.plain import say
 from lingbot_eval.revision import code_hash, git_revision
 from lingbot_eval.runs import coordinator as local
 from lingbot_eval.runs.directory import RunDirectory
+from lingbot_eval.runs.lanes import EpisodeUpdate
 from lingbot_eval.runs.plan import plan, plan_hash, remaining, shard
-from lingbot_eval.runs.status import Lookout
+from lingbot_eval.runs.status import StatusReader
 from lingbot_eval.runs.workers import decided
 from lingbot_eval.settings import (
     LiberoProtocol,
@@ -292,8 +293,8 @@ def _play(
     episodes: Sequence[Episode],
     arguments: list[str],
 ) -> None:
-    lookout = Lookout(folder, episodes)
-    seen = lookout.look()
+    reader = StatusReader(folder, episodes)
+    seen = reader.read()
     for sentence in seen.warnings:
         say(f"run-suite: {sentence}", file=sys.stderr)
     todo = remaining(episodes, {id for id, record in seen.final.items() if record.outcome is not Outcome.ERROR})
@@ -312,14 +313,14 @@ def _play(
     provenance = provenance_of(chosen, machine, experiment)
     command = shlex.join(["run-suite", *arguments])
     with (
-        Progress(lookout, seen, Screen(stderr=True)) as progress,
+        Progress(reader, seen, Screen(stderr=True)) as progress,
         tracking(chosen.tracker, folder.path, episodes, seen.final) as track,
         _Interrupts(progress) as interrupts,
     ):
 
-        def tell(event: local.Event) -> None:
-            progress.tell(event)
-            track(event)
+        def tell(update: EpisodeUpdate) -> None:
+            progress.tell(update)
+            track(update)
 
         local.play(folder, todo, chosen, provenance, tell, command, interrupts.stopping)
     console = screen()

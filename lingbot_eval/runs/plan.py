@@ -11,7 +11,6 @@ import msgspec
 import numpy as np
 
 from lingbot_eval.envs import testing
-
 from lingbot_eval.envs.libero import tasks as libero_tasks
 from lingbot_eval.envs.libero.assets import libero_root
 from lingbot_eval.errors import BadInput, UnknownName

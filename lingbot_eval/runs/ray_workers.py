@@ -27,9 +27,9 @@ from lingbot_eval.envs.check import inspect
 from lingbot_eval.errors import BadInput, LingbotEvalError, NotReady
 from lingbot_eval.plain import say
 from lingbot_eval.revision import code_hash
-from lingbot_eval.settings import RaySettings, RunSettings, as_struct, to_dict
 from lingbot_eval.runs.worker import Job, Order, Refused
 from lingbot_eval.runs.workers import PATIENCE, Ended, Lost, Message, News, WorkerProcess
+from lingbot_eval.settings import RaySettings, RunSettings, as_struct, to_dict
 
 SMALLEST_STORE = 80_000_000
 """Bytes of shared memory for Ray's objects; Ray refuses less than 75 MiB. Ours are messages."""

@@ -8,8 +8,8 @@ from typing import Any
 from lingbot_eval.errors import BadInput, CorruptRecords
 from lingbot_eval.names import actions_name
 from lingbot_eval.recording import recording
-from lingbot_eval.settings import RunSettings, as_struct
 from lingbot_eval.runs.directory import RunDirectory
+from lingbot_eval.settings import RunSettings, as_struct
 from lingbot_eval.types import Actions, EpisodeRecord
 
 

@@ -154,7 +154,7 @@ def test_an_episode_that_always_fails_is_given_up_by_all_and_each_try_has_a_numb
             queue.finished(EpisodeRecord(EPISODES[0], Outcome.ERROR, 1, 1.0, attempt=attempt), alone=True)
         else:
             queue.recall()
-            one.look()
+            one.read()
             queue.see()
             if episode := queue.next_for(None, []):
                 if attempt := one.take(episode):

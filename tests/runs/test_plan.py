@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from lingbot_eval.envs.libero.tasks import SUITES
 from lingbot_eval.errors import BadInput, UnknownName
-from lingbot_eval.settings import Protocol, SuiteSettings, load_protocol, protocol_names
 from lingbot_eval.runs.plan import plan, plan_hash, remaining, shard, to_lines
+from lingbot_eval.settings import Protocol, SuiteSettings, load_protocol, protocol_names
 from lingbot_eval.types import Episode
 
 PRESETS = protocol_names("libero")

@@ -27,7 +27,9 @@ from lingbot_eval import files
 from lingbot_eval.errors import BadInput, CorruptRecords, NotReady, RunMismatch
 from lingbot_eval.names import safe_name, stem
 from lingbot_eval.plausible import MOST, impossible
-from lingbot_eval.runs.directory import RecordFile, RunDirectory, compare, write_whole
+from lingbot_eval.runs.checks import compare
+from lingbot_eval.runs.directory import RunDirectory, write_whole
+from lingbot_eval.runs.records import RecordFile
 from lingbot_eval.settings import as_struct, to_dict
 from lingbot_eval.trials.journal import Event, Journal, Kind, Line, State, alone, standing, state
 from lingbot_eval.trials.plan import Slot, TrialPlan

@@ -148,6 +148,30 @@ def made(folder: Path) -> None:
         raise OSError(errno.ELOOP, "it is a link; remove it", str(folder))
 
 
+def write_whole(file: Path, content: bytes) -> None:
+    """Write ``file`` whole or not at all."""
+    part = _part(file, content)
+    try:
+        part.replace(file)
+    except OSError:  # a folder lies there
+        part.unlink(missing_ok=True)
+        raise
+
+
+def publish(file: Path, content: bytes) -> bool:
+    """Create ``file``, whole, unless it is there already; return whether we did. This is atomic on NFS, too."""
+    if file.exists():  # saves work; what decides is link()
+        return False
+    part = _part(file, content)
+    try:
+        os.link(part, file)
+    except FileExistsError:
+        return part.stat().st_nlink == 2  # NFS may say so of our own link, when its answer was lost and it asked again
+    finally:
+        part.unlink()
+    return True
+
+
 def scratch(name: str) -> Path:
     """Where a file may grow until it is :func:`placed`: in $TMPDIR, as nobody can guess."""
     start, dot, ending = name.partition(".")
@@ -169,3 +193,17 @@ def placed(part: Path, target: Path) -> None:
 def _deeper(value: Any, left: int) -> bool:
     inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     return any(left == 0 or _deeper(one, left - 1) for one in inside)
+
+
+def _part(file: Path, content: bytes) -> Path:
+    """Write a hidden file beside ``file``, to the disk; what cannot be written leaves none."""
+    part = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
+    try:
+        with part.open("xb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
+    return part

@@ -29,7 +29,7 @@ from lingbot_eval import files
 from lingbot_eval.errors import CorruptRecords, NotReady
 from lingbot_eval.names import safe_name
 from lingbot_eval.runs.lanes import Lanes, LaneState
-from lingbot_eval.runs.directory import LIVE, RunDirectory, listed, write_whole
+from lingbot_eval.runs.directory import LIVE, RunDirectory, listed
 from lingbot_eval.types import Episode, EpisodeRecord, Provenance
 
 HEARTBEAT_SECONDS = 5.0
@@ -147,7 +147,7 @@ class Presence:
         return self._folder / "sessions" / f"{self.id}{LIVE}"
 
     def _write(self, session: Session) -> None:
-        write_whole(self._folder / "sessions" / f"{self.id}.json", files.with_checksum(msgspec.to_builtins(session)))
+        files.write_whole(self._folder / "sessions" / f"{self.id}.json", files.with_checksum(msgspec.to_builtins(session)))
 
     def _beat_on(self) -> None:
         while not self._over.wait(HEARTBEAT_SECONDS):
@@ -158,7 +158,7 @@ class Presence:
         with self._lock:
             self._counter += 1
             content = msgspec.json.encode(Heartbeat(self._counter, self._lanes.seconds, self._lanes.states()))
-        write_whole(self._live, content)
+        files.write_whole(self._live, content)
 
 
 class Life(Enum):

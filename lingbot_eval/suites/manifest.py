@@ -26,7 +26,7 @@ from lingbot_eval.envs import tabletop
 from lingbot_eval.envs.robotwin.tasks import TASKS
 from lingbot_eval.errors import BadInput, CorruptRecords, NotReady, Taken, UnknownName
 from lingbot_eval.lines import LineReader, LineWriter
-from lingbot_eval.runs.directory import listed, publish
+from lingbot_eval.runs.directory import listed
 from lingbot_eval.settings import RoboTwinProtocol, Setting, SuiteSettings, TabletopProtocol
 from lingbot_eval.types import Episode
 
@@ -82,7 +82,7 @@ class Manifest:
             content = {"schema": SCHEMA, "suite": suite, "facts": here}
             try:
                 self.folder.mkdir(parents=True, exist_ok=True)
-                publish(file, files.with_checksum(content))
+                files.publish(file, files.with_checksum(content))
             except OSError as error:
                 raise NotReady(f"cannot write to {self.folder}: {error.strerror}; say suite.manifest=DIR") from None
         known, there = self._read(file)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import tempfile
 import time
 from pathlib import Path
 from typing import Annotated, BinaryIO
@@ -13,6 +12,7 @@ from typing import Annotated, BinaryIO
 import msgspec
 
 from lingbot_eval.errors import NotReady
+from lingbot_eval.files import write_whole
 from lingbot_eval.models.lingbot_va.reading import read
 
 SETTLED_NS = 2_000_000_000
@@ -80,13 +80,7 @@ def _remember(cache: Path, known: dict[str, Known]) -> None:
     with contextlib.suppress(OSError, UnicodeEncodeError):  # a name that is no text is not remembered
         content = msgspec.json.format(msgspec.json.encode(known))
         cache.parent.mkdir(parents=True, exist_ok=True)
-        number, part = tempfile.mkstemp(prefix=f".{cache.name}.", dir=cache.parent)
-        try:
-            with os.fdopen(number, "wb") as file:
-                file.write(content)
-            os.replace(part, cache)
-        except OSError:
-            os.unlink(part)
+        write_whole(cache, content)
 
 
 def _digest(file: BinaryIO) -> bytes:

@@ -12,8 +12,7 @@ from typing import Annotated, BinaryIO
 import msgspec
 
 from lingbot_eval.errors import NotReady
-from lingbot_eval.files import write_whole
-from lingbot_eval.models.lingbot_va.reading import read
+from lingbot_eval.files import bounded, write_whole
 
 SETTLED_NS = 2_000_000_000
 """How long ago a file was changed before its state stands for its content: a second change within one tick of the file
@@ -71,7 +70,7 @@ def _identity(state: os.stat_result) -> tuple[int, int, int, int, int]:
 def _known(cache: Path) -> dict[str, Known]:
     """By path; empty where ``cache`` is not there or holds anything else, as that of an older version does."""
     try:
-        return msgspec.json.decode(read(cache, LARGEST), type=dict[str, Known])
+        return msgspec.json.decode(bounded(cache, LARGEST), type=dict[str, Known])
     except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return {}
 

@@ -26,7 +26,6 @@ from lingbot_eval import files
 from lingbot_eval.errors import BadInput, CorruptRecords, NotReady, Taken
 from lingbot_eval.files import listed
 from lingbot_eval.lines import UNCHECKED, LineReader, LineWriter
-from lingbot_eval.runs.directory import publish
 from lingbot_eval.settings import Setting
 
 SCHEMA = 1
@@ -84,7 +83,7 @@ class Manifest:
             content = {"schema": SCHEMA, "suite": suite, "facts": here}
             try:
                 self.folder.mkdir(parents=True, exist_ok=True)
-                publish(file, files.with_checksum(content))
+                files.publish(file, files.with_checksum(content))
             except OSError as error:
                 raise files.unwritable(self.folder, error, ELSEWHERE) from None
         known, there = self._read(file)

@@ -7,7 +7,7 @@ Importing the package costs numpy and gymnasium, and registers the environments:
 
 from typing import TYPE_CHECKING, Any
 
-from lingbot_eval.envs.registry import register
+from lingbot_eval.suites.gym import register
 
 if TYPE_CHECKING:
     from lingbot_eval.cli.evaluate import evaluate as evaluate

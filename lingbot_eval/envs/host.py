@@ -17,11 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from lingbot_eval.envs import make_env
 from lingbot_eval.envs.shared_memory import Frame
 from lingbot_eval.errors import BadInput, LingbotEvalError
 from lingbot_eval.processes import Closed, Line, decoded, die_with_parent, keep_orphans, words_of
-from lingbot_eval.settings import EnvSettings, as_struct, to_dict
+from lingbot_eval.settings import to_dict
+from lingbot_eval.suites import env_settings, suite_of
 
 
 class Host:
@@ -32,7 +32,9 @@ class Host:
         self._expert: Any = None
 
     def make(self, settings: dict[str, Any]) -> dict[str, Any]:
-        self._env: Any = make_env(as_struct(settings, EnvSettings))
+        described = env_settings(settings)
+        self._suite = suite_of(described)
+        self._env: Any = self._suite.make_env(described)
         observations: Any = self._env.observation_space
         cameras = {name: box.shape[:2] for name, box in observations["images"].items()}
         self._frame = Frame(self._memory, observations["state"].shape[0], cameras)
@@ -63,11 +65,11 @@ class Host:
         self._frame.write_picture(picture)
         return {"answer": "drawn", "shape": picture.shape}
 
-    def expert(self, path: str) -> dict[str, Any]:
-        """Load the privileged expert ``module:class``, of this package only."""
-        module, _, name = path.partition(":")
-        if not module.startswith("lingbot_eval."):
-            raise BadInput(f"an expert is a class of this package, not {path!r}")
+    def expert(self) -> dict[str, Any]:
+        """Load the suite's privileged expert."""
+        if not self._suite.expert:
+            raise BadInput(f"{self._suite.name} has no expert")
+        module, _, name = self._suite.expert.partition(":")
         self._expert = getattr(importlib.import_module(module), name)(self._env.domain)
         return {"answer": "done"}
 

@@ -12,15 +12,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import gymnasium as gym
 import msgspec
 import numpy as np
 import numpy.typing as npt
-import yaml
 
 from lingbot_eval.envs.answers import (
     Answer,
@@ -47,7 +45,7 @@ from lingbot_eval.errors import (
     UnstableScene,
 )
 from lingbot_eval.processes import Closed, Garbled, Kin, Line, Log, decoded, how_it_ended, resident_bytes
-from lingbot_eval.settings import EnvSettings, LiberoSettings, Limits, Setting, as_struct, load_protocol, to_dict
+from lingbot_eval.settings import EnvSettings, Limits, Setting, to_dict
 from lingbot_eval.types import Action, EnvSpec, Image, Observation
 
 WATCH_SECONDS = 0.5
@@ -80,7 +78,7 @@ class RemoteEnv(gym.Env[Observation, Action]):
 
     def __init__(self, settings: EnvSettings, limits: Limits, log: Path | None = None) -> None:
         self._settings, self._limits, self._log = settings, limits, log
-        self._expert_path = ""
+        self._has_expert = False
         self._child: _Child | None = None
         self.render_mode = "rgb_array" if settings.render else None
         self._start()
@@ -108,14 +106,14 @@ class RemoteEnv(gym.Env[Observation, Action]):
             raise self._impossible("render", f"a picture of {shape}")
         return self._frame.read_picture(shape)
 
-    def use_expert(self, path: str) -> None:
-        """Load the privileged expert ``module:class`` in the simulator's process.
+    def use_expert(self) -> None:
+        """Load the suite's privileged expert in the simulator's process.
 
         It is asked with :meth:`expert_reset` and :meth:`expert_command` and never appears in an observation or info.
         """
-        self._expert_path = path
+        self._has_expert = True
         self._deadline = math.inf
-        self._ask(Done, "expert", self._limits.start_seconds, path=path)
+        self._ask(Done, "expert", self._limits.start_seconds)
 
     def expert_reset(self) -> None:
         self._ask(Done, "expert_reset", self._limits.reset_seconds)  # it may play the scene to its end first
@@ -159,8 +157,8 @@ class RemoteEnv(gym.Env[Observation, Action]):
         self.observation_space = look_space(made.cameras, made.state)
         self.env_spec: EnvSpec = made.env_spec
         self.metadata = made.metadata
-        if self._expert_path:
-            self._ask(Done, "expert", self._limits.start_seconds, path=self._expert_path)
+        if self._has_expert:
+            self._ask(Done, "expert", self._limits.start_seconds)
 
     def _look(self, op: str) -> Observation:
         observation = self._frame.read()
@@ -313,35 +311,3 @@ def _private_folders(scratch: Path) -> dict[str, str]:
     for folder in caches.values():
         (scratch / folder).mkdir()
     return {"PYTHONUNBUFFERED": "1", **{name: str(scratch / folder) for name, folder in caches.items()}}
-
-
-def default_limits() -> Limits:
-    """As ``conf/limits/default.yaml`` has them."""
-    text = (resources.files("lingbot_eval") / "conf" / "limits" / "default.yaml").read_text()
-    limits: Limits = as_struct(yaml.safe_load(text), Limits)
-    return limits
-
-
-def make_libero(
-    suite: str,
-    task: str,
-    protocol: str = "strict",
-    commands_per_action: int = 1,
-    cameras: bool = True,
-    render_mode: Literal["rgb_array"] | None = None,
-    assets: str | None = None,
-    gl: Literal["auto", "egl", "osmesa"] = "auto",
-    python: str | None = None,
-) -> RemoteEnv:
-    """What ``gymnasium.make("lingbot_eval/LIBERO-<suite>-<task>-v0", ...)`` calls; see LiberoEnv for the spaces."""
-    settings = EnvSettings(
-        simulator=LiberoSettings(assets=assets, download=False, gl=gl, python=python),
-        protocol=load_protocol("libero", protocol),
-        suite=suite,
-        task=task,
-        commands_per_action=commands_per_action,
-        cameras=cameras,
-        render=render_mode is not None,
-    )
-    patient = msgspec.structs.replace(default_limits(), episode_seconds=math.inf)  # somebody may be looking around
-    return RemoteEnv(settings, patient)

@@ -13,7 +13,8 @@ import numpy as np
 
 from lingbot_eval.envs.spaces import check_action, look_space
 from lingbot_eval.errors import BadAction, BadInput, UnknownName
-from lingbot_eval.settings import EnvSettings, ToyProtocol, ToySettings
+from lingbot_eval.settings import EnvSettings
+from lingbot_eval.settings.toy import ToyProtocol, ToySettings
 from lingbot_eval.types import Action, EnvSpec, Image, Observation
 
 TASKS = {"reach": "go to the mark", "return": "go to the mark and come back"}

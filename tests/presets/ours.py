@@ -28,7 +28,7 @@ TOY: dict[str, Any] = {
 
 def agent(name: str, looks: bool) -> dict[str, Any]:
     """A scripted one."""
-    same = {"commands_per_action": 1, "path": None, "checkpoint": None, "sessions": 1, "lingbot": None}
+    same = {"commands_per_action": 1, "sessions": 1}
     return {"name": name, "looks": looks, **same}
 
 

@@ -21,7 +21,8 @@ from lingbot_eval.envs.libero.seeding import Seeding
 from lingbot_eval.envs.libero.states import load_states
 from lingbot_eval.envs.spaces import check_action, look_space
 from lingbot_eval.errors import BadInput
-from lingbot_eval.settings import EnvSettings, LiberoProtocol, LiberoSettings
+from lingbot_eval.settings import EnvSettings
+from lingbot_eval.settings.libero import LiberoProtocol, LiberoSettings
 from lingbot_eval.types import Action, EnvSpec, Image, Observation
 
 CAMERAS = {"head": "agentview", "wrist": "robot0_eye_in_hand"}

@@ -18,14 +18,9 @@ from lingbot_eval.envs.robotwin.poses import ARMS, Array, require_orientation
 from lingbot_eval.envs.robotwin.tasks import EXPERT_FIRST
 from lingbot_eval.envs.spaces import check_action, look_space
 from lingbot_eval.errors import BadInput, UnknownName, UnstableScene
-from lingbot_eval.settings import (
-    EnvSettings,
-    RoboTwinProtocol,
-    RoboTwinSettings,
-    Setting,
-    SimulatorSettings,
-    TabletopSettings,
-)
+from lingbot_eval.settings import EnvSettings, Setting, SimulatorSettings
+from lingbot_eval.settings.robotwin import RoboTwinProtocol, RoboTwinSettings
+from lingbot_eval.settings.tabletop import TabletopSettings
 from lingbot_eval.types import Action, EnvSpec, Image, Observation
 
 CAMERAS = {"head": "head_camera", "left_wrist": "left_camera", "right_wrist": "right_camera"}

@@ -35,6 +35,7 @@ from types import FrameType
 from typing import Any
 
 import pyarrow.parquet as pq
+from lingbot_eval.runs.evaluation import prepare
 from rich.console import Console
 
 from lingbot_eval.cli import run_suite, verify
@@ -44,7 +45,6 @@ from lingbot_eval.errors import LingbotEvalError
 from lingbot_eval.reports import page
 from lingbot_eval.runs.claims import Claims
 from lingbot_eval.runs.directory import RecordFile, RunDirectory
-from lingbot_eval.runs.evaluation import prepare
 from lingbot_eval.runs.presence import Presence, Watch
 from lingbot_eval.runs.status import Lookout
 from lingbot_eval.settings import to_dict

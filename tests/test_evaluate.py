@@ -51,7 +51,9 @@ def test_what_was_played_is_not_played_again_and_other_tasks_are_added():
 
 
 def test_the_command_that_the_run_keeps_goes_on_with_it():
-    run = lingbot_eval.evaluate("toy", "random", episodes=2, regime="it's a test", out="here/x", settings={"seed": None})
+    run = lingbot_eval.evaluate(
+        "toy", "random", episodes=2, regime="it's a test", out="here/x", settings={"seed": None}
+    )
     (session,) = RunDirectory(run.path).run()["sessions"]
     name, *arguments = shlex.split(session["command"])
     assert name == "run-suite"
@@ -75,6 +77,7 @@ def test_an_error_is_in_the_table_and_not_raised():
         (("toy",), {"settings": {"protocol.command_limit": "many"}}, BadInput, "command_limit"),
         (("toy", "lingbot-va"), {"settings": {"agent.checkpoint": "nowhere"}}, (BadInput, NotReady), "nowhere"),
         (("toy",), {"out": ""}, BadInput, "empty"),
+        (("toy",), {"group": 0}, BadInput, "--group chooses among tasks"),
     ],
 )
 def test_what_cannot_be_played_is_refused_with_the_packages_own_errors(here, arguments, choices, error, words):
@@ -85,7 +88,7 @@ def test_what_cannot_be_played_is_refused_with_the_packages_own_errors(here, arg
 
 def test_another_experiment_in_the_same_place_is_refused():
     lingbot_eval.evaluate("toy", episodes=1, out="x")
-    with pytest.raises(RunMismatch, match="suite.seed: there 0, here 1"):
+    with pytest.raises(RunMismatch, match=r"suite\.seed: there 0, here 1"):
         lingbot_eval.evaluate("toy", episodes=1, seed=1, out="x")
 
 

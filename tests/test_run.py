@@ -143,7 +143,7 @@ def test_comparing_prints_a_sentence_and_gives_the_numbers(path, tmp_path):
 
 def test_other_rules_are_refused_or_marked(path, tmp_path):
     other = directory(tmp_path / "other", PLAN, RECORDS, protocol_hash="ba9876543210", protocol={"name": "lax"}).path
-    with pytest.raises(BadInput, match="different protocols: protocol.name: A 'toy', B 'lax'.*anyway=True"):
+    with pytest.raises(BadInput, match=r"different protocols: protocol\.name: A 'toy', B 'lax'.*anyway=True"):
         lingbot_eval.Run(path).compare(other)
     assert "NOT COMPARABLE: the protocols differ" in str(lingbot_eval.Run(path).compare(other, anyway=True))
 

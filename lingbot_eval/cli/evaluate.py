@@ -60,13 +60,13 @@ def _importable(agent: type) -> str:
     return f"{agent.__module__}:{agent.__qualname__}"
 
 
-def _flag(name: str, value: object) -> str:
-    """One word, so that a value may begin with a dash."""
-    if value is True:
-        return f"--{name}"
+def _words(name: str, value: object) -> list[str]:
+    """Of the command line, at most one, so that a value may begin with a dash."""
+    if value is None or isinstance(value, bool):
+        return [f"--{name}"] if value else []
     if isinstance(value, list | tuple | range):
         value = ",".join(map(str, value)) or "none"
-    return f"--{name}={os.fspath(value) if isinstance(value, os.PathLike) else value}"
+    return [f"--{name}={os.fspath(value) if isinstance(value, os.PathLike) else value}"]
 
 
 def _setting(value: object) -> str:

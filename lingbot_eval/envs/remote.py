@@ -31,8 +31,8 @@ from lingbot_eval.envs.answers import (
     Made,
     Stepped,
 )
-from lingbot_eval.envs.shared_memory import PICTURE_BYTES, Frame, anonymous_memory
-from lingbot_eval.envs.spaces import check_action, check_state, look_space
+from lingbot_eval.envs.shared_memory import PICTURE_BYTES, SharedObservation, anonymous_memory
+from lingbot_eval.envs.spaces import action_space, check_action, check_state, look_space, misfit
 from lingbot_eval.errors import (
     BadAction,
     BadInput,
@@ -104,7 +104,7 @@ class RemoteEnv(gym.Env[Observation, Action]):
         shape = self._ask(Drawn, "render", self._limits.reset_seconds).shape
         if math.prod(shape) > PICTURE_BYTES:
             raise self._impossible("render", f"a picture of {shape}")
-        return self._frame.read_picture(shape)
+        return self._shared.read_picture(shape)
 
     def use_expert(self) -> None:
         """Load the suite's privileged expert in the simulator's process.
@@ -148,20 +148,30 @@ class RemoteEnv(gym.Env[Observation, Action]):
         self._child = _Child(self._settings.simulator.python or sys.executable, self._log)
         self._deadline = math.inf  # no episode yet
         made = self._ask(Made, "make", self._limits.start_seconds, settings=to_dict(self._settings))
+        self.env_spec = spec = made.env_spec
+        if words := misfit(spec) or self._not_asked_for(spec):
+            raise self._impossible("make", words)
         try:
-            self._box = _box(made, self._settings.commands_per_action)
-            self._frame = Frame(self._child.memory, made.state, made.cameras)
+            self._shared = SharedObservation(self._child.memory, spec)
         except ValueError as error:
             raise self._impossible("make", str(error)) from None
-        self.action_space = self._box
-        self.observation_space = look_space(made.cameras, made.state)
-        self.env_spec: EnvSpec = made.env_spec
+        self._box = self.action_space = action_space(spec)
+        self.observation_space = look_space(spec)
         self.metadata = made.metadata
         if self._has_expert:
             self._ask(Done, "expert", self._limits.start_seconds)
 
+    def _not_asked_for(self, spec: EnvSpec) -> str:
+        """Say in words what of ``spec`` is not as the settings ask; empty where everything is."""
+        asked = self._settings
+        if spec.commands_per_action != asked.commands_per_action:
+            return f"{spec.commands_per_action} commands per action; asked for were {asked.commands_per_action}"
+        if bool(spec.cameras) > asked.cameras:
+            return f"cameras {list(spec.cameras)}; asked for was none"
+        return ""
+
     def _look(self, op: str) -> Observation:
-        observation = self._frame.read()
+        observation = self._shared.read()
         try:
             check_state(observation)
         except ImpossibleAnswer as error:
@@ -281,22 +291,6 @@ class _Child:
     def _forget(self) -> None:
         os.close(self.memory)
         shutil.rmtree(self._scratch, ignore_errors=True)
-
-
-def _box(made: Made, commands_per_action: int) -> Any:
-    """The action space of what was made.
-
-    Raises ValueError where its parts do not fit each other.
-    """
-    low, high, spec = as_float32(made.low), as_float32(made.high), made.env_spec
-    if low.ndim != 2 or low.shape != high.shape or not np.isfinite([low, high]).all() or (low > high).any():
-        raise ValueError(f"an action space of {made.low} to {made.high}")
-    shape = (commands_per_action, len(spec.channels))
-    if low.shape != shape or spec.commands_per_action != commands_per_action or len(spec.idle) not in (0, shape[1]):
-        raise ValueError(f"an action space of {low.shape} for {spec}")
-    if spec.cameras != tuple(made.cameras) or not spec.commands_per_second > 0:
-        raise ValueError(f"cameras {list(made.cameras)} for {spec}")
-    return gym.spaces.Box(low, high)
 
 
 def as_float32(values: Sequence[Any]) -> npt.NDArray[np.float32]:

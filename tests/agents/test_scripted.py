@@ -8,12 +8,12 @@ from pathlib import Path
 import gymnasium as gym
 import numpy as np
 import pytest
-from lingbot_eval.envs.toy.spec import env_spec
 
 from lingbot_eval.agents import kind_named, kind_names, kind_of
 from lingbot_eval.agents.scripted import Idle, Random, Replay, recordings
 from lingbot_eval.envs.remote import RemoteEnv
-from lingbot_eval.envs.testing import ReachEnv
+from lingbot_eval.envs.toy.env import ReachEnv
+from lingbot_eval.envs.toy.spec import env_spec
 from lingbot_eval.envs.wrappers import RecordActions
 from lingbot_eval.episode import run_episode
 from lingbot_eval.errors import BadInput, UnknownName

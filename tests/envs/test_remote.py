@@ -18,7 +18,8 @@ import pytest
 from gymnasium.utils.env_checker import check_env as check_gymnasium
 
 from lingbot_eval.envs.remote import RemoteEnv
-from lingbot_eval.envs.testing import ReachEnv, check_env
+from lingbot_eval.envs.testing import check_env
+from lingbot_eval.envs.toy.env import ReachEnv
 from lingbot_eval.errors import BadAction, BadInput, NotReady, SimulatorDied, SimulatorHung, SimulatorRaised
 from lingbot_eval.processes import resident_bytes
 from lingbot_eval.settings import EnvSettings, Limits
@@ -28,7 +29,7 @@ from tests.conftest import IMPATIENT, toy
 from tests.processes import children, running, wait_for
 
 PUSH = np.full((1, 1), 0.05, np.float32)
-EXPERT = "lingbot_eval.envs.testing:Pusher"
+EXPERT = "lingbot_eval.envs.toy.expert:Pusher"
 
 Open = Callable[..., RemoteEnv]
 
@@ -112,7 +113,7 @@ def test_an_environment_without_cameras_sends_no_pictures(remote):
     env = remote(toy(cameras=False))
     observation, _ = env.reset(seed=0)
     assert observation["images"] == {}
-    assert env.env_spec.cameras == ()
+    assert env.env_spec.cameras == {}
 
 
 def test_a_wrong_action_is_refused_and_the_simulator_goes_on(remote):

@@ -40,10 +40,7 @@ def evaluate(
     if unknown := [name for name in choices if name not in CHOICES]:
         raise UnknownName("choice", unknown[0], (*CHOICES, "settings", "progress"))
     flags = {"agent": _importable(agent) if isinstance(agent, type) else agent, **choices}
-    words = [
-        str(benchmark),
-        *(_flag(name, value) for name, value in flags.items() if value is not None and value is not False),
-    ]
+    words = [str(benchmark), *(word for flag in flags.items() for word in _words(*flag))]
     words += [f"{name}={_setting(value)}" for name, value in (settings or {}).items()]
     folder, _ = run_suite.play(run_suite.parsed(words), words, quiet=not progress)
     write_report(folder, quiet=True)

@@ -125,9 +125,14 @@ def load(settings: OwnAgentSettings) -> Callable[[EnvSpec], Agent]:
 
     Raises BadInput.
     """
-    found = located(settings.entry)
-    given = arguments(found.kind, settings.options)
-    return PerLane(lambda spec: OwnAgent(found.kind, given, spec))
+    return PerLane(factory(settings.entry, settings.options))
+
+
+def factory(entry: str, options: Mapping[str, Any]) -> Callable[[EnvSpec], OwnAgent]:
+    """What makes objects of the class. Raises BadInput."""
+    found = located(entry)
+    given = arguments(found.kind, options)
+    return lambda spec: OwnAgent(found.kind, given, spec)
 
 
 class PerLane:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from lingbot_eval.settings import ToySettings
+from lingbot_eval.settings.toy import ToySettings
 
 HOST = """
 import json, os, socket, subprocess, sys, time

@@ -188,7 +188,7 @@ def checked(actions: Any, spec: EnvSpec, who: str) -> Actions:
 
     Raises BadAction for anything but float32 (N, K, D) of numbers, and says what would make it that.
     """
-    k, width = spec.commands_per_action, len(spec.channels)
+    k, width = spec.commands_per_action, len(spec.columns)
     wanted = f"commands here are a numpy array, float32 (N, {k}, {width}): actions, commands of each, columns"
     if not isinstance(actions, np.ndarray):
         how = "it.cpu().numpy()" if hasattr(actions, "cpu") else "np.asarray(it, np.float32)"

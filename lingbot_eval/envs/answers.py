@@ -36,13 +36,8 @@ class Info(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
 
 
 class Made(Answer):
-    cameras: dict[str, tuple[Pixels, Pixels]]
-    """Height and width."""
-    state: Annotated[int, msgspec.Meta(ge=0, le=100_000)]
-    """Length."""
-    low: list[list[float]]
-    """(K, D) of the action space."""
-    high: list[list[float]]
+    """The environment stands. Both spaces follow from its specification (``spaces.py``)."""
+
     env_spec: EnvSpec
     metadata: dict[str, list[str] | str | float | int | None]
 

@@ -7,15 +7,13 @@ import math
 import sys
 import time
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import gymnasium as gym
 import msgspec
 import numpy as np
 import numpy.typing as npt
-import yaml
 
 from lingbot_eval.child import A, Child, Done, Kind
 from lingbot_eval.envs.answers import (
@@ -26,7 +24,7 @@ from lingbot_eval.envs.answers import (
     Made,
     Stepped,
 )
-from lingbot_eval.envs.spaces import check_action, check_state, look_space
+from lingbot_eval.envs.spaces import action_space, check_action, check_state, look_space, misfit
 from lingbot_eval.errors import (
     ChildError,
     ImpossibleAnswer,
@@ -35,8 +33,8 @@ from lingbot_eval.errors import (
     SimulatorHung,
     SimulatorRaised,
 )
-from lingbot_eval.settings import EnvSettings, LiberoSettings, Limits, Setting, as_struct, load_protocol, to_dict
-from lingbot_eval.shared_memory import PICTURE_BYTES, Frame
+from lingbot_eval.settings import EnvSettings, Limits, Setting, to_dict
+from lingbot_eval.shared_memory import PICTURE_BYTES, SharedObservation
 from lingbot_eval.types import Action, EnvSpec, Image, Observation
 
 SIMULATOR = Kind(
@@ -68,7 +66,7 @@ class RemoteEnv(gym.Env[Observation, Action]):
 
     def __init__(self, settings: EnvSettings, limits: Limits, log: Path | None = None) -> None:
         self._settings, self._limits, self._log = settings, limits, log
-        self._expert_path = ""
+        self._has_expert = False
         self._child: Child | None = None
         self.render_mode = "rgb_array" if settings.render else None
         self._start()
@@ -94,16 +92,16 @@ class RemoteEnv(gym.Env[Observation, Action]):
         shape = self._ask(Drawn, "render", self._limits.reset_seconds).shape
         if math.prod(shape) > PICTURE_BYTES:
             raise self._impossible("render", f"a picture of {shape}")
-        return self._frame.read_picture(shape)
+        return self._shared.read_picture(shape)
 
-    def use_expert(self, path: str) -> None:
-        """Load the privileged expert ``module:class`` in the simulator's process.
+    def use_expert(self) -> None:
+        """Load the suite's privileged expert in the simulator's process.
 
         It is asked with :meth:`expert_reset` and :meth:`expert_command` and never appears in an observation or info.
         """
-        self._expert_path = path
+        self._has_expert = True
         self._deadline = math.inf
-        self._ask(Done, "expert", self._limits.start_seconds, path=path)
+        self._ask(Done, "expert", self._limits.start_seconds)
 
     def expert_reset(self) -> None:
         self._ask(Done, "expert_reset", self._limits.reset_seconds)  # it may play the scene to its end first
@@ -140,20 +138,30 @@ class RemoteEnv(gym.Env[Observation, Action]):
         self._child = Child(SIMULATOR, python, self._log, self._limits.env_gigabytes)
         self._deadline = math.inf  # no episode yet
         made = self._ask(Made, "make", self._limits.start_seconds, settings=to_dict(self._settings))
+        self.env_spec = spec = made.env_spec
+        if words := misfit(spec) or self._not_asked_for(spec):
+            raise self._impossible("make", words)
         try:
-            self._box = _box(made, self._settings.commands_per_action)
-            self._frame = Frame(self._child.memory, made.state, made.cameras)
+            self._shared = SharedObservation(self._child.memory, spec)
         except ValueError as error:
             raise self._impossible("make", str(error)) from None
-        self.action_space = self._box
-        self.observation_space = look_space(made.cameras, made.state)
-        self.env_spec: EnvSpec = made.env_spec
+        self._box = self.action_space = action_space(spec)
+        self.observation_space = look_space(spec)
         self.metadata = made.metadata
-        if self._expert_path:
-            self._ask(Done, "expert", self._limits.start_seconds, path=self._expert_path)
+        if self._has_expert:
+            self._ask(Done, "expert", self._limits.start_seconds)
+
+    def _not_asked_for(self, spec: EnvSpec) -> str:
+        """Say in words what of ``spec`` is not as the settings ask; empty where everything is."""
+        asked = self._settings
+        if spec.commands_per_action != asked.commands_per_action:
+            return f"{spec.commands_per_action} commands per action; asked for were {asked.commands_per_action}"
+        if bool(spec.cameras) > asked.cameras:
+            return f"cameras {list(spec.cameras)}; asked for was none"
+        return ""
 
     def _look(self, op: str) -> Observation:
-        observation = self._frame.read()
+        observation = self._shared.read()
         try:
             check_state(observation)
         except ImpossibleAnswer as error:
@@ -176,55 +184,7 @@ class RemoteEnv(gym.Env[Observation, Action]):
         return self._child.impossible(op, words)
 
 
-def _box(made: Made, commands_per_action: int) -> Any:
-    """The action space of what was made.
-
-    Raises ValueError where its parts do not fit each other.
-    """
-    low, high, spec = as_float32(made.low), as_float32(made.high), made.env_spec
-    if low.ndim != 2 or low.shape != high.shape or not np.isfinite([low, high]).all() or (low > high).any():
-        raise ValueError(f"an action space of {made.low} to {made.high}")
-    shape = (commands_per_action, len(spec.channels))
-    if low.shape != shape or spec.commands_per_action != commands_per_action or len(spec.idle) not in (0, shape[1]):
-        raise ValueError(f"an action space of {low.shape} for {spec}")
-    if spec.cameras != tuple(made.cameras) or not spec.commands_per_second > 0:
-        raise ValueError(f"cameras {list(made.cameras)} for {spec}")
-    return gym.spaces.Box(low, high)
-
-
 def as_float32(values: Sequence[Any]) -> npt.NDArray[np.float32]:
     """What float32 has no room for becomes infinity. Raises ValueError for rows of different lengths."""
     with np.errstate(over="ignore"):
         return np.asarray(values, np.float32)
-
-
-def default_limits() -> Limits:
-    """As ``conf/limits/default.yaml`` has them."""
-    text = (resources.files("lingbot_eval") / "conf" / "limits" / "default.yaml").read_text()
-    limits: Limits = as_struct(yaml.safe_load(text), Limits)
-    return limits
-
-
-def make_libero(
-    suite: str,
-    task: str,
-    protocol: str = "strict",
-    commands_per_action: int = 1,
-    cameras: bool = True,
-    render_mode: Literal["rgb_array"] | None = None,
-    assets: str | None = None,
-    gl: Literal["auto", "egl", "osmesa"] = "auto",
-    python: str | None = None,
-) -> RemoteEnv:
-    """What ``gymnasium.make("lingbot_eval/LIBERO-<suite>-<task>-v0", ...)`` calls; see LiberoEnv for the spaces."""
-    settings = EnvSettings(
-        simulator=LiberoSettings(assets=assets, download=False, gl=gl, python=python),
-        protocol=load_protocol("libero", protocol),
-        suite=suite,
-        task=task,
-        commands_per_action=commands_per_action,
-        cameras=cameras,
-        render=render_mode is not None,
-    )
-    patient = msgspec.structs.replace(default_limits(), episode_seconds=math.inf)  # somebody may be looking around
-    return RemoteEnv(settings, patient)

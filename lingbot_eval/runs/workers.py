@@ -95,9 +95,7 @@ def decided(settings: RunSettings) -> RunSettings:
         if importlib.util.find_spec("ray") is None:
             raise NotReady("cluster=ray needs pip install 'lingbot_eval[ray]'; cluster=local needs nothing")
         return settings
-    lingbot = settings.agent.lingbot
-    devices = (lingbot.device, lingbot.text_device, lingbot.vae_device) if lingbot else ()
-    numbered = [device for device in devices if device and device.startswith("cuda:")]
+    numbered = [device for device in settings.agent.devices if device.startswith("cuda:")]
     gpus = None if cluster.gpus is None else tuple(map(str, cluster.gpus))
     if gpus is not None:
         if numbered:

@@ -6,19 +6,14 @@ from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any, ClassVar
 
-import msgspec
-
-from lingbot_eval.settings.lingbot_va import Count
+from lingbot_eval.settings.agent import AgentSettings
 
 
-class OwnAgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="name", tag="own"):
+class OwnAgentSettings(AgentSettings, frozen=True, forbid_unknown_fields=True, tag="own"):
     """The class, what it is made with, and the interpreter that it runs in."""
 
-    APART: ClassVar[frozenset[str]] = frozenset({"sessions", "paths", "python"})
+    APART: ClassVar[frozenset[str]] = AgentSettings.APART | {"paths", "python"}
 
-    looks: bool
-    commands_per_action: Count
-    sessions: Count
     entry: str
     """``package.module:Class`` on the Python path, or ``path/to/file.py:Class``."""
     options: Mapping[str, Any]
@@ -36,9 +31,8 @@ class OwnAgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     def identity(self) -> dict[str, Any]:
         """What of the settings is part of the experiment; the content of files is, besides (``own.content_hash``)."""
         place, _, name = self.entry.rpartition(":")
-        own: dict[str, Any] = msgspec.to_builtins(self)
         return {
-            **{key: value for key, value in own.items() if key not in self.APART},
+            **AgentSettings.identity(self),
             "entry": f"{PurePath(place).name}:{name}",
             "options": {key: value for key, value in self.options.items() if key not in self.paths},
         }

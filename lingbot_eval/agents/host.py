@@ -15,7 +15,7 @@ import numpy as np
 import lingbot_eval
 from lingbot_eval import child
 from lingbot_eval.agents.own import OwnAgent, described, factory
-from lingbot_eval.agents.shared_frames import Layout, SharedFrames
+from lingbot_eval.agents.shared_frames import SharedFrames
 from lingbot_eval.revision import code_hash
 from lingbot_eval.settings import as_struct, to_dict
 from lingbot_eval.types import EnvSpec, Observation
@@ -26,7 +26,6 @@ class Host:
 
     def __init__(self, memory: int) -> None:
         self._memory = memory
-        self._layout: Layout | None = None
         self._seen: list[Observation] = []
 
     def hello(self) -> dict[str, Any]:
@@ -38,12 +37,14 @@ class Host:
             "numpy": np.__version__,
         }
 
-    def describe(self, entry: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    def describe(self, entry: str, options: Mapping[str, Any], fresh: bool) -> dict[str, Any]:
         """Import the class and check its options; none is made."""
-        return to_dict(described(entry, options))
+        return to_dict(described(entry, options, fresh))
 
     def load(self, entry: str, options: Mapping[str, Any], spec: dict[str, Any]) -> dict[str, Any]:
-        self._agent: OwnAgent = factory(entry, options)(as_struct(spec, EnvSpec))
+        speaks: EnvSpec = as_struct(spec, EnvSpec)
+        self._frames = SharedFrames(self._memory, speaks)
+        self._agent: OwnAgent = factory(entry, options)(speaks)
         return {"answer": "done"}
 
     def reset(self, instruction: str, seed: int) -> dict[str, Any]:
@@ -51,16 +52,13 @@ class Host:
         self._agent.reset(instruction, seed=seed)
         return {"answer": "done"}
 
-    def see(self, layout: dict[str, Any], count: int) -> dict[str, Any]:
+    def see(self, count: int) -> dict[str, Any]:
         """Take observations from the memory, which has no room for all since the last action."""
-        wanted = as_struct(layout, Layout)
-        if self._layout != wanted:
-            self._layout, self._frames = wanted, SharedFrames(self._memory, wanted)
         self._seen += self._frames.read(count)
         return {"answer": "done"}
 
-    def act(self, layout: dict[str, Any], count: int) -> dict[str, Any]:
-        self.see(layout, count)
+    def act(self, count: int) -> dict[str, Any]:
+        self.see(count)
         frames, self._seen = self._seen, []
         return {"answer": "acted", "actions": self._agent.act(frames).tolist()}
 

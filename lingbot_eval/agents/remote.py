@@ -9,10 +9,10 @@ from typing import Any
 
 import lingbot_eval
 from lingbot_eval.agents.own import Described, PerLane, checked
-from lingbot_eval.agents.shared_frames import SharedFrames, layout_of
+from lingbot_eval.agents.shared_frames import SharedFrames
 from lingbot_eval.child import A, Answer, Child, Done, Kind
 from lingbot_eval.envs.remote import as_float32
-from lingbot_eval.errors import AgentDied, AgentGarbled, AgentHung, AgentRaised, BadAction, NotReady
+from lingbot_eval.errors import AgentDied, AgentGarbled, AgentHung, AgentRaised, BadAction, BadInput, NotReady
 from lingbot_eval.revision import code_hash
 from lingbot_eval.settings import Limits, to_dict
 from lingbot_eval.settings.own_agent import OwnAgentSettings
@@ -51,14 +51,14 @@ def load(settings: OwnAgentSettings, limits: Limits, log: Path | None = None) ->
     return PerLane(lambda spec: RemoteAgent(settings, spec, limits, log))
 
 
-def described(settings: OwnAgentSettings, limits: Limits) -> Described:
+def described(settings: OwnAgentSettings, limits: Limits, fresh: bool = False) -> Described:
     """What is known of the class, asked in its interpreter.
 
     Raises NotReady where that cannot be asked, BadInput for what is wrong with the class or its options.
     """
     child, _ = started(settings, limits)
     try:
-        asked = {"entry": settings.entry, "options": settings.options}
+        asked = {"entry": settings.entry, "options": settings.options, "fresh": fresh}
         return child.ask(Described, "describe", limits.load_seconds, **asked)
     finally:
         child.end()
@@ -106,7 +106,6 @@ class RemoteAgent:
     def __init__(self, settings: OwnAgentSettings, spec: EnvSpec, limits: Limits, log: Path | None = None) -> None:
         self._settings, self._spec, self._limits, self._log = settings, spec, limits, log
         self._child: Child | None = None
-        self._shared: SharedFrames | None = None
         self._start()
 
     def reset(self, instruction: str, *, seed: int) -> None:
@@ -116,14 +115,13 @@ class RemoteAgent:
 
     def act(self, frames: Sequence[Observation]) -> Actions:
         """Raises BadAction as ``OwnAgent`` does, and the errors of the process."""
-        shared = self._shared_for(frames[0])
-        room, layout = shared.count, to_dict(shared.layout)
-        while len(frames) > room:
-            shared.write(frames[:room])
-            self._ask(Done, "see", layout=layout, count=room)
+        self._running()
+        while len(frames) > (room := self._shared.count):
+            self._shared.write(frames[:room])
+            self._ask(Done, "see", count=room)
             frames = frames[room:]
-        shared.write(frames)
-        acted = self._ask(Acted, "act", layout=layout, count=len(frames))
+        self._shared.write(frames)
+        acted = self._ask(Acted, "act", count=len(frames))
         try:
             return checked(as_float32(acted.actions), self._spec, self._settings.name)
         except (BadAction, ValueError) as error:  # it was looked at there, too
@@ -139,14 +137,13 @@ class RemoteAgent:
 
     def _start(self) -> None:
         self._child, _ = started(self._settings, self._limits, self._log)
-        self._shared = None
+        try:
+            self._shared = SharedFrames(self._child.memory, self._spec)
+        except ValueError as error:
+            self._child.end()
+            raise BadInput(f"agent.python: {error}") from None
         asked = {"entry": self._settings.entry, "options": self._settings.options, "spec": to_dict(self._spec)}
         self._child.ask(Done, "load", self._limits.load_seconds, **asked)
-
-    def _shared_for(self, frame: Observation) -> SharedFrames:
-        if self._shared is None or self._shared.layout != layout_of(frame):
-            self._shared = SharedFrames(self._running().memory, layout_of(frame))
-        return self._shared
 
     def _running(self) -> Child:
         if self._child is None or self._child.ended:

@@ -83,8 +83,9 @@ class RecordImagined(RecordVideo):
     def show(self, looks: Iterable[Imagined]) -> None:
         """Write the episode so far. Row ``real``: what was seen; row ``imagined``: the same moments and cameras."""
         for number, (seen, imagined) in enumerate(zip(self._kept(), looks, strict=False)):
-            same = {name: resized(imagined.images[name], picture) for name, picture in seen.items()}
-            rows = titled("real", seen, f"{number / self._rate:.2f} s"), titled("imagined", same, imagined.caption)
+            real = {name: picture for name, picture in seen.items() if name in imagined.images}
+            same = {name: resized(imagined.images[name], picture) for name, picture in real.items()}
+            rows = titled("real", real, f"{number / self._rate:.2f} s"), titled("imagined", same, imagined.caption)
             self._film.add(np.concatenate(rows))
 
     def close(self) -> None:

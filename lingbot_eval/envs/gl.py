@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from lingbot_eval.envs.first_frame import IDLE_SECONDS, FirstFrame, first_frame
+from lingbot_eval.envs.first_picture import IDLE_SECONDS, FirstPicture, first_picture
 from lingbot_eval.errors import NotReady
 
 Backend = Literal["egl", "osmesa"]
@@ -27,17 +27,17 @@ print(GL.glGetString(GL.GL_RENDERER).decode())
 """
 
 
-def probe(backend: Backend, python: str | None = None, idle: float = IDLE_SECONDS) -> FirstFrame:
+def probe(backend: Backend, python: str | None = None, idle: float = IDLE_SECONDS) -> FirstPicture:
     """The frame that MuJoCo drew with it. ``idle``: seconds without progress after which it is given up.
 
     Raises NotReady with the backend's own last words.
     """
     caches = {"MESA_SHADER_CACHE_DISABLE": "true", "__GL_SHADER_DISK_CACHE": "0"}  # the drivers' lie in the user's home
     chosen = {"MUJOCO_GL": backend, "PYOPENGL_PLATFORM": backend}
-    return first_frame(_DRAW, f"MuJoCo's {backend} backend", python, {**caches, **chosen}, "", idle)
+    return first_picture(_DRAW, f"MuJoCo's {backend} backend", python, {**caches, **chosen}, "", idle)
 
 
-def choose(wanted: Literal["auto", "egl", "osmesa"]) -> tuple[Backend, FirstFrame]:
+def choose(wanted: Literal["auto", "egl", "osmesa"]) -> tuple[Backend, FirstPicture]:
     """The backend to use and the frame that it drew; ``auto`` takes EGL where it works, else OSMesa.
 
     Raises NotReady.

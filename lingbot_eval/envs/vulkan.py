@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lingbot_eval.envs.first_frame import IDLE_SECONDS, FirstFrame, first_frame
+from lingbot_eval.envs.first_picture import IDLE_SECONDS, FirstPicture, first_picture
 
 ADVICE = (
     "SAPIEN needs the Vulkan driver of an NVIDIA GPU, or a recent Mesa (25.0 works). Debian 12's own 22.3 is too old: "
@@ -31,10 +31,10 @@ print(scene.render_system.device.name)
 """
 
 
-def probe(python: str | None = None, idle: float = IDLE_SECONDS) -> FirstFrame:
+def probe(python: str | None = None, idle: float = IDLE_SECONDS) -> FirstPicture:
     """The frame that SAPIEN's rasteriser drew. ``idle``: seconds without progress after which it is given up.
 
     Raises NotReady with SAPIEN's own last words and what to do.
     """
     caches = {"MESA_SHADER_CACHE_DISABLE": "true"}  # it lies in the user's home
-    return first_frame(_DRAW, "SAPIEN", python, caches, ADVICE, idle)
+    return first_picture(_DRAW, "SAPIEN", python, caches, ADVICE, idle)

@@ -25,7 +25,7 @@ SCORE_MOVING = ("mujoco", "robosuite", "hf-libero")
 """Packages whose version changes trajectories or pictures (docs/pitfalls.md); part of the protocol hash."""
 
 
-REVISION = "1"
+SCORE_VERSION = "1"
 """Of our own LIBERO environment; part of the protocol hash. Raise it with every change that can move a score."""
 
 
@@ -81,5 +81,5 @@ def _load_robosuite() -> None:
 
 
 def versions() -> dict[str, str]:
-    """The installed versions of :data:`SCORE_MOVING`, and our own :data:`REVISION`."""
-    return {**{name: metadata.version(name) for name in SCORE_MOVING}, "libero-env": REVISION}
+    """The installed versions of :data:`SCORE_MOVING`, and our own :data:`SCORE_VERSION`."""
+    return {**{name: metadata.version(name) for name in SCORE_MOVING}, "libero-env": SCORE_VERSION}

@@ -17,7 +17,7 @@ from lingbot_eval.errors import BadAction
 
 Array = npt.NDArray[np.float64]
 
-REVISION = "2"
+SCORE_VERSION = "2"
 """Of how a command reaches the simulator of RoboTwin and tabletop; part of the protocol hash, and not of what decides
 which scenes their experts solve. Raise it with every change here or in ``relative.py`` that can move a score. 1 rounded
 the first pose and the composed command to float32; it had no name among the facts."""

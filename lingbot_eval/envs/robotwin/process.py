@@ -23,7 +23,7 @@ from typing import Any
 from lingbot_eval.envs.robotwin.checkout import Checkout
 from lingbot_eval.settings.robotwin import RoboTwinSettings
 
-REVISION = "1"
+SCORE_VERSION = "1"
 """Of our driving of RoboTwin; part of the protocol hash. Raise it with every change that can move a score."""
 
 OWN_ARMS = "lingbot_eval-tabletop"

@@ -50,9 +50,9 @@ from lingbot_eval.errors import UnknownName
 if TYPE_CHECKING:
     from lingbot_eval.envs.tabletop.task import TabletopTask
 
-__all__ = ["REVISION", "TASKS", "command_limit", "sentences", "task_class"]
+__all__ = ["SCORE_VERSION", "TASKS", "command_limit", "sentences", "task_class"]
 
-REVISION = "1"
+SCORE_VERSION = "1"
 """Of the suite: raise it with every change that can move a score; part of the protocol hash."""
 
 TASKS = tuple(catalogue())

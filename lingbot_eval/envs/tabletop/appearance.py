@@ -22,7 +22,7 @@ COLOURS = {
 
 
 @dataclass(frozen=True)
-class Look:
+class Appearance:
     """As it is in ``easy``."""
 
     table_shift: float = 0.0
@@ -36,8 +36,8 @@ class Look:
     """Things on the table that have nothing to do with the task."""
 
 
-def hard_look(generator: np.random.Generator) -> Look:
-    return Look(
+def hard_appearance(generator: np.random.Generator) -> Appearance:
+    return Appearance(
         table_shift=generator.uniform(-0.03, 0.0),  # RoboTwin's random_table_height
         table=dull(generator),
         wall=generator.uniform(0.2, 0.9, 3),

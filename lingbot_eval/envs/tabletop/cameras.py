@@ -8,7 +8,7 @@ import numpy as np
 import sapien
 
 from lingbot_eval.envs.robotwin.spec import SIZE
-from lingbot_eval.envs.tabletop.appearance import Look
+from lingbot_eval.envs.tabletop.appearance import Appearance
 from lingbot_eval.types import Image
 
 FIELDS = {"head_camera": np.deg2rad(55), "left_camera": np.deg2rad(50), "right_camera": np.deg2rad(50)}
@@ -30,10 +30,12 @@ look takes 0.2. Our surroundings are black, no scene having a cubemap, and what 
 
 
 class Cameras:
-    def __init__(self, world: Any, look: Look, table: float) -> None:
+    def __init__(self, world: Any, appearance: Appearance, table: float) -> None:
         """``table``: height of its top, metres."""
-        world.set_ambient_light(look.ambient)
-        world.add_directional_light(look.sun_direction, look.sun, shadow=True, position=[0, 0, table], **SHADOWS)
+        world.set_ambient_light(appearance.ambient)
+        world.add_directional_light(
+            appearance.sun_direction, appearance.sun, shadow=True, position=[0, 0, table], **SHADOWS
+        )
         self._world = world
         height, width = SIZE
         self._cameras = {

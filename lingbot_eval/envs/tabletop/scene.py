@@ -16,7 +16,7 @@ import numpy as np
 import sapien
 
 from lingbot_eval.envs.robotwin.ik import Vector
-from lingbot_eval.envs.tabletop.appearance import Look
+from lingbot_eval.envs.tabletop.appearance import Appearance
 from lingbot_eval.envs.tabletop.bodies import FRICTION, Body, Part
 from lingbot_eval.envs.tabletop.cameras import Cameras
 from lingbot_eval.envs.vulkan import ADVICE
@@ -29,16 +29,16 @@ TABLE_HEIGHT, TABLE_HALF = 0.74, (0.6, 0.35, 0.025)  # RoboTwin's
 class Scene:
     """One episode's world; made, used and dropped. ``table``: height of its top."""
 
-    def __init__(self, look: Look, pictures: bool) -> None:
+    def __init__(self, appearance: Appearance, pictures: bool) -> None:
         """Raises NotReady for pictures where no device draws."""
-        self.look, self.table, self._painted = look, TABLE_HEIGHT + look.table_shift, pictures
+        self.appearance, self.table, self._painted = appearance, TABLE_HEIGHT + appearance.table_shift, pictures
         self.world = sapien.Scene(_systems(pictures))
         self.world.set_timestep(1 / RATE)
-        self.add("table", [Part(TABLE_HALF, look.table, (0, 0, -TABLE_HALF[2]))], (0, 0), still=True)
-        self.add("wall", [Part((3.0, 0.6, 1.5), look.wall, (0, 0, 1.5 - self.table))], (0, 1.2), still=True)
+        self.add("table", [Part(TABLE_HALF, appearance.table, (0, 0, -TABLE_HALF[2]))], (0, 0), still=True)
+        self.add("wall", [Part((3.0, 0.6, 1.5), appearance.wall, (0, 0, 1.5 - self.table))], (0, 1.2), still=True)
         floor = sapien.render.RenderMaterial(base_color=[0.3, 0.3, 0.32, 1]) if pictures else None
         self.world.add_ground(0.0, pictures, render_material=floor)
-        self.cameras = Cameras(self.world, look, self.table) if pictures else None
+        self.cameras = Cameras(self.world, appearance, self.table) if pictures else None
 
     def add(
         self, name: str, parts: Sequence[Part], xy: Vector, yaw: float = 0.0, up: float = 0.0, still: bool = False

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from lingbot_eval.envs.robotwin.ik import Array, Vector
-from lingbot_eval.envs.tabletop.appearance import COLOURS, Look, dull, hard_look
+from lingbot_eval.envs.tabletop.appearance import COLOURS, Appearance, dull, hard_appearance
 from lingbot_eval.envs.tabletop.arm import Arm
 from lingbot_eval.envs.tabletop.bodies import Body, Part
 from lingbot_eval.envs.tabletop.catalogue import command_limit
@@ -58,7 +58,7 @@ class TabletopTask(ABC):
             raise BadInput(f"setting is one of {', '.join(SETTINGS)}, not {setting!r}")
         # Apart, so that both settings put the task's own things at the same places.
         self.generator, strewn = np.random.default_rng([seed, 0]), np.random.default_rng([seed, 1])
-        self.scene = Scene(hard_look(strewn) if setting == "hard" else Look(), pictures)
+        self.scene = Scene(hard_appearance(strewn) if setting == "hard" else Appearance(), pictures)
         self.arms: dict[Side, Arm] = {side: Arm(self.scene, side) for side in SIDES}
         self.arms["left"].solver.restart(seed)
         self._bodies: list[Body] = []
@@ -180,7 +180,7 @@ class TabletopTask(ABC):
 
     def _strew(self, generator: np.random.Generator) -> None:
         """Clutter, wherever there is room for it."""
-        for k in range(self.scene.look.clutter):
+        for k in range(self.scene.appearance.clutter):
             for _ in range(50):
                 xy = generator.uniform((-0.5, -0.2), (0.5, 0.28))
                 if all(np.linalg.norm(xy - taken) > radius + CLEAR for taken, radius in self._taken):

@@ -129,7 +129,9 @@ def test_a_driver_that_hangs_is_given_up_with_how_far_it_came(tmp_path: Path) ->
     code = "import time; print('a device is found', flush=True); time.sleep(600)"
     hangs.write_text(f"#!/bin/sh\n{sys.executable} -c {shlex.quote(code)}\n")
     hangs.chmod(0o755)
-    said = "SAPIEN drew no frame: its process did nothing for 2 s, after it had said 'a device is found'. SAPIEN needs"
+    said = (
+        "SAPIEN drew no picture: its process did nothing for 2 s, after it had said 'a device is found'. SAPIEN needs"
+    )
     with pytest.raises(NotReady, match=re.escape(said)):
         probe(str(hangs), idle=2.0)
 

@@ -22,7 +22,7 @@ SLOW_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
-class FirstFrame:
+class FirstPicture:
     device: str
     """That drew it."""
     seconds: float
@@ -34,20 +34,20 @@ class FirstFrame:
         if self.seconds < SLOW_SECONDS:
             return ""
         return (
-            f"slow: {self.device} drew its first frame after {self.seconds:.0f} s, which takes a few where a CPU is "
+            f"slow: {self.device} drew its first picture after {self.seconds:.0f} s, which takes a few where a CPU is "
             "free. The run's time limits are of wall clock: raise limits.start_seconds, limits.reset_seconds and "
             "limits.command_seconds if episodes end as errors (SimulatorHung)"
         )
 
 
-def first_frame(
+def first_picture(
     script: str,
     who: str,
     python: str | None,
     environment: Mapping[str, str],
     advice: str = "",
     idle: float = IDLE_SECONDS,
-) -> FirstFrame:
+) -> FirstPicture:
     """Run ``script``, which draws, prints what it has come to on the way, and then the device's name. ``who`` draws,
     in words; ``environment``: variables in addition; ``idle``: seconds without progress after which it is ended.
 
@@ -58,13 +58,13 @@ def first_frame(
     try:
         done = attempt(command, environment={**os.environ, **environment}, idle=idle, busy=BUSY_SECONDS)
     except Stuck as how:
-        raise NotReady(f"{who} drew no frame: its process {how}{remedy}") from None
+        raise NotReady(f"{who} drew no picture: its process {how}{remedy}") from None
     except OSError as error:
         raise NotReady(f"{command[0]} cannot be started: {error.strerror}") from None
     if done.code or not done.out.strip():
         words = [line for line in done.err.splitlines() if line.strip()][-1:] or [_ending(done.code)]
         raise NotReady(f"{who} draws nothing here: {words[0].strip()}{remedy}")
-    return FirstFrame(done.out.strip().splitlines()[-1], done.seconds)
+    return FirstPicture(done.out.strip().splitlines()[-1], done.seconds)
 
 
 def _ending(code: int) -> str:

@@ -1,4 +1,4 @@
-"""Draw a frame in a process of its own, as ``gl.py`` and ``vulkan.py`` ask for it: a broken driver may crash or hang.
+"""Draw a picture in a process of its own for ``gl.py`` and ``vulkan.py``, because a broken driver may crash or hang.
 
 A machine that is slow is not one that cannot draw: the process may take its time for as long as it gets on.
 """
@@ -15,22 +15,23 @@ from lingbot_eval.attempt import Stuck, attempt
 from lingbot_eval.errors import NotReady
 
 IDLE_SECONDS, BUSY_SECONDS = 120.0, 600.0
-"""Of wall clock without any progress, and of CPU: a first frame takes two to fifteen on a CPU."""
+"""How long the process may make no progress (wall clock), and how long it may compute: a first picture takes two to
+fifteen seconds of a CPU."""
 
 SLOW_SECONDS = 60.0
-"""Of wall clock, from which on it is worth saying."""
+"""From this much wall clock on, a first picture is said to be slow."""
 
 
 @dataclass(frozen=True)
 class FirstPicture:
     device: str
-    """That drew it."""
+    """The name of the device that drew it."""
     seconds: float
-    """From the start of the process on."""
+    """Wall clock from the start of the process to its end."""
 
     @property
     def slow(self) -> str:
-        """What to tell whoever waits; empty if it was fast enough."""
+        """What to tell whoever waits; it is empty where the picture came fast enough."""
         if self.seconds < SLOW_SECONDS:
             return ""
         return (
@@ -48,8 +49,10 @@ def first_picture(
     advice: str = "",
     idle: float = IDLE_SECONDS,
 ) -> FirstPicture:
-    """Run ``script``, which draws, prints what it has come to on the way, and then the device's name. ``who`` draws,
-    in words; ``environment``: variables in addition; ``idle``: seconds without progress after which it is ended.
+    """Run ``script`` in a Python. It draws, prints what it has come to on the way, and at last the device's name.
+
+    ``who`` says in words what draws; ``environment`` has variables in addition; the process is ended after ``idle``
+    seconds without progress.
 
     Raises NotReady with its last words, and ``advice`` where that is given and it is the drawing that failed.
     """

@@ -1,4 +1,4 @@
-"""Choose MuJoCo's OpenGL backend by drawing a frame with it in a process of its own: a broken driver may crash."""
+"""Choose MuJoCo's OpenGL backend by drawing a picture with it in a process of its own: a broken driver may crash."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ mujoco.mj_forward(model, data)
 renderer = mujoco.Renderer(model, 32, 32)
 print("the renderer is made", flush=True)
 renderer.update_scene(data)
-assert renderer.render().any(), "the frame is black"
+assert renderer.render().any(), "the picture is black"
 from OpenGL import GL
 print(GL.glGetString(GL.GL_RENDERER).decode())
 """
 
 
 def probe(backend: Backend, python: str | None = None, idle: float = IDLE_SECONDS) -> FirstPicture:
-    """The frame that MuJoCo drew with it. ``idle``: seconds without progress after which it is given up.
+    """Return the picture that MuJoCo drew with it, which is given up after ``idle`` seconds without progress.
 
     Raises NotReady with the backend's own last words.
     """
@@ -38,7 +38,7 @@ def probe(backend: Backend, python: str | None = None, idle: float = IDLE_SECOND
 
 
 def choose(wanted: Literal["auto", "egl", "osmesa"]) -> tuple[Backend, FirstPicture]:
-    """The backend to use and the frame that it drew; ``auto`` takes EGL where it works, else OSMesa.
+    """Return the backend to use and the picture that it drew; ``auto`` takes EGL where it works, else OSMesa.
 
     Raises NotReady.
     """

@@ -1,4 +1,5 @@
-"""Can SAPIEN draw here?  Tried out in a process of its own: without a usable driver it may crash instead of raising."""
+"""Find out whether SAPIEN can draw here, in a process of its own: without a usable driver it may crash instead of
+raising."""
 
 from __future__ import annotations
 
@@ -26,13 +27,13 @@ camera.set_texture("BRDFLUT", sapien.render.RenderTexture(numpy.zeros((1, 1, 4),
 scene.update_render()
 print("the scene is made", flush=True)
 camera.take_picture()
-assert camera.get_picture("Color")[..., :3].any(), "the frame is black"
+assert camera.get_picture("Color")[..., :3].any(), "the picture is black"
 print(scene.render_system.device.name)
 """
 
 
 def probe(python: str | None = None, idle: float = IDLE_SECONDS) -> FirstPicture:
-    """The frame that SAPIEN's rasteriser drew. ``idle``: seconds without progress after which it is given up.
+    """Return the picture that SAPIEN's rasteriser drew, which is given up after ``idle`` seconds without progress.
 
     Raises NotReady with SAPIEN's own last words and what to do.
     """

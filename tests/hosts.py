@@ -12,7 +12,7 @@ import json, os, socket, subprocess, sys, time
 import numpy as np
 from lingbot_eval.envs import host
 from lingbot_eval.envs.host import Host
-from lingbot_eval.processes import Line
+from lingbot_eval.child import Connection
 
 def raw(data):
     socket.socket(fileno=os.dup(int(sys.argv[2]))).sendall(data)

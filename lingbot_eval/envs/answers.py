@@ -6,16 +6,13 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from lingbot_eval.child import Answer
 from lingbot_eval.plausible import MOST
 from lingbot_eval.types import EnvSpec
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=MOST)]
 Steps = Annotated[int, msgspec.Meta(ge=0, le=MOST)] | Annotated[float, msgspec.Meta(ge=0.0, le=float(MOST))]
 Pixels = Annotated[int, msgspec.Meta(ge=1, le=8192)]
-
-
-class Answer(msgspec.Struct, forbid_unknown_fields=True, tag_field="answer", tag=str.lower):
-    """This is the base of all answers. The tag of one is the name of its class in lower case."""
 
 
 class Info(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
@@ -77,13 +74,3 @@ class Auditioned(Answer):
     outcome: Literal["solved", "unstable", "unsolved"]
     reason: str
     sentences: dict[str, str]
-
-
-class Done(Answer):
-    """It was done, and nothing more is to be said."""
-
-
-class Failed(Answer):
-    error: str
-    kind: str
-    """The name of the error's class."""

@@ -1,27 +1,17 @@
-"""The simulator's process: ``python -m lingbot_eval.envs.host``, started by ``remote.RemoteEnv``.
-
-An exception that is not one of ours is told to the parent and ends the process: a simulator that raised is not asked
-again. The parent's death ends it too.
-"""
+"""The simulator's process: ``python -m lingbot_eval.envs.host``, started by ``remote.RemoteEnv``."""
 
 from __future__ import annotations
 
-import argparse
 import importlib
-import os
-import socket
-import sys
-import traceback
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 
-from lingbot_eval.envs.shared_memory import SharedObservation
+from lingbot_eval import child
 from lingbot_eval.envs.spaces import disagreement
-from lingbot_eval.errors import BadInput, LingbotEvalError
-from lingbot_eval.processes import Closed, Line, decoded, die_with_parent, keep_orphans, words_of
+from lingbot_eval.errors import BadInput
 from lingbot_eval.settings import to_dict
+from lingbot_eval.shared_memory import SharedObservation
 from lingbot_eval.suites import env_settings, suite_of
 from lingbot_eval.types import EnvSpec
 
@@ -83,40 +73,7 @@ class Host:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    for name in ("socket", "memory", "parent"):
-        parser.add_argument(f"--{name}", type=int, required=True)
-    given = parser.parse_args()
-    die_with_parent(given.parent)
-    keep_orphans()
-    line, host = Line(socket.socket(fileno=given.socket)), Host(given.memory)
-
-    def last_words(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        text = "".join(traceback.format_exception(kind, error, trace))
-        print(text, file=sys.stderr)
-        line.send({"answer": "failed", "error": words_of(text), "kind": kind.__name__})
-
-    sys.excepthook = last_words
-    serve(line, host)
-    sys.stdout.flush()
-    os._exit(0)  # not through the interpreter's teardown, where GL contexts print exceptions and drivers crash
-
-
-def serve(line: Line, host: Host) -> None:
-    """Answer until the parent says close or is gone."""
-    while True:
-        try:
-            request: dict[str, Any] = decoded(line.receive(None), dict[str, Any])
-        except Closed:
-            return
-        op = request.pop("op")
-        try:
-            answer: dict[str, Any] = getattr(host, op)(**request)
-        except LingbotEvalError as error:
-            answer = {"answer": "failed", "error": words_of(str(error)), "kind": type(error).__name__}
-        line.send(answer)
-        if op == "close":
-            return
+    child.host(Host)
 
 
 if __name__ == "__main__":

@@ -173,7 +173,7 @@ class Relay:
         assert worker is not None  # noqa: S101  (one that was refused ends the run)
         for lane, order in orders:
             worker.tell(lane, as_struct(order, Order))
-        wait([line.fileno() for line in worker.lines], timeout=LISTENS_SECONDS)
+        wait([connection.fileno() for connection in worker.connections], timeout=LISTENS_SECONDS)
         return [(lane, to_dict(message)) for lane, message in worker.heard()]
 
     def end(self) -> None:

@@ -28,9 +28,9 @@ from lingbot_eval.agents.kind import AgentFor
 from lingbot_eval.envs.remote import RemoteEnv
 from lingbot_eval.envs.wrappers import RecordActions, RecordImagined, RecordVideo
 from lingbot_eval.episode import Env, run_episode
-from lingbot_eval.errors import ImpossibleAnswer, LingbotEvalError, SimulatorError
+from lingbot_eval.errors import ChildError, ImpossibleAnswer, LingbotEvalError
 from lingbot_eval.plausible import impossible
-from lingbot_eval.processes import Closed, Line, decoded, die_with_parent, words_of
+from lingbot_eval.processes import Closed, Connection, decoded, die_with_parent, words_of
 from lingbot_eval.hardware import hardware
 from lingbot_eval.runs.settings import run_settings
 from lingbot_eval.settings import EnvSettings, RunSettings, as_struct
@@ -112,7 +112,7 @@ class Lane:
             record = run_episode(env, agent, order.episode)
             record = _checked(replace(record, spent=spent(self._timed, agent)))
         except Exception as error:  # the package's one bulkhead: a crash is a result, not the end of the run
-            words = str(error) if isinstance(error, SimulatorError) else traceback.format_exc()
+            words = str(error) if isinstance(error, ChildError) else traceback.format_exc()
             record = EpisodeRecord(order.episode, Outcome.ERROR, 0, time.perf_counter() - start, error=words_of(words))
         try:
             record = _checked(self._with_imagination(record))
@@ -207,18 +207,18 @@ def main() -> None:
     parser.add_argument("--parent", type=int, required=True)
     given = parser.parse_args()
     die_with_parent(given.parent)
-    lines = [Line(socket.socket(fileno=int(number))) for number in given.sockets.split(",")]
-    times = [Lanes() for _ in lines]
+    connections = [Connection(socket.socket(fileno=int(number))) for number in given.sockets.split(",")]
+    times = [Lanes() for _ in connections]
     try:
-        jobs = [job_from(decoded(line.receive(None), dict[str, Any])) for line in lines]
+        jobs = [job_from(decoded(connection.receive(None), dict[str, Any])) for connection in connections]
         agent = jobs[0].settings.agent
         agent_for = kind_of(agent).load(agent)
         lanes = [Lane(_here(job), agent_for) for job in jobs]
     except LingbotEvalError as error:
-        lines[0].send(Refused(words_of(str(error))))
+        connections[0].send(Refused(words_of(str(error))))
         sys.exit(2)
     threading.excepthook = _end_the_worker
-    threads = [threading.Thread(target=serve, args=work) for work in zip(lines, lanes, times, strict=True)]
+    threads = [threading.Thread(target=serve, args=work) for work in zip(connections, lanes, times, strict=True)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -232,16 +232,16 @@ def _here(job: Job) -> Job:
     return replace(job, provenance=replace(job.provenance, versions=versions, host=socket.gethostname()))
 
 
-def serve(line: Line, lane: Lane, times: Lanes) -> None:
+def serve(connection: Connection, lane: Lane, times: Lanes) -> None:
     """Play what is ordered until the parent is gone; say then where the time went (since ``times`` was made)."""
     try:
-        line.send(Ready())
+        connection.send(Ready())
         while True:
-            order: Order = decoded(line.receive(None), Order)
+            order: Order = decoded(connection.receive(None), Order)
             times.plays(0, order.episode)
             record = lane.play(order)
             times.played(0, record)
-            line.send(Played(record))
+            connection.send(Played(record))
     except Closed:
         for state in times.states().values():
             print(f"{lane.name}: {state}", flush=True)

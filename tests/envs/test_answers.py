@@ -14,9 +14,9 @@ import msgspec
 import numpy as np
 import pytest
 
-from lingbot_eval.envs.answers import Failed, Stepped
+from lingbot_eval.child import Failed
+from lingbot_eval.envs.answers import Stepped
 from lingbot_eval.envs.remote import RemoteEnv
-from lingbot_eval.envs.shared_memory import MEMORY_BYTES, anonymous_memory
 from lingbot_eval.episode import run_episode
 from lingbot_eval.errors import (
     ImpossibleAnswer,
@@ -28,6 +28,7 @@ from lingbot_eval.errors import (
 )
 from lingbot_eval.processes import Garbled, decoded, resident_bytes
 from lingbot_eval.settings import Limits
+from lingbot_eval.shared_memory import MEMORY_BYTES, anonymous_memory
 from lingbot_eval.types import Outcome
 from tests.conftest import IMPATIENT, toy
 from tests.hosts import INFO, simulator, stepping, telling, with_orphan
@@ -310,11 +311,11 @@ def test_a_traceback_as_long_as_a_book_arrives_shortened(playing):
 
 def test_a_child_that_reads_nothing_is_killed_at_the_time_limit(playing):
     script = """
-send = Line.send
+send = Connection.send
 def once(self, message, *seconds):
     send(self, message, *seconds)
     time.sleep(600)
-Line.send = once
+Connection.send = once
 """
     env = playing(script, msgspec.structs.replace(IMPATIENT, reset_seconds=1.0))
     start = time.monotonic()

@@ -10,7 +10,6 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from lingbot_eval.envs.robotwin.make import simulator_settings
 
 from lingbot_eval.envs.libero import spec as libero
 from lingbot_eval.envs.libero.tasks import SUITES
@@ -25,7 +24,7 @@ from lingbot_eval.models.lingbot_va.columns import columns as trained
 from lingbot_eval.settings import EnvSettings, default_limits, to_dict
 from lingbot_eval.settings.libero import LiberoSettings
 from lingbot_eval.settings.tabletop import TabletopSettings
-from lingbot_eval.suites import load_protocol
+from lingbot_eval.suites import load_protocol, suite_named
 from lingbot_eval.types import EnvSpec, columns
 from tests.conftest import toy
 
@@ -47,7 +46,7 @@ def libero_settings(protocol: str, assets: str | None = None, count: int = 1, ca
 
 def tabletop_settings(commands: str, cameras: bool = False, count: int = 4) -> EnvSettings:
     return EnvSettings(
-        simulator=simulator_settings("tabletop", {}),
+        simulator=suite_named("tabletop").simulator_settings({}),
         protocol=msgspec.structs.replace(load_protocol("tabletop", "tabletop"), commands=commands),
         suite="tabletop",
         task="lift_block",

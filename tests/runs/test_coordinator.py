@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from lingbot_eval.agents import hardware
+from lingbot_eval.hardware import hardware
 from lingbot_eval.errors import BadInput, LingbotEvalError
 from lingbot_eval.settings.agent import ReplaySettings
 from lingbot_eval.settings import RunSettings, SuiteSettings
@@ -73,7 +73,7 @@ def test_every_episode_is_played_once_and_recorded_by_who_played_it(tmp_path, wo
     final, told = carry_on(tmp_path, toy_run(workers=workers, limits=IMPATIENT))
     assert outcomes(final) == dict.fromkeys(ALL, "success")
     assert len(RunDirectory(tmp_path).records().all) == 6
-    here = dataclasses.replace(WHO, versions=hardware(toy_run().agent), host=socket.gethostname())
+    here = dataclasses.replace(WHO, versions=hardware(), host=socket.gethostname())
     assert all(record.provenance == here for record in final.values())
     assert here.versions["cpu"]
     assert len(list((tmp_path / "records").glob("*.jsonl"))) == workers

@@ -14,10 +14,10 @@ Whoever drives RoboTwin's tasks (commit 2eeec322) drives these through the same 
     behind the point between the fingertips. ``endpose.{left, right}_gripper`` and ``joint_action.*``: as commanded,
     not as measured; gripper 0 closed .. 1 open; ``joint_action.vector`` (16,): per arm 7 joints (rad) and gripper.
 ``take_action(action, action_type="ee")``
-    It runs one command, (16,): left pose (7, as above, absolute), left gripper, right pose, right gripper. Both arms take
-    the same time, straight in their joints. One whose pose has no joint solution holds (``plan_failures`` counts them).
-    ``check_success`` is asked after every physics step; the first True sets ``eval_success`` and ends the command
-    early. After success, or after ``step_lim`` commands (``take_action_cnt``), it returns at once.
+    It runs one command, (16,): left pose (7, as above, absolute), left gripper, right pose, right gripper. Both arms
+    take the same time, straight in their joints. One whose pose has no joint solution holds (``plan_failures`` counts
+    them). ``check_success`` is asked after every physics step; the first True sets ``eval_success`` and ends the
+    command early. After success, or after ``step_lim`` commands (``take_action_cnt``), it returns at once.
 ``play_once()``
     The scripted expert plays the present scene to its end; this is not counted, and success does not stop it. It
     returns ``info``, with ``info["info"]`` the words for the instruction. ``plan_success`` is False if a pose had no

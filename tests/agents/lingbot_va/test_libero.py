@@ -9,9 +9,9 @@ import msgspec
 import numpy as np
 import pytest
 
+from lingbot_eval import hashes
 from lingbot_eval.cli.run_suite import main
 from lingbot_eval.errors import BadInput
-from lingbot_eval.models.lingbot_va import hashes
 from lingbot_eval.runs.directory import RunDirectory
 from lingbot_eval.runs.presence import Session, this_process
 from lingbot_eval.runs.recorded import settings_of

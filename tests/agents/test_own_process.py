@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import subprocess
@@ -17,8 +18,8 @@ import pytest
 
 from lingbot_eval.agents import own, remote
 from lingbot_eval.agents.remote import RemoteAgent, described, versions
-from lingbot_eval.agents.shared_frames import SharedFrames, layout_of
-from lingbot_eval.envs.testing import ReachEnv
+from lingbot_eval.agents.shared_frames import SharedFrames
+from lingbot_eval.envs.toy.env import ReachEnv
 from lingbot_eval.episode import run_episode
 from lingbot_eval.errors import (
     AgentDied,
@@ -33,13 +34,15 @@ from lingbot_eval.errors import (
 from lingbot_eval.settings import Limits
 from lingbot_eval.settings.own_agent import OwnAgentSettings
 from lingbot_eval.shared_memory import anonymous_memory
-from lingbot_eval.types import Observation, Outcome
+from lingbot_eval.types import EnvSpec, Observation, Outcome, columns
 from tests.agents.test_own import FORWARD, policy
 from tests.conftest import IMPATIENT, toy
 from tests.processes import children, running, wait_for
 from tests.test_episode import EPISODE
 
 SPEC = ReachEnv(toy()).env_spec
+
+ROOT = Path(remote.__file__).parents[2]
 
 QUICK = msgspec.structs.replace(IMPATIENT, agent_seconds=2.0)
 
@@ -58,9 +61,14 @@ def opened(tmp_path, monkeypatch) -> Iterator[Open]:
     agents: list[RemoteAgent] = []
 
     def start(
-        entry: str, limits: Limits = IMPATIENT, python: str = sys.executable, log: Path | None = None, **options: object
+        entry: str,
+        limits: Limits = IMPATIENT,
+        python: str = sys.executable,
+        log: Path | None = None,
+        spec: EnvSpec = SPEC,
+        **options: object,
     ) -> RemoteAgent:
-        agents.append(RemoteAgent(settings(entry, python, **options), SPEC, limits, log))
+        agents.append(RemoteAgent(settings(entry, python, **options), spec, limits, log))
         return agents[-1]
 
     yield start
@@ -68,12 +76,13 @@ def opened(tmp_path, monkeypatch) -> Iterator[Open]:
         agent.close()
 
 
-def looks(count: int = 1, size: tuple[int, int] = (4, 6)) -> list[Observation]:
+def looks(count: int = 1, spec: EnvSpec = SPEC) -> list[Observation]:
+    """Random ones."""
     dice = np.random.default_rng(count)
     return [
         {
-            "images": {"head": dice.integers(0, 256, (*size, 3), np.uint8)},
-            "state": dice.normal(size=1).astype(np.float32),
+            "images": {name: dice.integers(0, 256, (*size, 3), np.uint8) for name, size in spec.cameras.items()},
+            "state": dice.normal(size=len(spec.state)).astype(np.float32),
         }
         for _ in range(count)
     ]
@@ -88,18 +97,21 @@ def test_an_episode_is_the_same_here_and_there(tmp_path, opened):
     assert (there.outcome, there.commands) == (here.outcome, here.commands)
 
 
-ECHO = "np.full((1, 1, 1), sum(f['state'][0] + f['images']['head'].sum() / 1e6 for f in frames), np.float32)"
+ECHO = """np.asarray([
+    [[frame["state"][1] + frame["images"]["head"].std() * number + frame["images"]["wrist"][6, 2, 1]]]
+    for number, frame in enumerate(frames)
+], np.float32)"""
 
 
-@pytest.mark.parametrize("size", [(4, 6), (2000, 3000)], ids=["small", "larger than the memory together"])
+@pytest.mark.parametrize("size", [(3, 5), (2000, 3000)], ids=["small", "larger than the memory together"])
 def test_every_observation_since_the_last_action_arrives_as_it_is(tmp_path, opened, size):
-    frames = looks(5, size)
-    agent, same = opened(policy(tmp_path, acts=ECHO)), own.load(settings(policy(tmp_path, acts=ECHO)))(SPEC)
-    for given in (frames, frames[:1], frames[1:4], looks(2, (3, 5))):
-        for each in (agent, same):
+    spec = dataclasses.replace(SPEC, cameras={"head": size, "wrist": (7, 3)}, state=columns("x y", "m"))
+    entry = policy(tmp_path, acts=ECHO)
+    there, here = opened(entry, spec=spec), own.load(settings(entry))(spec)
+    for given in (looks(5, spec), looks(1, spec), looks(3, spec)):
+        for each in (there, here):
             each.reset("Go.", seed=1)
-        np.testing.assert_array_equal(agent.act(given), same.act(given))
-    assert np.array_equal(frames[0]["state"], looks(5, size)[0]["state"])
+        np.testing.assert_array_equal(there.act(given), here.act(given))
 
 
 def test_what_was_seen_before_a_reset_is_forgotten(tmp_path, opened):
@@ -120,24 +132,25 @@ def test_observations_are_copies_that_the_agent_may_keep(tmp_path, opened):
 
 
 def test_an_agent_that_looks_at_nothing_gets_states(tmp_path, opened):
-    agent = opened(policy(tmp_path, acts="np.full((1, 1, 1), len(frames[0]['images']), np.float32)"))
+    spec = ReachEnv(toy(cameras=False)).env_spec
+    agent = opened(policy(tmp_path, acts="np.full((1, 1, 1), len(frames[0]['images']), np.float32)"), spec=spec)
     agent.reset("Go.", seed=1)
-    assert agent.act([{"images": {}, "state": np.zeros(3, np.float32)}])[0, 0, 0] == 0.0
+    assert agent.act(looks(1, spec))[0, 0, 0] == 0.0
 
 
-def test_memory_has_room_for_so_many_observations_and_is_not_read_beyond():
-    frame = looks(1, (5, 7))[0]
-    frame["state"] = np.zeros(3, np.float32)
+def test_memory_has_room_for_so_many_observations_and_for_none_that_looks_otherwise():
+    spec = dataclasses.replace(SPEC, cameras={"head": (5, 7)}, state=columns("x y z", "m"))
     descriptor = anonymous_memory()
-    shared = SharedFrames(descriptor, layout_of(frame))
+    shared, frame = SharedFrames(descriptor, spec), looks(1, spec)[0]
     assert shared.count == (64 << 20) // 120  # 4 * 3 + 3 * 5 * 7 = 117
     shared.write([frame, frame])
     with pytest.raises(ValueError, match="there is room for"):
         shared.read(shared.count + 1)
-    with pytest.raises(ValueError, match="after some of"):
-        shared.write(looks(1, (5, 8)))
+    for other in ({"images": frame["images"], "state": np.zeros(1, np.float32)}, {**frame, "images": {}}):
+        with pytest.raises(ValueError, match="not of"):
+            shared.write([other])
     with pytest.raises(ValueError, match=r"an observation of \d+ bytes; there is room for"):
-        SharedFrames(descriptor, layout_of(looks(1, (5000, 5000))[0]))
+        SharedFrames(descriptor, dataclasses.replace(SPEC, cameras={"head": (5000, 5000)}))
     os.close(descriptor)
 
 
@@ -287,13 +300,14 @@ def test_an_interpreter_that_cannot_host_an_agent_is_refused_with_the_line_to_ty
     python.chmod(0o755)
     with pytest.raises(NotReady, match=words) as refused:
         opened(policy(tmp_path), python=str(python))
-    assert f"{python} -m pip install {Path(remote.__file__).parents[2]}" in str(refused.value)
+    assert f"{python} -m pip install {ROOT}" in str(refused.value)
     assert children(os.getpid()) == []
     with pytest.raises(NotReady, match=r"agent\.python=/no/such cannot be started: No such file"):
         opened(policy(tmp_path), python="/no/such")
 
 
-NEEDS = ("numpy>=2", "gymnasium", "msgspec", "pyyaml")
+NEEDS = ("numpy>=2", "gymnasium", "msgspec", "pyyaml", "hatchling")
+"""What an agent's interpreter needs, and what builds our package there."""
 
 
 @pytest.fixture(scope="session")
@@ -308,15 +322,18 @@ def other_python(tmp_path_factory) -> str:
             continue
         folder = tmp_path_factory.mktemp("other") / "venv"
         made = subprocess.run([python, "-m", "venv", folder], capture_output=True, text=True)
-        installed = subprocess.run([folder / "bin" / "pip", "install", "-q", *NEEDS], capture_output=True, text=True)
+        pip = [folder / "bin" / "pip", "install", "-q"]
+        installed = subprocess.run([*pip, *NEEDS], capture_output=True, text=True)
         if made.returncode or installed.returncode:
             pytest.skip(f"{python}: numpy 2 and msgspec cannot be installed: {installed.stderr.strip()[-300:]}")
+        subprocess.run([*pip, "--no-deps", "--no-build-isolation", ROOT], check=True)
         return str(folder / "bin" / "python")
     pytest.skip("there is no other Python from 3.10 to 3.13 here")
 
 
 def test_an_agent_of_another_python_and_numpy_plays_an_episode(tmp_path, opened, monkeypatch, other_python):
-    monkeypatch.setenv("PYTHONPATH", str(Path(remote.__file__).parents[2]))  # in place of pip install
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    monkeypatch.chdir(tmp_path)  # from where our checkout is not seen
     acts = "np.full((1, 1, 1), 0.05, np.float32) if np.__version__ >= '2' else None"
     entry = policy(tmp_path, acts=acts)
     found = versions(settings(entry, other_python), IMPATIENT)

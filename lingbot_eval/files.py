@@ -23,7 +23,7 @@ from typing import Any, BinaryIO
 from lingbot_eval.errors import CorruptRecords, LingbotEvalError, NotReady
 
 LARGEST = 64 * 2**20
-"""Bytes of a file that is read whole; a session's, the largest, has a few thousand."""
+"""Bytes of a file that is read whole; UMT5's tokenizer.json, the largest, has 17 million."""
 
 DEEPEST = 64
 """Objects and lists within one another; a run's settings have six."""
@@ -40,41 +40,64 @@ KINDS = {
 }
 
 
+class Unfit(OSError):
+    """What lies there is no ordinary file, or a larger one than is read; ``strerror`` says which."""
+
+
+def regular(file: Path) -> BinaryIO:
+    """Open ``file`` to be read; a link is followed.
+
+    Raises OSError: FileNotFoundError where there is nothing, Unfit where there is anything but a file.
+    """
+    descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # or a FIFO would be waited for
+    kind = stat.S_IFMT(os.fstat(descriptor).st_mode)
+    if kind != stat.S_IFREG:
+        os.close(descriptor)
+        raise Unfit(errno.EINVAL, f"{KINDS.get(kind, 'no file')}, not a file", str(file))
+    return os.fdopen(descriptor, "rb", buffering=2**18)
+
+
+def bounded(file: Path, most: int = LARGEST) -> bytes:
+    """Return all of ``file``.
+
+    Raises OSError as :func:`regular` does, and Unfit for more than ``most`` bytes.
+    """
+    with regular(file) as stream:
+        return _bounded(stream, file, most)
+
+
 def opened(file: Path) -> BinaryIO:
-    """``file`` to be read.
+    """Open a ``file`` of ours to be read.
 
     Raises OSError: FileNotFoundError where there is nothing; CorruptRecords where there is anything but a file.
     """
     try:
-        descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK)  # or a FIFO would be waited for
+        return regular(file)
     except FileNotFoundError:
         if file.is_symlink():
             raise CorruptRecords(f"{file} is a link to nothing") from None
         raise
-    kind = stat.S_IFMT(os.fstat(descriptor).st_mode)
-    if kind != stat.S_IFREG:
-        os.close(descriptor)
-        raise CorruptRecords(f"{file} is {KINDS.get(kind, 'no file')}, not a file")
-    return os.fdopen(descriptor, "rb", buffering=2**18)
+    except Unfit as error:
+        raise CorruptRecords(f"{file} is {error.strerror}") from None
 
 
 def read(file: Path, again: bool = True) -> bytes | None:
-    """All of ``file``; None where there is none, or none any more. ``again``: NFS says ESTALE of one that another
-    machine replaced or removed after we had opened it; asked once more, it knows.
+    """Return all of a ``file`` of ours; None where there is none, or none any more. ``again``: NFS says ESTALE of one
+    that another machine replaced or removed after we had opened it; asked once more, it knows.
 
     Raises CorruptRecords for what is no file, is larger than LARGEST or cannot be read.
     """
     try:
         with opened(file) as stream:
-            content = stream.read(LARGEST + 1)
+            content = _bounded(stream, file, LARGEST)
     except FileNotFoundError:
         return None
+    except Unfit as error:
+        raise CorruptRecords(f"{file} is {error.strerror}: it is not what this package writes") from None
     except OSError as error:
         if error.errno == errno.ESTALE and again:
             return read(file, again=False)
         raise unreadable(file, error) from None
-    if len(content) > LARGEST:
-        raise CorruptRecords(f"{file} is larger than {LARGEST >> 20} MiB: it is not what this package writes")
     return content
 
 
@@ -92,9 +115,7 @@ def parsed(content: bytes, file: Path, newest: int | None = None) -> dict[str, A
     Raises CorruptRecords, with ``file``.
     """
     try:
-        found = json.loads(content)
-        if not isinstance(found, dict) or _deeper(found, DEEPEST):
-            raise CorruptRecords(f"{file} is not what this package writes: {_what_it_is(found)}")
+        found = json_object(content)
         schema = found.get("schema", 1)
         if newest is not None and isinstance(schema, int) and schema > newest:
             raise CorruptRecords(f"{file} has schema {schema}; this version of lingbot_eval reads up to {newest}")
@@ -103,13 +124,26 @@ def parsed(content: bytes, file: Path, newest: int | None = None) -> dict[str, A
                 f"{file} was changed: its content has checksum {real}, not {found['checksum']}. Restore it; or, where "
                 'the change is meant, take out its "checksum": then it is read, and said to have none'
             )
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise CorruptRecords(f"{file}: {error}") from None
     return found
 
 
-def _what_it_is(found: Any) -> str:
-    return f"more than {DEEPEST} objects in one another" if isinstance(found, dict) else "it holds no JSON object"
+def json_object(content: bytes | str, **numbers: Any) -> dict[str, Any]:
+    """Return the JSON object in ``content``. ``numbers``: as ``json.loads`` takes them (``parse_int`` and so on).
+
+    Raises ValueError for anything else, also for what is nested more than DEEPEST levels deep.
+    """
+    deep = f"more than {DEEPEST} objects in one another"
+    try:
+        found = json.loads(content, **numbers)
+    except RecursionError:
+        raise ValueError(deep) from None
+    if not isinstance(found, dict):
+        raise ValueError("it holds no JSON object")
+    if _deeper(found, DEEPEST):
+        raise ValueError(deep)
+    return found
 
 
 def with_checksum(content: Mapping[str, Any]) -> bytes:
@@ -185,6 +219,30 @@ def listed(folder: Path, ending: str = "") -> list[Path]:
     return [folder / name for name in sorted(names) if name.endswith(ending) and not name.startswith(".")]
 
 
+def write_whole(file: Path, content: bytes) -> None:
+    """Write ``file`` whole or not at all."""
+    part = _part(file, content)
+    try:
+        part.replace(file)
+    except OSError:  # a folder lies there
+        part.unlink(missing_ok=True)
+        raise
+
+
+def publish(file: Path, content: bytes) -> bool:
+    """Create ``file``, whole, unless it is there already; return whether we did. This is atomic on NFS, too."""
+    if file.exists():  # saves work; what decides is link()
+        return False
+    part = _part(file, content)
+    try:
+        os.link(part, file)
+    except FileExistsError:
+        return part.stat().st_nlink == 2  # NFS may say so of our own link, when its answer was lost and it asked again
+    finally:
+        part.unlink()
+    return True
+
+
 def scratch(name: str) -> Path:
     """Where a file may grow until it is :func:`placed`: in $TMPDIR, as nobody can guess."""
     start, dot, ending = name.partition(".")
@@ -203,6 +261,27 @@ def placed(part: Path, target: Path) -> None:
         beside.replace(target)
 
 
+def _bounded(stream: BinaryIO, file: Path, most: int) -> bytes:
+    content = stream.read(most + 1)
+    if len(content) > most:
+        raise Unfit(errno.EFBIG, f"larger than {most >> 20} MiB", str(file))
+    return content
+
+
 def _deeper(value: Any, left: int) -> bool:
     inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     return any(left == 0 or _deeper(one, left - 1) for one in inside)
+
+
+def _part(file: Path, content: bytes) -> Path:
+    """Write a hidden file beside ``file``, to the disk; what cannot be written leaves none."""
+    part = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
+    try:
+        with part.open("xb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
+    return part

@@ -12,9 +12,9 @@ from rich.text import Text
 from lingbot_eval.reports.stats.intervals import Count, macro, stratified
 from lingbot_eval.reports.table import percents
 from lingbot_eval.runs.lanes import PARTS, LaneState, together
-from lingbot_eval.runs.plan import Task
 from lingbot_eval.runs.presence import Life
 from lingbot_eval.runs.status import Player, Standing, Tally
+from lingbot_eval.suites.suite import Task
 from lingbot_eval.types import EpisodeRecord, Outcome
 
 WIDE = 110

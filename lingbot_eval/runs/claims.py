@@ -18,7 +18,8 @@ import msgspec
 
 from lingbot_eval import files
 from lingbot_eval.errors import CorruptRecords
-from lingbot_eval.runs.directory import RunDirectory, publish
+from lingbot_eval.files import publish
+from lingbot_eval.runs.directory import RunDirectory
 from lingbot_eval.runs.presence import Watch
 from lingbot_eval.types import Episode
 

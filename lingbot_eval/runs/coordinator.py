@@ -17,6 +17,7 @@ from lingbot_eval.runs.presence import Presence, Watch, sweep
 from lingbot_eval.runs.queue import Queue
 from lingbot_eval.runs.worker import Order
 from lingbot_eval.settings import RunSettings, to_dict
+from lingbot_eval.suites import suite_named
 from lingbot_eval.types import Episode, Provenance
 
 LOOK_SECONDS = 5.0
@@ -70,7 +71,8 @@ def _hand_out(
     tell: Callable[[EpisodeUpdate], None],
     stopping: Callable[[], bool],
 ) -> None:
-    queue = Queue(episodes, command_limits(settings.protocol, by_task(episodes)), claims.records)
+    limits = command_limits(suite_named(settings.suite.name), settings.protocol, by_task(episodes))
+    queue = Queue(episodes, limits, claims.records)
     looked = time.monotonic()
     while pool.busy or (queue.left and not stopping()):
         session.require_folder()

@@ -18,9 +18,7 @@ read, and gone on with, as if they had been written today.
 
 from __future__ import annotations
 
-import os
 import re
-import secrets
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -32,8 +30,9 @@ from lingbot_eval.files import listed
 from lingbot_eval.lines import LONGEST
 from lingbot_eval.runs.checks import RunShape, compare, plan_difference, require
 from lingbot_eval.runs.decode import EpisodeDecoder, uncollected
-from lingbot_eval.runs.plan import Task, by_task, lines_hash, plan_hash, task_of, to_lines
+from lingbot_eval.runs.plan import by_task, lines_hash, plan_hash, task_of, to_lines
 from lingbot_eval.runs.records import RecordReader, Records
+from lingbot_eval.suites.suite import Task
 from lingbot_eval.types import Episode
 
 RUN_SCHEMA = 2
@@ -69,13 +68,13 @@ class RunDirectory:
             for name in ("plan", "records", "logs"):
                 (self.path / name).mkdir(parents=True, exist_ok=True)
             content = files.with_checksum({"schema": RUN_SCHEMA, "experiment": dict(experiment)})
-            publish(self.path / "run.json", content)
+            files.publish(self.path / "run.json", content)
         except OSError as error:
             raise files.unwritable(self.path, error, ELSEWHERE) from None
         planned = self.compare(experiment, episodes)
         if not by_task(episodes).keys() <= by_task(planned).keys():
             try:
-                publish(self.path / "plan" / f"{plan_hash(episodes)}.jsonl", to_lines(episodes))
+                files.publish(self.path / "plan" / f"{plan_hash(episodes)}.jsonl", to_lines(episodes))
             except OSError as error:
                 raise files.unwritable(self.path, error, ELSEWHERE) from None
 
@@ -208,37 +207,3 @@ class RunDirectory:
 
     def _lacks(self, name: str) -> bool:
         return not (self.path / name).is_dir()
-
-
-def write_whole(file: Path, content: bytes) -> None:
-    """Write ``file`` whole or not at all."""
-    part = _part(file, content)
-    part.replace(file)
-
-
-def publish(file: Path, content: bytes) -> bool:
-    """Create ``file``, whole, unless it is there already; gives whether we did. Atomic on NFS, too."""
-    if file.exists():  # saves work; what decides is link()
-        return False
-    part = _part(file, content)
-    try:
-        os.link(part, file)
-    except FileExistsError:
-        return part.stat().st_nlink == 2  # NFS may say so of our own link, when its answer was lost and it asked again
-    finally:
-        part.unlink()
-    return True
-
-
-def _part(file: Path, content: bytes) -> Path:
-    """A hidden file beside ``file``, on disk; what cannot be written leaves none."""
-    part = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
-    try:
-        with part.open("xb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-    except OSError:
-        part.unlink(missing_ok=True)
-        raise
-    return part

@@ -29,7 +29,7 @@ from lingbot_eval import files
 from lingbot_eval.errors import CorruptRecords, NotReady
 from lingbot_eval.files import listed
 from lingbot_eval.names import safe_name
-from lingbot_eval.runs.directory import ELSEWHERE, LIVE, RunDirectory, write_whole
+from lingbot_eval.runs.directory import ELSEWHERE, LIVE, RunDirectory
 from lingbot_eval.runs.lanes import Lanes, LaneState
 from lingbot_eval.types import Provenance
 
@@ -142,7 +142,7 @@ class Presence:
 
     def _write(self, coordinator: Coordinator) -> None:
         content = files.with_checksum(msgspec.to_builtins(coordinator))
-        write_whole(self._folder / "sessions" / f"{self.id}.json", content)
+        files.write_whole(self._folder / "sessions" / f"{self.id}.json", content)
 
     def _beat_on(self) -> None:
         while not self._over.wait(HEARTBEAT_SECONDS):
@@ -151,7 +151,9 @@ class Presence:
 
     def _beat(self) -> None:
         self._counter += 1
-        write_whole(self._live, msgspec.json.encode(Heartbeat(self._counter, self.lanes.seconds, self.lanes.states())))
+        files.write_whole(
+            self._live, msgspec.json.encode(Heartbeat(self._counter, self.lanes.seconds, self.lanes.states()))
+        )
 
 
 class Life(Enum):

@@ -11,9 +11,11 @@ from lingbot_eval.runs.contents import Reader
 from lingbot_eval.runs.directory import RunDirectory
 from lingbot_eval.runs.durations import Durations, command_limits
 from lingbot_eval.runs.lanes import Lanes, LaneState
-from lingbot_eval.runs.plan import Task, by_task, task_of
+from lingbot_eval.runs.plan import by_task, task_of
 from lingbot_eval.runs.presence import Coordinator, Life, Process, Watch
-from lingbot_eval.settings import Protocol, as_struct
+from lingbot_eval.settings import as_struct
+from lingbot_eval.suites import suite_named
+from lingbot_eval.suites.suite import Task
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome
 
 
@@ -186,7 +188,8 @@ class StatusReader:
         self._over: dict[str, Player] = {}
         """By id: coordinators that have ended and change no more."""
         self._mine = plan
-        self._protocol = folder.run()["experiment"]["protocol"]
+        experiment = folder.run()["experiment"]
+        self._suite, self._protocol = experiment["suite"]["name"], experiment["protocol"]
         self._follow(plan or ())
 
     def _follow(self, plan: Sequence[Episode]) -> None:
@@ -230,8 +233,9 @@ class StatusReader:
     def _limits(self, plan: Sequence[Episode]) -> dict[Task, int]:
         tasks = by_task(plan)
         try:
-            return command_limits(as_struct(self._protocol, Protocol), tasks)
-        except BadInput:  # of a real robot, or of another version: all tasks are taken to be alike
+            suite = suite_named(self._suite)
+            return command_limits(suite, as_struct(self._protocol, suite.protocol), tasks)
+        except BadInput:  # a real robot's, another version's, or not installed: all tasks are taken to be alike
             return dict.fromkeys(tasks, 1)
 
 

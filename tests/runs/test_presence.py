@@ -14,10 +14,10 @@ import pytest
 from lingbot_eval.errors import CorruptRecords, NotReady
 from lingbot_eval.runs import presence as sessions
 from lingbot_eval.runs.directory import LIVE, RunDirectory
-from lingbot_eval.runs.plan import plan
 from lingbot_eval.runs.presence import Coordinator, Heartbeat, Presence, Process, Watch, sweep, this_process
 from lingbot_eval.types import EpisodeRecord, Outcome, Provenance, Spent
 from tests.conftest import toy_run
+from tests.planning import plan
 
 WHO = Provenance("expert", "", "toy", "0" * 12, {"python": "3"}, "a/strange host")
 ELSEWHERE = Process("another boot", "pid:[1]", 7, "8")

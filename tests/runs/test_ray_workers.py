@@ -17,7 +17,9 @@ from lingbot_eval.errors import BadInput, NotReady
 from lingbot_eval.runs.directory import RunDirectory
 from lingbot_eval.runs.lanes import EpisodeUpdate
 from lingbot_eval.runs.worker import Job
-from lingbot_eval.settings import RaySettings, RunSettings, TabletopSettings, load_protocol, to_dict
+from lingbot_eval.settings import RaySettings, RunSettings, to_dict
+from lingbot_eval.settings.tabletop import TabletopSettings
+from lingbot_eval.suites import load_protocol
 from lingbot_eval.types import Outcome
 from tests.conftest import IMPATIENT, toy_run
 from tests.processes import children

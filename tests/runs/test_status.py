@@ -14,12 +14,13 @@ from lingbot_eval.cli.overview import overview
 from lingbot_eval.errors import BadInput
 from lingbot_eval.runs.directory import LIVE, RunDirectory
 from lingbot_eval.runs.lanes import Lanes, LaneState
-from lingbot_eval.runs.plan import by_task, plan
+from lingbot_eval.runs.plan import by_task
 from lingbot_eval.runs.presence import Coordinator, Heartbeat, Life, Process, this_process
 from lingbot_eval.runs.status import StatusReader, with_mine
 from lingbot_eval.settings import to_dict
 from lingbot_eval.types import EpisodeRecord, Outcome
 from tests.conftest import toy_run
+from tests.planning import plan
 from tests.reports.folders import add, directory
 
 EPISODES = plan(toy_run().suite, toy_run().protocol)

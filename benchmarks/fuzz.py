@@ -44,7 +44,7 @@ from lingbot_eval.errors import LingbotEvalError
 from lingbot_eval.reports import page
 from lingbot_eval.runs.claims import Claims
 from lingbot_eval.runs.directory import RecordFile, RunDirectory
-from lingbot_eval.runs.plan import plan
+from lingbot_eval.runs.evaluation import prepare
 from lingbot_eval.runs.presence import Presence, Watch
 from lingbot_eval.runs.status import Lookout
 from lingbot_eval.settings import to_dict
@@ -118,10 +118,9 @@ def wholes(folder: Path) -> list[Whole]:
 def _make_run(folder: Path) -> tuple[dict[str, Any], list[Any]]:
     """Two tasks of five episodes; a failure, an ERROR of which another try came out, and one of which none did."""
     given = run_suite._parser().parse_intermixed_args(["toy", "--episodes", "5"])
-    chosen, machine, checkpoint = run_suite.ready(run_suite.chosen_settings(given), False)
-    experiment = run_suite.experiment_of(chosen, machine, checkpoint)
-    provenance = run_suite.provenance_of(chosen, machine, experiment)
-    episodes, run = plan(chosen.suite, chosen.protocol), RunDirectory(folder)
+    evaluation = prepare(run_suite.chosen_settings(given))
+    chosen, provenance, experiment = evaluation.settings, evaluation.provenance(), to_dict(evaluation.experiment)
+    episodes, run = evaluation.episodes(search=False), RunDirectory(folder)
     run.open(experiment, episodes)
     with Presence(run, provenance, to_dict(chosen), "run-suite toy", len(episodes)) as session:
         written = [RecordFile(folder / "records" / f"{session.id}-{lane}.jsonl") for lane in (0, 1)]

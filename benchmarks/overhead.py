@@ -23,10 +23,12 @@ import msgspec
 
 from lingbot_eval.agents.scripted import Idle
 from lingbot_eval.cli.run_suite import main as run_suite
-from lingbot_eval.envs.testing import ReachEnv
+from lingbot_eval.envs.toy.env import ReachEnv
 from lingbot_eval.episode import run_episode
 from lingbot_eval.runs.directory import RunDirectory
-from lingbot_eval.settings import EnvSettings, ToySettings, load_protocol
+from lingbot_eval.settings import EnvSettings
+from lingbot_eval.settings.toy import ToySettings
+from lingbot_eval.suites import load_protocol
 from lingbot_eval.types import Episode
 
 COMMANDS, K = 400, 4

@@ -32,7 +32,8 @@ from lingbot_eval.envs.robotwin.tasks import TASKS
 from lingbot_eval.lines import checksum
 from lingbot_eval.runs.contents import version
 from lingbot_eval.runs.directory import RunDirectory
-from lingbot_eval.settings import load_protocol, protocol_hash, to_dict
+from lingbot_eval.settings import protocol_hash, to_dict
+from lingbot_eval.suites import load_protocol
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome, Provenance, Spent
 from tests.browser import Browser, program
 

@@ -9,16 +9,10 @@ import hypothesis
 import msgspec
 import pytest
 
-from lingbot_eval.envs.remote import default_limits
-from lingbot_eval.settings import (
-    AgentSettings,
-    EnvSettings,
-    LocalSettings,
-    RunSettings,
-    SuiteSettings,
-    ToySettings,
-    load_protocol,
-)
+from lingbot_eval.agents import kind_named
+from lingbot_eval.settings import EnvSettings, LocalSettings, RunSettings, SuiteSettings, default_limits
+from lingbot_eval.settings.toy import ToySettings
+from lingbot_eval.suites import load_protocol
 
 hypothesis.settings.register_profile("any machine", deadline=None)  # how long an example takes says how busy it is
 hypothesis.settings.load_profile("any machine")
@@ -73,9 +67,7 @@ def toy_run(agent: str = "expert", faults: dict[int, str] | None = None, **chang
         ),
         "env": toy(faults=faults).simulator,
         "protocol": load_protocol("toy", "toy"),
-        "agent": AgentSettings(
-            name=agent, looks=False, commands_per_action=1, path=None, checkpoint=None, lingbot=None, sessions=1
-        ),
+        "agent": kind_named(agent).settings(looks=False, commands_per_action=1, sessions=1),
         "limits": default_limits(),
         "cluster": LocalSettings(gpus=None),
         "workers": 1,

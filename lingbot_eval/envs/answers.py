@@ -6,16 +6,13 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from lingbot_eval.child import Answer
 from lingbot_eval.plausible import MOST
 from lingbot_eval.types import EnvSpec
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=MOST)]
 Steps = Annotated[int, msgspec.Meta(ge=0, le=MOST)] | Annotated[float, msgspec.Meta(ge=0.0, le=float(MOST))]
 Pixels = Annotated[int, msgspec.Meta(ge=1, le=8192)]
-
-
-class Answer(msgspec.Struct, forbid_unknown_fields=True, tag_field="answer", tag=str.lower):
-    """The base of all: an answer's tag is the name of its class in lower case."""
 
 
 class Info(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
@@ -39,13 +36,8 @@ class Info(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
 
 
 class Made(Answer):
-    cameras: dict[str, tuple[Pixels, Pixels]]
-    """Height and width."""
-    state: Annotated[int, msgspec.Meta(ge=0, le=100_000)]
-    """Length."""
-    low: list[list[float]]
-    """(K, D) of the action space."""
-    high: list[list[float]]
+    """The environment stands. Both spaces follow from its specification (``spaces.py``)."""
+
     env_spec: EnvSpec
     metadata: dict[str, list[str] | str | float | int | None]
 
@@ -82,13 +74,3 @@ class Auditioned(Answer):
     outcome: Literal["solved", "unstable", "unsolved"]
     reason: str
     sentences: dict[str, str]
-
-
-class Done(Answer):
-    """Nothing more is to be said."""
-
-
-class Failed(Answer):
-    error: str
-    kind: str
-    """Name of its class."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from lingbot_eval.files import placed, scratch
 from lingbot_eval.names import actions_name
-from lingbot_eval.types import Action, Episode, Image, Imagined, Observation, Outcome
+from lingbot_eval.types import Action, EnvSpec, Episode, Image, Imagined, Observation, Outcome
 from lingbot_eval.videos import Film, beside, resized, titled
 
 LOOK_EVERY = 4
@@ -29,9 +29,9 @@ class RecordVideo(gym.Wrapper[Observation, Action, Observation, Action]):
 
     def __init__(self, env: gym.Env[Observation, Action], folder: Path, every: int = 1) -> None:
         super().__init__(env)
-        spec = env.unwrapped.env_spec  # type: ignore[attr-defined]
-        self._every, self._looks = every, bool(spec.cameras)
-        self._rate = spec.commands_per_second / (spec.commands_per_action if self._looks else LOOK_EVERY)
+        spec: EnvSpec = env.get_wrapper_attr("env_spec")
+        self._every, self._looks, self._cameras = every, bool(spec.cameras), tuple(spec.cameras)
+        self._rate = spec.looks_per_second if self._looks else spec.commands_per_second / LOOK_EVERY
         self._film = Film(folder, self._rate)
 
     def reset(
@@ -78,7 +78,6 @@ class RecordImagined(RecordVideo):
 
     def __init__(self, env: gym.Env[Observation, Action], folder: Path, every: int = 1) -> None:
         super().__init__(env, folder, every)
-        self._cameras = env.unwrapped.env_spec.cameras  # type: ignore[attr-defined]
         self._pictures = tempfile.TemporaryFile()  # noqa: SIM115  (open as long as the wrapper)
 
     def show(self, looks: Iterable[Imagined]) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from lingbot_eval.errors import NotReady
 from lingbot_eval.settings import RunSettings, to_dict
+from lingbot_eval.suites import suite_named
 from lingbot_eval.runs.claims import Claims
 from lingbot_eval.runs.durations import command_limits
 from lingbot_eval.runs.plan import by_task
@@ -76,7 +77,8 @@ def _hand_out(
     tell: Callable[[Event], None],
     stopping: Callable[[], bool],
 ) -> None:
-    queue = Queue(episodes, command_limits(settings.protocol, by_task(episodes)), claims.records)
+    limits = command_limits(suite_named(settings.suite.name), settings.protocol, by_task(episodes))
+    queue = Queue(episodes, limits, claims.records)
     looked = time.monotonic()
     while pool.busy or (queue.left and not stopping()):
         session.require_folder()

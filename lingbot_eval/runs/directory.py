@@ -36,7 +36,8 @@ from lingbot_eval.errors import BadInput, CorruptRecords, NotReady, RunMismatch
 from lingbot_eval.lines import LONGEST, LineReader, LineWriter
 from lingbot_eval.plausible import impossible
 from lingbot_eval.runs.decode import EpisodeDecoder, RecordDecoder, uncollected
-from lingbot_eval.runs.plan import Task, by_task, lines_hash, plan_hash, task_of, to_lines
+from lingbot_eval.runs.plan import by_task, lines_hash, plan_hash, task_of, to_lines
+from lingbot_eval.suites.suite import Task
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome, Provenance
 
 RUN_SCHEMA = 2

@@ -6,26 +6,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from statistics import fmean
 
-from lingbot_eval.envs.robotwin.tasks import TASKS as ROBOTWIN_TASKS
-from lingbot_eval.envs.tabletop.catalogue import command_limit as tabletop_limit
-from lingbot_eval.settings import LiberoProtocol, Protocol, ToyProtocol
-from lingbot_eval.runs.plan import Task, task_of
+from lingbot_eval.runs.plan import task_of
+from lingbot_eval.settings import Protocol
+from lingbot_eval.suites import Suite
+from lingbot_eval.suites.suite import Task
 from lingbot_eval.types import EpisodeRecord, Outcome
 
 
-def command_limits(protocol: Protocol, tasks: Iterable[Task]) -> dict[Task, int]:
+def command_limits(suite: Suite, protocol: Protocol, tasks: Iterable[Task]) -> dict[Task, int]:
     """The most commands that an episode of each task may take."""
-    return {task: _command_limit(protocol, task) for task in tasks}
-
-
-def _command_limit(protocol: Protocol, task: Task) -> int:
-    suite, name, _ = task
-    if isinstance(protocol, LiberoProtocol):
-        return protocol.command_limit[suite]
-    if isinstance(protocol, ToyProtocol):
-        return protocol.command_limit
-    own = ROBOTWIN_TASKS[name].command_limit if suite == "robotwin" else tabletop_limit(name)
-    return protocol.command_limit or own
+    return {task: suite.command_limit(protocol, task) for task in tasks}
 
 
 class Durations:

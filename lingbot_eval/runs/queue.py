@@ -8,8 +8,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from lingbot_eval.runs.durations import Durations
-from lingbot_eval.runs.plan import Task, by_task, task_of
+from lingbot_eval.runs.plan import by_task, task_of
 from lingbot_eval.runs.directory import Records
+from lingbot_eval.suites.suite import Task
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome
 
 TRIES = 2

@@ -6,13 +6,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from lingbot_eval.errors import BadInput
-from lingbot_eval.settings import Protocol, as_struct
+from lingbot_eval.settings import as_struct
+from lingbot_eval.suites import suite_named
 from lingbot_eval.runs.contents import Reader
 from lingbot_eval.runs.durations import Durations, command_limits
 from lingbot_eval.runs.lanes import Lanes, LaneState
-from lingbot_eval.runs.plan import Task, by_task, task_of
+from lingbot_eval.runs.plan import by_task, task_of
 from lingbot_eval.runs.presence import Life, Process, Session, Watch
 from lingbot_eval.runs.directory import LIVE, RunDirectory, listed
+from lingbot_eval.suites.suite import Task
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome
 
 
@@ -105,7 +107,8 @@ class Lookout:
         self._over: dict[str, Player] = {}
         """By id: sessions that have ended and change no more."""
         self._mine = plan
-        self._protocol = folder.run()["experiment"]["protocol"]
+        experiment = folder.run()["experiment"]
+        self._suite, self._protocol = experiment["suite"]["name"], experiment["protocol"]
 
     def look(self) -> Standing:
         """Raises CorruptRecords."""
@@ -143,8 +146,9 @@ class Lookout:
     def _limits(self, plan: Sequence[Episode]) -> dict[Task, int]:
         tasks = by_task(plan)
         try:
-            return command_limits(as_struct(self._protocol, Protocol), tasks)
-        except BadInput:  # of a real robot, or of another version: all tasks are taken to be alike
+            suite = suite_named(self._suite)
+            return command_limits(suite, as_struct(self._protocol, suite.protocol), tasks)
+        except BadInput:  # a real robot's, another version's, or not installed: all tasks are taken to be alike
             return dict.fromkeys(tasks, 1)
 
 

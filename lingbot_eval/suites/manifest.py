@@ -1,4 +1,4 @@
-"""Scenes that a task's own expert solves, found once and kept: the manifests of RoboTwin and tabletop.
+"""Scenes that a task's own expert solves, found once and kept in a manifest.
 
     manifest.json            the suite, and what about the simulator decides which scenes are solved
     <task>-<setting>.jsonl   one Trial per line, appended as seeds are tried
@@ -22,13 +22,10 @@ from typing import Literal
 import msgspec
 
 from lingbot_eval import files
-from lingbot_eval.envs import tabletop
-from lingbot_eval.envs.robotwin.tasks import TASKS
-from lingbot_eval.errors import BadInput, CorruptRecords, NotReady, Taken, UnknownName
+from lingbot_eval.errors import BadInput, CorruptRecords, NotReady, Taken
 from lingbot_eval.lines import LineReader, LineWriter
 from lingbot_eval.runs.directory import listed, publish
-from lingbot_eval.settings import RoboTwinProtocol, Setting, SuiteSettings, TabletopProtocol
-from lingbot_eval.types import Episode
+from lingbot_eval.settings import Setting
 
 SCHEMA = 1
 
@@ -219,53 +216,6 @@ class _Head(msgspec.Struct):
     schema: int
     suite: str
     facts: dict[str, str]
-
-
-def wanted_scenes(suite: SuiteSettings, protocol: RoboTwinProtocol) -> list[Wanted]:
-    """What the experiment needs, setting by setting.
-
-    Raises UnknownName, BadInput.
-    """
-    names = tuple(tabletop.TASKS if isinstance(protocol, TabletopProtocol) else TASKS)
-    for given in suite.suites:
-        if given != suite.name:
-            raise UnknownName("suite", given, [suite.name])
-    chosen = []
-    for given in map(str, suite.tasks):
-        if not (given in names or (given.isdecimal() and int(given) < len(names))):
-            raise UnknownName(f"task (an index 0..{len(names) - 1} or a name)", given, names)
-        chosen.append(names[int(given)] if given.isdecimal() else given)
-    if not suite.settings:
-        raise BadInput("suite.settings is empty; say --setting easy, hard or both")
-    base = protocol.seed if suite.seed is None else suite.seed
-    count = suite.episodes or protocol.episodes_per_task
-    first = protocol.seed_block * (1 + base)
-    if base < 0 or first >= 2**31:
-        raise BadInput(f"seed {base} starts at {first}; scenes have seeds 0..{2**31 - 1}")
-    tasks = [name for name in names if name in chosen or not chosen]
-    return [Wanted(task, setting, first, count) for setting in dict.fromkeys(suite.settings) for task in tasks]
-
-
-def episodes(manifest: Manifest, wanted: Sequence[Wanted], suite: str, protocol: RoboTwinProtocol) -> list[Episode]:
-    """One for each scene.
-
-    Raises NotReady where the manifest has too few.
-    """
-    planned = []
-    for want in wanted:
-        found = manifest.scenes(want)
-        if len(found) < want.count:
-            raise NotReady(f"{manifest.folder} has {len(found)} of {want.count} scenes of {want.task} {want.setting}")
-        split = protocol.instructions[want.setting]
-        if lacking := [scene.seed for scene in found if split not in scene.sentences]:
-            raise NotReady(
-                f"{manifest.folder} has no {split} sentence of {want.task} {want.setting}, seed {lacking[0]}"
-            )
-        planned += [
-            Episode(suite, want.task, scene.seed, scene.sentences[split], setting=want.setting, index=k)
-            for k, scene in enumerate(found)
-        ]
-    return planned
 
 
 def scan(trials: Mapping[int, Trial], wanted: Wanted) -> tuple[list[Trial], int]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from lingbot_eval.envs.remote import RemoteEnv
 from lingbot_eval.errors import NotReady, SimulatorError, SimulatorRaised, Taken
-from lingbot_eval.settings import EnvSettings, Limits, RoboTwinProtocol, SimulatorSettings
+from lingbot_eval.settings import EnvSettings, Limits, Protocol, SimulatorSettings
 from lingbot_eval.suites.manifest import Manifest, Trial, Wanted
 
 TRIES = 2
@@ -32,7 +32,7 @@ def search(
     wanted: Sequence[Wanted],
     suite: str,
     simulator: SimulatorSettings,
-    protocol: RoboTwinProtocol,
+    protocol: Protocol,
     limits: Limits,
     workers: int,
     tell: Callable[[Wanted, Trial], None],

@@ -9,17 +9,18 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from lingbot_eval.agents import AGENTS, load_agent
+from lingbot_eval.agents import kind_named, kind_names, kind_of
 from lingbot_eval.agents.scripted import Idle, Random, Replay, recordings
-from lingbot_eval.cli.compose import settings
 from lingbot_eval.envs.remote import RemoteEnv
-from lingbot_eval.envs.testing import ReachEnv
+from lingbot_eval.envs.toy.env import ReachEnv
+from lingbot_eval.envs.toy.spec import env_spec
 from lingbot_eval.envs.wrappers import RecordActions
 from lingbot_eval.episode import run_episode
 from lingbot_eval.errors import BadInput, UnknownName
-from lingbot_eval.settings import AgentSettings
+from lingbot_eval.settings.agent import ExpertSettings, ReplaySettings
 from lingbot_eval.types import Agent, Episode, Outcome
 from tests.conftest import IMPATIENT, toy
+from tests.planning import settings
 
 EPISODES = [Episode("toy", "reach", seed, "go to the mark", index=seed) for seed in range(3)]
 BOX = gym.spaces.Box(np.array([[-1.0, 0.0]] * 2, np.float32), np.array([[1.0, 5.0]] * 2, np.float32))
@@ -120,14 +121,15 @@ def test_replay_refuses_a_folder_without_recordings(tmp_path):
         recordings(tmp_path)
 
 
-@pytest.mark.parametrize("name", [name for name in AGENTS if name != "lingbot-va"])  # it plays libero alone
+@pytest.mark.parametrize("name", [name for name in kind_names() if name != "lingbot-va"])  # it plays libero alone
 def test_every_agent_that_is_listed_can_be_composed_and_loaded(name, tmp_path):
     recorded(tmp_path, Idle(ReachEnv(toy()).action_space, (0.0,)))
     groups = ["suite=toy", "env=toy", f"agent={name}", "protocol=toy/toy"]
     chosen = settings(groups, [f"agent.path='{tmp_path}'"] if name == "replay" else [])
     assert chosen.agent.name == name
     env = RemoteEnv(toy(cameras=chosen.agent.looks), IMPATIENT)
-    agent = load_agent(chosen.agent, "toy")(env)
+    kind = kind_of(chosen.agent)
+    agent = kind.load(chosen.agent)(env if kind.privileged else env.env_spec)
     record = run_episode(env, agent, EPISODES[0])
     assert (record.outcome is Outcome.SUCCESS) == (name == "expert")
     env.close()
@@ -137,19 +139,19 @@ def test_an_unknown_agent_is_refused_with_the_known_ones():
     with pytest.raises(
         UnknownName, match=r"did you mean 'random'\? \(valid: idle, random, replay, expert, lingbot-va\)"
     ):
-        load_agent(AgentSettings("randon", False, 1, None, None, None, 1), "toy")
+        kind_named("randon")
 
 
 def test_replay_without_a_folder_is_refused_before_anything_is_played():
     with pytest.raises(BadInput, match=r"agent\.path=RUN/actions"):
-        load_agent(AgentSettings("replay", False, 1, None, None, None, 1), "toy")
+        kind_named("replay").check(ReplaySettings(False, 1, 1, None), env_spec(toy()))
 
 
 def test_replay_of_an_empty_folder_is_refused_before_anything_is_played(tmp_path):
     with pytest.raises(BadInput, match="no recorded actions in"):
-        load_agent(AgentSettings("replay", False, 1, str(tmp_path), None, None, 1), "toy")
+        kind_named("replay").check(ReplaySettings(False, 1, 1, str(tmp_path)), env_spec(toy()))
 
 
 def test_an_expert_with_several_commands_per_action_is_refused():
     with pytest.raises(BadInput, match=r"agent\.commands_per_action=1"):
-        load_agent(AgentSettings("expert", False, 4, None, None, None, 1), "toy")
+        kind_named("expert").check(ExpertSettings(False, 4, 1), env_spec(toy()))

@@ -25,7 +25,7 @@ def impatient(tmp_path: Path) -> str:
         pytest.skip(str(reason))
     python = tmp_path / "python"
     python.write_text(
-        f'#!/bin/sh\n[ "$2" = lingbot_eval.envs.check ] && exec {sys.executable} -c "{AT_ONCE}"\n'
+        f'#!/bin/sh\n[ "$2" = lingbot_eval.suites.machine ] && exec {sys.executable} -c "{AT_ONCE}"\n'
         f'exec {sys.executable} "$@"\n'
     )
     python.chmod(0o755)

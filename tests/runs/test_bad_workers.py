@@ -24,7 +24,7 @@ ONE = SuiteSettings(name="toy", suites=("toy",), tasks=("reach",), settings=(), 
 WORKER = """
 import dataclasses, os, socket, sys, time
 from lingbot_eval.runs import worker
-from lingbot_eval.runs.worker import Lane, Line, Order, Played, Ready
+from lingbot_eval.runs.worker import Lane, Order, Played, Ready
 
 def raw(data):
     socket.socket(fileno=os.dup(int(sys.argv[4].split(",")[0]))).sendall(data)

@@ -17,11 +17,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from lingbot_eval.agents import hardware
+from lingbot_eval.hardware import hardware
 from lingbot_eval.errors import BadInput, LingbotEvalError
-from lingbot_eval.settings import AgentSettings, RunSettings, SuiteSettings, ToySettings
+from lingbot_eval.settings.agent import ReplaySettings
+from lingbot_eval.settings import RunSettings, SuiteSettings
+from lingbot_eval.settings.toy import ToySettings
 from lingbot_eval.runs.coordinator import Event, play
-from lingbot_eval.runs.plan import plan, remaining
+from lingbot_eval.runs.plan import remaining
+from tests.planning import plan
 from lingbot_eval.runs.directory import RecordFile, RunDirectory
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome, Provenance
 from tests.conftest import IMPATIENT, toy_run
@@ -70,7 +73,7 @@ def test_every_episode_is_played_once_and_recorded_by_who_played_it(tmp_path, wo
     final, told = carry_on(tmp_path, toy_run(workers=workers, limits=IMPATIENT))
     assert outcomes(final) == dict.fromkeys(ALL, "success")
     assert len(RunDirectory(tmp_path).records().all) == 6
-    here = dataclasses.replace(WHO, versions=hardware(toy_run().agent), host=socket.gethostname())
+    here = dataclasses.replace(WHO, versions=hardware(), host=socket.gethostname())
     assert all(record.provenance == here for record in final.values())
     assert here.versions["cpu"]
     assert len(list((tmp_path / "records").glob("*.jsonl"))) == workers
@@ -288,7 +291,7 @@ def test_every_nth_episode_is_filmed_and_every_record_says_where_its_seconds_wen
 
 def test_a_recorded_run_can_be_replayed_to_the_same_outcomes(tmp_path):
     first, _ = carry_on(tmp_path / "first", toy_run(actions=True, suite=FEW))
-    replay = AgentSettings("replay", False, 1, str(tmp_path / "first" / "actions"), None, None, 1)
+    replay = ReplaySettings(False, 1, 1, str(tmp_path / "first" / "actions"))
     again, _ = carry_on(tmp_path / "again", msgspec.structs.replace(toy_run(suite=FEW), agent=replay))
     assert {id: (r.outcome, r.commands) for id, r in again.items()} == {
         id: (r.outcome, r.commands) for id, r in first.items()
@@ -364,7 +367,7 @@ def test_a_session_that_cannot_write_its_record_ends_the_worker(tmp_path):
 def test_an_agent_that_cannot_be_loaded_is_refused_by_the_first_worker(tmp_path):
     with pytest.raises(BadInput, match=r"agent\.path=RUN/actions"):
         carry_on(
-            tmp_path, msgspec.structs.replace(toy_run(), agent=AgentSettings("replay", False, 1, None, None, None, 1))
+            tmp_path, msgspec.structs.replace(toy_run(), agent=ReplaySettings(False, 1, 1, None))
         )
 
 

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from lingbot_eval.runs.lanes import PARTS, Lanes, together
-from lingbot_eval.runs.plan import plan
+from tests.planning import plan
 from lingbot_eval.types import EpisodeRecord, Outcome, Spent
 from tests.conftest import toy_run
 

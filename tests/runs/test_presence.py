@@ -13,7 +13,7 @@ import pytest
 
 from lingbot_eval.errors import CorruptRecords, NotReady
 from lingbot_eval.runs import presence as sessions
-from lingbot_eval.runs.plan import plan
+from tests.planning import plan
 from lingbot_eval.runs.presence import Heartbeat, Presence, Process, Session, Watch, sweep, this_process
 from lingbot_eval.runs.directory import LIVE, RunDirectory
 from lingbot_eval.types import EpisodeRecord, Outcome, Provenance, Spent

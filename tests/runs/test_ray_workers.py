@@ -14,7 +14,9 @@ from pathlib import Path
 import pytest
 
 from lingbot_eval.errors import BadInput, NotReady
-from lingbot_eval.settings import RaySettings, RunSettings, TabletopSettings, load_protocol, to_dict
+from lingbot_eval.settings import RaySettings, RunSettings, to_dict
+from lingbot_eval.settings.tabletop import TabletopSettings
+from lingbot_eval.suites import load_protocol
 from lingbot_eval.runs.coordinator import Event
 from lingbot_eval.runs.directory import RunDirectory
 from lingbot_eval.runs.worker import Job

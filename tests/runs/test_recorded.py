@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from lingbot_eval.cli.compose import settings
+from tests.planning import settings
 from lingbot_eval.cli.run_suite import main as run_suite
 from lingbot_eval.files import with_checksum
 from lingbot_eval.settings import to_dict

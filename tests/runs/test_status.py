@@ -8,7 +8,7 @@ import pytest
 from lingbot_eval.errors import BadInput
 from lingbot_eval.settings import to_dict
 from lingbot_eval.runs.lanes import LaneState
-from lingbot_eval.runs.plan import plan
+from tests.planning import plan
 from lingbot_eval.runs.presence import Heartbeat, Life, Process, Session, this_process
 from lingbot_eval.runs.status import Lookout
 from lingbot_eval.runs.directory import LIVE, RunDirectory

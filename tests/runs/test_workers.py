@@ -48,7 +48,7 @@ def test_a_gpu_that_is_not_there_is_refused_with_those_that_are(monkeypatch):
 
 def test_a_device_by_number_and_a_gpu_for_each_worker_exclude_each_other(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
-    from lingbot_eval.cli.compose import settings
+    from tests.planning import settings
 
     groups = ["suite=libero", "env=libero", "agent=lingbot-va", "protocol=libero/strict"]
     devices = ["agent.lingbot.text_device=cuda:1"]

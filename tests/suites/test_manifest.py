@@ -5,9 +5,12 @@ from __future__ import annotations
 import pytest
 
 from lingbot_eval.errors import BadInput, CorruptRecords, NotReady, Taken, UnknownName
-from lingbot_eval.settings import SuiteSettings, load_protocol
+from lingbot_eval.settings import SuiteSettings
+from lingbot_eval.suites import load_protocol
 from lingbot_eval.suites import manifest as seeds
-from lingbot_eval.suites.manifest import Manifest, Trial, Wanted, content_hash, episodes, wanted_scenes
+from lingbot_eval.suites.manifest import Manifest, Trial, Wanted, content_hash
+from lingbot_eval.suites.scenes import episodes
+from tests.planning import wanted_scenes
 
 FACTS = {"sapien": "3.0.3", "planner": "mplib", "shader": "default"}
 WANTED = Wanted("stack_blocks_two", "easy", first=10_000, count=4)

@@ -8,8 +8,8 @@ from queue import Queue
 import pytest
 
 from lingbot_eval.errors import NotReady, SimulatorDied, SimulatorRaised
-from lingbot_eval.settings import ToySettings, load_protocol
-from lingbot_eval.suites import search
+from lingbot_eval.settings.toy import ToySettings
+from lingbot_eval.suites import load_protocol, search
 from lingbot_eval.suites.manifest import Manifest, Trial, Wanted
 from tests.conftest import toy_run
 

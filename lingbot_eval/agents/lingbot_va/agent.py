@@ -151,7 +151,7 @@ class LingBotVA:
         """Raises BadInput where an environment has other cameras or commands than the checkpoint was trained on."""
         settings = self.settings
         for what, theirs, ours in (
-            ("cameras", spec.cameras, tuple(settings.cameras)),
+            ("cameras", tuple(spec.cameras), tuple(settings.cameras)),
             ("channels", spec.channels, settings.channels),
             ("commands per action", spec.commands_per_action, settings.commands_per_look),
         ):

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image as Pillow
 
-from lingbot_eval.settings import LiberoProtocol
+from lingbot_eval.settings.libero import LiberoProtocol
 from lingbot_eval.types import Image
 
 

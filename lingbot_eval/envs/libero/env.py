@@ -18,13 +18,14 @@ from lingbot_eval.envs.libero.assets import find_assets, libero_root
 from lingbot_eval.envs.libero.camera import Camera
 from lingbot_eval.envs.libero.process import prepare
 from lingbot_eval.envs.libero.seeding import Seeding
+from lingbot_eval.envs.libero.spec import CAMERAS, env_spec
 from lingbot_eval.envs.libero.states import load_states
-from lingbot_eval.envs.spaces import check_action, look_space
+from lingbot_eval.envs.spaces import action_space, check_action, look_space
 from lingbot_eval.errors import BadInput
-from lingbot_eval.settings import EnvSettings, LiberoProtocol, LiberoSettings
-from lingbot_eval.types import Action, EnvSpec, Image, Observation
+from lingbot_eval.settings import EnvSettings
+from lingbot_eval.settings.libero import LiberoProtocol, LiberoSettings
+from lingbot_eval.types import Action, Image, Observation
 
-CAMERAS = {"head": "agentview", "wrist": "robot0_eye_in_hand"}
 RENDER_SIZE = 256
 """Pixels a side of each camera in ``render()``; for people, so no protocol decides it."""
 
@@ -64,23 +65,9 @@ class LiberoEnv(gym.Env[Observation, Action]):
         self._seeding = Seeding(self.protocol, self.domain, self._reset_domain)
         self._conjuncts = self.domain.parsed_problem["goal_state"]
         self._camera = Camera(self.domain, CAMERAS, self.protocol) if settings.cameras else None
-        size = self.protocol.resize or self.protocol.render_size
-        self.env_spec = EnvSpec(
-            cameras=tuple(CAMERAS) if settings.cameras else (),
-            channels=(0, 1, 2, 3, 4, 5, 6),
-            commands_per_second=20.0,
-            commands_per_action=settings.commands_per_action,
-            conventions={
-                "command": "OSC_POSE delta: world-frame translation (1 = 5 cm), axis-angle (1 = 0.5 rad)",
-                "gripper": f"-1 open .. 1 closed, {self.protocol.gripper}",
-                "picture": f"flip {self.protocol.flip} of LIBERO's picture",
-                "state": "EE position (m), axis-angle (rad), finger positions (m), world frame",
-            },
-            idle=(0.0,) * 7,
-        )
-        self.observation_space = look_space(dict.fromkeys(self.env_spec.cameras, (size, size)), state=8)
-        self._box = gym.spaces.Box(-1.0, 1.0, (settings.commands_per_action, 7), np.float32)
-        self.action_space = self._box
+        self.env_spec = env_spec(settings)
+        self.observation_space = look_space(self.env_spec)
+        self._box = self.action_space = action_space(self.env_spec)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from lingbot_eval.settings import LiberoProtocol
+from lingbot_eval.settings.libero import LiberoProtocol
 
 
 class Seeding:

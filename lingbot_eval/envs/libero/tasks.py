@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import re
 
-from lingbot_eval.errors import UnknownName
-
 SUITES: dict[str, tuple[str, ...]] = {
     "libero_spatial": (
         "pick_up_the_black_bowl_between_the_plate_and_the_ramekin_and_place_it_on_the_plate",
@@ -63,29 +61,18 @@ SUITES: dict[str, tuple[str, ...]] = {
 }
 
 ALIASES = {
-    "spatial": "libero_spatial",
-    "object": "libero_object",
-    "goal": "libero_goal",
-    "long": "libero_10",
-    "10": "libero_10",
-    "libero_long": "libero_10",
+    "spatial": ("libero_spatial",),
+    "object": ("libero_object",),
+    "goal": ("libero_goal",),
+    "long": ("libero_10",),
+    "10": ("libero_10",),
+    "libero_long": ("libero_10",),
+    "all": tuple(SUITES),
 }
+"""Short names of suites."""
 
 STORED_STATES = 50
 """Initial states stored for each task (``init_files/<suite>/<task>.pruned_init``)."""
-
-
-def suite_names(name: str) -> tuple[str, ...]:
-    """The full names meant by ``spatial``, ``libero_spatial``, ``long``, ``all``, ...
-
-    Raises UnknownName.
-    """
-    if name == "all":
-        return tuple(SUITES)
-    full = ALIASES.get(name, name)
-    if full not in SUITES:
-        raise UnknownName("LIBERO suite", name, [*ALIASES, *SUITES, "all"])
-    return (full,)
 
 
 def instruction(task: str) -> str:

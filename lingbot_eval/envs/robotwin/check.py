@@ -19,7 +19,8 @@ from lingbot_eval.envs.robotwin import poses
 from lingbot_eval.envs.robotwin import process as robotwin_process
 from lingbot_eval.envs.robotwin.checkout import Checkout
 from lingbot_eval.errors import NotReady
-from lingbot_eval.settings import RoboTwinSettings, TabletopSettings
+from lingbot_eval.settings.robotwin import RoboTwinSettings
+from lingbot_eval.settings.tabletop import TabletopSettings
 
 Scenes = Iterable[tuple[str, str]]
 """(task, setting) pairs that will be played."""

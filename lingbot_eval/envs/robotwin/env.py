@@ -15,35 +15,14 @@ import numpy as np
 import numpy.typing as npt
 
 from lingbot_eval.envs.robotwin.poses import ARMS, Array, require_orientation
+from lingbot_eval.envs.robotwin.spec import CAMERAS, absolute_spec
 from lingbot_eval.envs.robotwin.tasks import EXPERT_FIRST
-from lingbot_eval.envs.spaces import check_action, look_space
+from lingbot_eval.envs.spaces import action_space, check_action, look_space
 from lingbot_eval.errors import BadInput, UnknownName, UnstableScene
-from lingbot_eval.settings import (
-    EnvSettings,
-    RoboTwinProtocol,
-    RoboTwinSettings,
-    Setting,
-    SimulatorSettings,
-    TabletopSettings,
-)
-from lingbot_eval.types import Action, EnvSpec, Image, Observation
-
-CAMERAS = {"head": "head_camera", "left_wrist": "left_camera", "right_wrist": "right_camera"}
-SIZE = (240, 320)
-"""Rows and columns of each: RoboTwin's D435."""
-
-CHANNELS = (*range(7), 28, *range(7, 14), 29)
-"""Left pose and gripper, right pose and gripper, among LingBot-VA's thirty."""
-
-COMMANDS_PER_SECOND = 250 / 15
-"""RoboTwin samples its demonstrations every 15 physics steps of 1/250 s (``save_freq``). A command takes as long as its
-path needs, so this is a nominal rate: of videos."""
-
-LOW, HIGH = (-1.5, -1.5, 0.0), (1.5, 1.5, 2.0)
-"""Metres, world frame: around the table, which is at z = 0.74, with room to spare for both arms."""
-
-FARTHEST = 1.5
-"""Metres that a hand can move away from where it starts, and then some."""
+from lingbot_eval.settings import EnvSettings, Setting, SimulatorSettings
+from lingbot_eval.settings.robotwin import RoboTwinProtocol, RoboTwinSettings
+from lingbot_eval.settings.tabletop import TabletopSettings
+from lingbot_eval.types import Action, Image, Observation
 
 CACHED_EPISODES = 5
 """Between two clearings of SAPIEN's cache of meshes: ``clear_cache_freq`` of RoboTwin's ``demo_*.yml``."""
@@ -83,21 +62,9 @@ class RoboTwinEnv(gym.Env[Observation, Action]):
         self.domain = self
         self.render_mode = "rgb_array" if settings.render else None
         self._cameras, self._draws = settings.cameras, settings.cameras or settings.render
-        self.env_spec = EnvSpec(
-            cameras=tuple(CAMERAS) if settings.cameras else (),
-            channels=CHANNELS,
-            commands_per_second=COMMANDS_PER_SECOND,
-            commands_per_action=settings.commands_per_action,
-            conventions={
-                "command": "absolute end-effector poses, world frame, quaternion w first",
-                "gripper": "0 closed .. 1 open",
-                "state": "as an absolute command; poses measured, grippers as commanded",
-                "success": self.protocol.success,
-            },
-        )
-        self.observation_space = look_space(dict.fromkeys(self.env_spec.cameras, SIZE), state=16)
-        self._box = command_box(LOW, HIGH, settings.commands_per_action)
-        self.action_space = self._box
+        self.env_spec = absolute_spec(settings)
+        self.observation_space = look_space(self.env_spec)
+        self._box = self.action_space = action_space(self.env_spec)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -246,13 +213,6 @@ class RoboTwinEnv(gym.Env[Observation, Action]):
             "plan_failures": self._task.plan_failures,
             "protocol": self.protocol.name,
         }
-
-
-def command_box(low: tuple[float, ...], high: tuple[float, ...], count: int) -> Any:
-    """The Box of (count, 16) commands with positions between ``low`` and ``high`` (3,), in metres."""
-    arm_low, arm_high = [*low, -1.0, -1.0, -1.0, -1.0, 0.0], [*high, 1.0, 1.0, 1.0, 1.0, 1.0]
-    lows, highs = (np.tile(np.array(arm, np.float32), (count, 2)) for arm in (arm_low, arm_high))
-    return gym.spaces.Box(lows, highs, dtype=np.float32)
 
 
 def _suite(simulator: SimulatorSettings) -> tuple[Any, type[Exception]]:

@@ -21,7 +21,7 @@ from types import ModuleType
 from typing import Any
 
 from lingbot_eval.envs.robotwin.checkout import Checkout
-from lingbot_eval.settings import RoboTwinSettings
+from lingbot_eval.settings.robotwin import RoboTwinSettings
 
 REVISION = "1"
 """Of our driving of RoboTwin; part of the protocol hash. Raise it with every change that can move a score."""

@@ -13,7 +13,7 @@ import numpy as np
 from lingbot_eval.envs.robotwin.checkout import CONFIGS, Checkout, read_yaml
 from lingbot_eval.envs.robotwin.planner import Planner
 from lingbot_eval.envs.robotwin.process import APART, OWN_ARMS, prepare
-from lingbot_eval.settings import RoboTwinSettings
+from lingbot_eval.settings.robotwin import RoboTwinSettings
 
 SENTENCES = 100
 """Generated per episode and split, of which one is drawn: test_num of script/eval_policy.py:162, 258-259 @ 2eeec322."""

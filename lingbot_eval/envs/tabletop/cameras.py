@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import sapien
 
+from lingbot_eval.envs.robotwin.spec import SIZE
 from lingbot_eval.envs.tabletop.appearance import Look
 from lingbot_eval.types import Image
 
-HEIGHT, WIDTH = 240, 320
 FIELDS = {"head_camera": np.deg2rad(55), "left_camera": np.deg2rad(50), "right_camera": np.deg2rad(50)}
 """Vertical fields of view. RoboTwin's 37 degrees show its table and hardly an arm; these show what the hands do."""
 
@@ -35,8 +35,9 @@ class Cameras:
         world.set_ambient_light(look.ambient)
         world.add_directional_light(look.sun_direction, look.sun, shadow=True, position=[0, 0, table], **SHADOWS)
         self._world = world
+        height, width = SIZE
         self._cameras = {
-            name: world.add_camera(name, WIDTH, HEIGHT, fovy=field, near=0.02, far=10.0)
+            name: world.add_camera(name, width, height, fovy=field, near=0.02, far=10.0)
             for name, field in FIELDS.items()
         }
         nothing = sapien.render.RenderTexture(NOTHING, 2, "R8G8B8A8Unorm")

@@ -21,7 +21,7 @@ import msgspec
 from safetensors import SafetensorError, safe_open
 
 from lingbot_eval.errors import BadInput, LingbotEvalError, NotReady, UnknownName
-from lingbot_eval.models.lingbot_va.hashes import sha256
+from lingbot_eval.hashes import sha256
 from lingbot_eval.models.lingbot_va.reading import BadCheckpoint, read_json, short, unreadable, whole
 from lingbot_eval.settings.lingbot_va import LingBotSettings
 

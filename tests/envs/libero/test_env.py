@@ -18,7 +18,9 @@ from lingbot_eval.envs.libero.tasks import SUITES
 from lingbot_eval.envs.remote import make_libero
 from lingbot_eval.envs.testing import check_env
 from lingbot_eval.errors import BadInput, NotReady
-from lingbot_eval.settings import EnvSettings, LiberoSettings, load_protocol, to_dict
+from lingbot_eval.settings import EnvSettings, to_dict
+from lingbot_eval.settings.libero import LiberoSettings
+from lingbot_eval.suites import load_protocol
 
 TRACE = Path(__file__).with_name("libero_trace.py")
 BOWL = ("libero_spatial", SUITES["libero_spatial"][0])  # cabinet and stove, whose poses a reset draws

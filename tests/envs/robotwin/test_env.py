@@ -16,16 +16,16 @@ import pytest
 import lingbot_eval  # noqa: F401  (registers the ids)
 from lingbot_eval.agents.scripted import Expert, Idle
 from lingbot_eval.envs import vulkan
-from lingbot_eval.envs.check import inspect
-from lingbot_eval.envs.remote import RemoteEnv, default_limits
+from lingbot_eval.envs.remote import RemoteEnv
 from lingbot_eval.envs.robotwin.checkout import KNOWN, Checkout
-from lingbot_eval.envs.robotwin.make import simulator_settings
 from lingbot_eval.envs.robotwin.poses import STILL, relative
 from lingbot_eval.envs.robotwin.tasks import EXPERT_FIRST, TASKS
 from lingbot_eval.envs.testing import check_env
 from lingbot_eval.episode import run_episode
 from lingbot_eval.errors import BadAction, BadInput, NotReady
-from lingbot_eval.settings import EnvSettings, SimulatorSettings, load_protocol
+from lingbot_eval.settings import EnvSettings, SimulatorSettings, default_limits
+from lingbot_eval.suites import load_protocol, suite_named
+from lingbot_eval.suites.machine import inspect
 from lingbot_eval.types import Episode, Outcome
 
 pytest.importorskip("sapien", reason="the tabletop extra is not installed")
@@ -53,7 +53,7 @@ def made(
 
 
 def tabletop(task: str = "lift_block", **more: Any) -> RemoteEnv:
-    return made("tabletop", task, simulator_settings("tabletop", {}), **more)
+    return made("tabletop", task, suite_named("tabletop").simulator_settings({}), **more)
 
 
 @pytest.fixture(scope="module")
@@ -187,7 +187,7 @@ def test_a_sapien_that_cannot_be_loaded_is_one_line_also_without_pictures(tmp_pa
     (tmp_path / "sapien" / "__init__.py").write_text("raise ImportError('libX11.so.6: cannot open shared object file')")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
     with pytest.raises(NotReady, match=r"^SAPIEN cannot be loaded: libX11.so.6: .*apt install libx11-6.*$"):
-        inspect(simulator_settings("tabletop", {}), draws=False)
+        inspect(suite_named("tabletop"), suite_named("tabletop").simulator_settings({}), draws=False)
 
 
 # What follows drives a real checkout.
@@ -198,9 +198,11 @@ def checkout() -> SimulatorSettings:
     """The checkout's code with arms of our own, on a CPU."""
     if not os.environ.get("ROBOTWIN_ROOT"):
         pytest.skip("no RoboTwin checkout: set ROBOTWIN_ROOT to one of commit 2eeec322")
-    settings = simulator_settings("robotwin", {"embodiment": "tabletop", "planner": "mplib", "shader": "default"})
+    settings = suite_named("robotwin").simulator_settings(
+        {"embodiment": "tabletop", "planner": "mplib", "shader": "default"}
+    )
     try:
-        return inspect(settings, True, [(task, "easy") for task in BLOCKS]).simulator
+        return inspect(suite_named("robotwin"), settings, True, [(task, "easy") for task in BLOCKS]).simulator
     except NotReady as error:
         pytest.skip(str(error))
 

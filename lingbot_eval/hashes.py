@@ -12,15 +12,12 @@ from typing import Annotated, BinaryIO
 
 import msgspec
 
-from lingbot_eval.errors import NotReady
-from lingbot_eval.models.lingbot_va.reading import read
+from lingbot_eval.errors import CorruptRecords, NotReady
+from lingbot_eval.files import read
 
 SETTLED_NS = 2_000_000_000
 """How long ago a file was changed before its state stands for its content: a second change within one tick of the file
 system's clock (NFS, FAT: up to 2 s) would leave the same state."""
-
-LARGEST = 1 << 24
-"""Bytes of the cache; an entry has some 250."""
 
 
 class Known(msgspec.Struct, frozen=True):
@@ -71,8 +68,8 @@ def _identity(state: os.stat_result) -> tuple[int, int, int, int, int]:
 def _known(cache: Path) -> dict[str, Known]:
     """By path; empty where ``cache`` is not there or holds anything else, as that of an older version does."""
     try:
-        return msgspec.json.decode(read(cache, LARGEST), type=dict[str, Known])
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return msgspec.json.decode(read(cache) or b"{}", type=dict[str, Known])
+    except (CorruptRecords, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return {}
 
 

@@ -64,6 +64,20 @@ def test_every_command_can_be_given(document: Path):
     assert refused == []
 
 
+def test_every_page_that_the_code_names_exists():
+    sources = [
+        file for folder in ("lingbot_eval", "tests", "benchmarks", "examples") for file in (ROOT / folder).rglob("*.py")
+    ]
+    named = {
+        page: file.relative_to(ROOT)
+        for file in sources
+        if file != Path(__file__)
+        for page in re.findall(r"(?<![\w/])docs/[\w/-]+\.md", file.read_text())
+    }
+    assert len(named) > 5
+    assert {page: str(file) for page, file in named.items() if not (ROOT / page).is_file()} == {}
+
+
 def test_paths_links_and_commands_are_found():
     text = "`envs/x.py` `lingbot-eval ls`\n```console\n$ run-suite toy \\\n    --tasks 0 | head  # words\n```\n"
     assert list(_commands(text)) == [["run-suite", "toy", "--tasks", "0"], ["lingbot-eval", "ls"]]

@@ -35,6 +35,7 @@ from types import FrameType
 from typing import Any
 
 import pyarrow.parquet as pq
+from lingbot_eval.runs.evaluation import prepare
 from rich.console import Console
 
 from lingbot_eval.cli import run_suite, verify
@@ -43,13 +44,12 @@ from lingbot_eval.cli.overview import overview
 from lingbot_eval.errors import LingbotEvalError
 from lingbot_eval.reports import page
 from lingbot_eval.runs.claims import Claims
-from lingbot_eval.runs.directory import RecordFile, RunDirectory
-from lingbot_eval.runs.evaluation import prepare
+from lingbot_eval.runs.directory import RunDirectory
 from lingbot_eval.runs.presence import Presence, Watch
-from lingbot_eval.runs.status import Lookout
+from lingbot_eval.runs.records import RecordFile
+from lingbot_eval.runs.status import StatusReader
 from lingbot_eval.settings import to_dict
-from lingbot_eval.suites.manifest import Manifest, Wanted, content_hash
-from lingbot_eval.suites.manifest import Trial as Tried
+from lingbot_eval.suites.manifest import Audition, Manifest, Wanted, content_hash
 from lingbot_eval.trials import TrialPlan, TrialSession, load_rubric
 from lingbot_eval.types import EpisodeRecord, Outcome, Spent
 
@@ -135,11 +135,11 @@ def _make_run(folder: Path) -> tuple[dict[str, Any], list[Any]]:
             if number % 5 == 3:
                 failed = replace(record, outcome=Outcome.ERROR, error="it raised", spent=None, progress=0.0)
                 written[number % 2].append(failed)
-                session.played(number % 2, failed)
+                session.lanes.played(number % 2, failed)
                 record = replace(failed, attempt=2) if number == 3 else replace(record, attempt=2)
-            session.plays(number % 2, episode)
+            session.lanes.plays(number % 2, episode)
             written[number % 2].append(record)
-            session.played(number % 2, record)
+            session.lanes.played(number % 2, record)
     return experiment, episodes
 
 
@@ -156,8 +156,10 @@ def _make_trials(folder: Path) -> None:
 
 
 def _make_manifest(folder: Path) -> None:
-    def audition(seed: int) -> Tried:
-        return Tried(seed, "solved", "", {"seen": f"{seed}"}) if seed % 2 else Tried(seed, "unsolved", "too far", {})
+    def audition(seed: int) -> Audition:
+        if seed % 2:
+            return Audition(seed, "solved", "", {"seen": f"{seed}"})
+        return Audition(seed, "unsolved", "too far", {})
 
     manifest = Manifest(folder)
     manifest.open("tabletop", FACTS)
@@ -194,7 +196,7 @@ def _viewed(damaged: Path) -> Answer:
 def _status(damaged: Path) -> Answer:
     console, err = Console(file=io.StringIO(), width=160), io.StringIO()
     with contextlib.redirect_stderr(err):
-        standing = Lookout(RunDirectory(damaged)).look()
+        standing = StatusReader(RunDirectory(damaged)).read()
         console.print(overview(standing, 160))
     counted = {id: (r.outcome.value, r.progress, r.commands) for id, r in standing.final.items()}
     return (len(standing.plan), counted), "\n".join([*standing.warnings, *RunDirectory(damaged).strangers()])

@@ -20,10 +20,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from lingbot_eval.errors import CorruptRecords
+from lingbot_eval.errors import CorruptRecords, LingbotEvalError, NotReady
 
 LARGEST = 64 * 2**20
-"""Bytes of a file that is read whole; a session's, the largest, has a few thousand."""
+"""Bytes of a file that is read whole; UMT5's tokenizer.json, the largest, has 17 million."""
 
 DEEPEST = 64
 """Objects and lists within one another; a run's settings have six."""
@@ -40,46 +40,73 @@ KINDS = {
 }
 
 
+class Unfit(OSError):
+    """What lies there is no ordinary file, or a larger one than is read; ``strerror`` says which."""
+
+
+def regular(file: Path) -> BinaryIO:
+    """Open ``file`` to be read; a link is followed.
+
+    Raises OSError: FileNotFoundError where there is nothing, Unfit where there is anything but a file.
+    """
+    descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # or a FIFO would be waited for
+    kind = stat.S_IFMT(os.fstat(descriptor).st_mode)
+    if kind != stat.S_IFREG:
+        os.close(descriptor)
+        raise Unfit(errno.EINVAL, f"{KINDS.get(kind, 'no file')}, not a file", str(file))
+    return os.fdopen(descriptor, "rb", buffering=2**18)
+
+
+def bounded(file: Path, most: int = LARGEST) -> bytes:
+    """Return all of ``file``.
+
+    Raises OSError as :func:`regular` does, and Unfit for more than ``most`` bytes.
+    """
+    with regular(file) as stream:
+        return _bounded(stream, file, most)
+
+
 def opened(file: Path) -> BinaryIO:
-    """``file`` to be read.
+    """Open a ``file`` of ours to be read.
 
     Raises OSError: FileNotFoundError where there is nothing; CorruptRecords where there is anything but a file.
     """
     try:
-        descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK)  # or a FIFO would be waited for
+        return regular(file)
     except FileNotFoundError:
         if file.is_symlink():
             raise CorruptRecords(f"{file} is a link to nothing") from None
         raise
-    kind = stat.S_IFMT(os.fstat(descriptor).st_mode)
-    if kind != stat.S_IFREG:
-        os.close(descriptor)
-        raise CorruptRecords(f"{file} is {KINDS.get(kind, 'no file')}, not a file")
-    return os.fdopen(descriptor, "rb", buffering=2**18)
+    except Unfit as error:
+        raise CorruptRecords(f"{file} is {error.strerror}") from None
 
 
 def read(file: Path, again: bool = True) -> bytes | None:
-    """All of ``file``; None where there is none, or none any more. ``again``: NFS says ESTALE of one that another
-    machine replaced or removed after we had opened it; asked once more, it knows.
+    """Return all of a ``file`` of ours; None where there is none, or none any more. ``again``: NFS says ESTALE of one
+    that another machine replaced or removed after we had opened it; asked once more, it knows.
 
     Raises CorruptRecords for what is no file, is larger than LARGEST or cannot be read.
     """
     try:
         with opened(file) as stream:
-            content = stream.read(LARGEST + 1)
+            content = _bounded(stream, file, LARGEST)
     except FileNotFoundError:
         return None
+    except Unfit as error:
+        raise CorruptRecords(f"{file} is {error.strerror}: it is not what this package writes") from None
     except OSError as error:
         if error.errno == errno.ESTALE and again:
             return read(file, again=False)
         raise unreadable(file, error) from None
-    if len(content) > LARGEST:
-        raise CorruptRecords(f"{file} is larger than {LARGEST >> 20} MiB: it is not what this package writes")
     return content
 
 
 def unreadable(file: Path, error: OSError) -> CorruptRecords:
     return CorruptRecords(f"{file} cannot be read: {error.strerror or error}")
+
+
+def unwritable(place: Path, error: OSError, remedy: str = "") -> NotReady:
+    return NotReady(f"cannot write to {place}: {error.strerror}" + f"; {remedy}" * bool(remedy))
 
 
 def parsed(content: bytes, file: Path, newest: int | None = None) -> dict[str, Any]:
@@ -88,9 +115,7 @@ def parsed(content: bytes, file: Path, newest: int | None = None) -> dict[str, A
     Raises CorruptRecords, with ``file``.
     """
     try:
-        found = json.loads(content)
-        if not isinstance(found, dict) or _deeper(found, DEEPEST):
-            raise CorruptRecords(f"{file} is not what this package writes: {_what_it_is(found)}")
+        found = json_object(content)
         schema = found.get("schema", 1)
         if newest is not None and isinstance(schema, int) and schema > newest:
             raise CorruptRecords(f"{file} has schema {schema}; this version of lingbot_eval reads up to {newest}")
@@ -99,13 +124,26 @@ def parsed(content: bytes, file: Path, newest: int | None = None) -> dict[str, A
                 f"{file} was changed: its content has checksum {real}, not {found['checksum']}. Restore it; or, where "
                 'the change is meant, take out its "checksum": then it is read, and said to have none'
             )
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise CorruptRecords(f"{file}: {error}") from None
     return found
 
 
-def _what_it_is(found: Any) -> str:
-    return f"more than {DEEPEST} objects in one another" if isinstance(found, dict) else "it holds no JSON object"
+def json_object(content: bytes | str, **numbers: Any) -> dict[str, Any]:
+    """Return the JSON object in ``content``. ``numbers``: as ``json.loads`` takes them (``parse_int`` and so on).
+
+    Raises ValueError for anything else, also for what is nested more than DEEPEST levels deep.
+    """
+    deep = f"more than {DEEPEST} objects in one another"
+    try:
+        found = json.loads(content, **numbers)
+    except RecursionError:
+        raise ValueError(deep) from None
+    if not isinstance(found, dict):
+        raise ValueError("it holds no JSON object")
+    if _deeper(found, DEEPEST):
+        raise ValueError(deep)
+    return found
 
 
 def with_checksum(content: Mapping[str, Any]) -> bytes:
@@ -138,6 +176,22 @@ def locked(file: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+@contextlib.contextmanager
+def alone(lock: Path, taken: LingbotEvalError, remedy: str) -> Iterator[None]:
+    """While this lasts this process holds ``lock``, as by :func:`locked`.
+
+    Raises ``taken`` where another process does, NotReady with ``remedy`` where there can be no lock.
+    """
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(locked(lock))
+        except BlockingIOError:
+            raise taken from None
+        except OSError as error:  # also of a file system without locks
+            raise NotReady(f"cannot lock {lock}: {error.strerror}; {remedy}") from None
+        yield
+
+
 def made(folder: Path) -> None:
     """Make ``folder`` where it is not there.
 
@@ -146,6 +200,47 @@ def made(folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     if folder.is_symlink():
         raise OSError(errno.ELOOP, "it is a link; remove it", str(folder))
+
+
+def listed(folder: Path, ending: str = "") -> list[Path]:
+    """List what is in ``folder`` and ends in ``ending``, by name; nothing where there is no such folder. Hidden files
+    are left out: they are ours while they are written, or other systems' (``._name``, ``.nfs0123``, ``.DS_Store``).
+
+    Raises CorruptRecords where it is anything else.
+    """
+    try:
+        names = os.listdir(folder)
+    except FileNotFoundError:
+        if folder.is_symlink():
+            raise CorruptRecords(f"{folder} is a link to nothing") from None
+        return []
+    except OSError as error:
+        raise CorruptRecords(f"{folder} cannot be read: {error.strerror}") from None
+    return [folder / name for name in sorted(names) if name.endswith(ending) and not name.startswith(".")]
+
+
+def write_whole(file: Path, content: bytes) -> None:
+    """Write ``file`` whole or not at all."""
+    part = _part(file, content)
+    try:
+        part.replace(file)
+    except OSError:  # a folder lies there
+        part.unlink(missing_ok=True)
+        raise
+
+
+def publish(file: Path, content: bytes) -> bool:
+    """Create ``file``, whole, unless it is there already; return whether we did. This is atomic on NFS, too."""
+    if file.exists():  # saves work; what decides is link()
+        return False
+    part = _part(file, content)
+    try:
+        os.link(part, file)
+    except FileExistsError:
+        return part.stat().st_nlink == 2  # NFS may say so of our own link, when its answer was lost and it asked again
+    finally:
+        part.unlink()
+    return True
 
 
 def scratch(name: str) -> Path:
@@ -166,6 +261,27 @@ def placed(part: Path, target: Path) -> None:
         beside.replace(target)
 
 
+def _bounded(stream: BinaryIO, file: Path, most: int) -> bytes:
+    content = stream.read(most + 1)
+    if len(content) > most:
+        raise Unfit(errno.EFBIG, f"larger than {most >> 20} MiB", str(file))
+    return content
+
+
 def _deeper(value: Any, left: int) -> bool:
     inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     return any(left == 0 or _deeper(one, left - 1) for one in inside)
+
+
+def _part(file: Path, content: bytes) -> Path:
+    """Write a hidden file beside ``file``, to the disk; what cannot be written leaves none."""
+    part = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
+    try:
+        with part.open("xb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
+    return part

@@ -5,15 +5,14 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import tempfile
 import time
 from pathlib import Path
 from typing import Annotated, BinaryIO
 
 import msgspec
 
-from lingbot_eval.errors import CorruptRecords, NotReady
-from lingbot_eval.files import read
+from lingbot_eval.errors import NotReady
+from lingbot_eval.files import LARGEST, bounded, write_whole
 
 SETTLED_NS = 2_000_000_000
 """How long ago a file was changed before its state stands for its content: a second change within one tick of the file
@@ -68,8 +67,8 @@ def _identity(state: os.stat_result) -> tuple[int, int, int, int, int]:
 def _known(cache: Path) -> dict[str, Known]:
     """By path; empty where ``cache`` is not there or holds anything else, as that of an older version does."""
     try:
-        return msgspec.json.decode(read(cache) or b"{}", type=dict[str, Known])
-    except (CorruptRecords, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return msgspec.json.decode(bounded(cache, LARGEST), type=dict[str, Known])
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return {}
 
 
@@ -77,13 +76,7 @@ def _remember(cache: Path, known: dict[str, Known]) -> None:
     with contextlib.suppress(OSError, UnicodeEncodeError):  # a name that is no text is not remembered
         content = msgspec.json.format(msgspec.json.encode(known))
         cache.parent.mkdir(parents=True, exist_ok=True)
-        number, part = tempfile.mkstemp(prefix=f".{cache.name}.", dir=cache.parent)
-        try:
-            with os.fdopen(number, "wb") as file:
-                file.write(content)
-            os.replace(part, cache)
-        except OSError:
-            os.unlink(part)
+        write_whole(cache, content)
 
 
 def _digest(file: BinaryIO) -> bytes:

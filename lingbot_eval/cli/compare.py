@@ -18,8 +18,8 @@ from lingbot_eval.reports.methods import SUCCESS, Method, Run, published
 from lingbot_eval.reports.published import AVERAGED, COLUMNS, require
 from lingbot_eval.reports.table import label
 from lingbot_eval.runs import contents
+from lingbot_eval.runs.checks import compare as leaves
 from lingbot_eval.runs.directory import RunDirectory
-from lingbot_eval.runs.directory import compare as leaves
 
 if TYPE_CHECKING:  # scipy.stats takes a second to import
     from lingbot_eval.reports.compare import Comparison, Task

@@ -52,15 +52,15 @@ def run(given: argparse.Namespace) -> int:
     for source in given.merge:
         if not (Path(source) / "manifest.json").is_file():
             raise BadInput(f"{source} is no manifest: it has no manifest.json")
-        say(f"{source}: {manifest.merge(Manifest(Path(source)))} trials taken over")
+        say(f"{source}: {manifest.merge(Manifest(Path(source)))} auditions taken over")
     workers = chosen.workers or 1
     planned = suite.plan(suite, Asked(chosen.suite, chosen.protocol, machine, True, chosen.limits, workers))
     for task, setting in scenes:
-        trials = manifest.trials(task, setting).values()
-        outcomes = Counter(trial.outcome for trial in trials)
+        auditions = manifest.auditions(task, setting).values()
+        outcomes = Counter(audition.outcome for audition in auditions)
         say(f"{task} {setting}: " + ", ".join(f"{count} {name}" for name, count in sorted(outcomes.items())))
-        for trial in trials:
-            if trial.outcome != "solved":
-                say(f"  {trial.seed} {trial.outcome}: {trial.reason}")
+        for audition in auditions:
+            if audition.outcome != "solved":
+                say(f"  {audition.seed} {audition.outcome}: {audition.reason}")
     say(f"{manifest.folder}: {len(planned)} episodes can be played")
     return 0

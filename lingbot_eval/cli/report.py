@@ -29,7 +29,7 @@ from lingbot_eval.reports.published import require
 from lingbot_eval.reports.sheet import TIE, Cell, Sheet
 from lingbot_eval.runs import contents
 from lingbot_eval.runs.contents import Contents
-from lingbot_eval.runs.directory import RunDirectory, write_whole
+from lingbot_eval.runs.directory import RunDirectory
 from lingbot_eval.types import EpisodeRecord
 
 
@@ -124,7 +124,7 @@ def _write(folder: RunDirectory, texts: Mapping[str, str]) -> list[str]:
     try:
         files.made(target)
         for name, text in texts.items():
-            write_whole(target / name, text.encode())  # another session may write its own at the same time
+            files.write_whole(target / name, text.encode())  # another session may write its own at the same time
     except OSError as error:
         raise NotReady(f"cannot write to {target}: {error.strerror}") from None
     return [str(target / name) for name in texts]

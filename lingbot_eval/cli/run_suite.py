@@ -19,12 +19,12 @@ from lingbot_eval.cli.report import write_report
 from lingbot_eval.cli.screen import Screen, screen
 from lingbot_eval.errors import BadInput, LingbotEvalError
 from lingbot_eval.plain import say
-from lingbot_eval.runs import coordinator
 from lingbot_eval.runs.compose import Choices, choose
 from lingbot_eval.runs.directory import RunDirectory
 from lingbot_eval.runs.evaluation import Evaluation, prepare
+from lingbot_eval.runs.lanes import EpisodeUpdate
 from lingbot_eval.runs.plan import plan_hash, remaining, shard
-from lingbot_eval.runs.status import Lookout
+from lingbot_eval.runs.status import StatusReader
 from lingbot_eval.settings import RunSettings, to_dict
 from lingbot_eval.suites import suite_named, suite_names
 from lingbot_eval.suites.suite import Asked
@@ -118,8 +118,8 @@ def chosen_settings(given: argparse.Namespace) -> RunSettings:
 
 def _play(folder: RunDirectory, evaluation: Evaluation, episodes: Sequence[Episode], arguments: list[str]) -> None:
     chosen = evaluation.settings
-    lookout = Lookout(folder, episodes)
-    seen = lookout.look()
+    reader = StatusReader(folder, episodes)
+    seen = reader.read()
     for sentence in seen.warnings:
         say(f"run-suite: {sentence}", file=sys.stderr)
     todo = remaining(episodes, {id for id, record in seen.final.items() if record.outcome is not Outcome.ERROR})
@@ -132,14 +132,14 @@ def _play(folder: RunDirectory, evaluation: Evaluation, episodes: Sequence[Episo
         return
     command = shlex.join(["run-suite", *arguments])
     with (
-        Progress(lookout, seen, Screen(stderr=True)) as progress,
+        Progress(reader, seen, Screen(stderr=True)) as progress,
         tracking(chosen.tracker, folder.path, episodes, seen.final) as track,
         _Interrupts(progress) as interrupts,
     ):
 
-        def tell(event: coordinator.Event) -> None:
-            progress.tell(event)
-            track(event)
+        def tell(update: EpisodeUpdate) -> None:
+            progress.tell(update)
+            track(update)
 
         evaluation.play(folder, todo, tell, command, interrupts.stopping)
     console = screen()

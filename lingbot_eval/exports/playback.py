@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from lingbot_eval.envs.remote import RemoteEnv
 from lingbot_eval.errors import PlaybackDiffers, RunMismatch
-from lingbot_eval.runs.directory import RunDirectory, compare
+from lingbot_eval.runs.checks import compare
+from lingbot_eval.runs.directory import RunDirectory
 from lingbot_eval.runs.recorded import actions_of
 from lingbot_eval.settings import EnvSettings, RunSettings
 from lingbot_eval.suites import suite_named

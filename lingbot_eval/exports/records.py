@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lingbot_eval.runs.directory import Records
+from lingbot_eval.runs.records import Records
 from lingbot_eval.types import EpisodeRecord
 
 TEXT, WHOLE, REAL, TIME = pa.string(), pa.int64(), pa.float64(), pa.timestamp("ms", "UTC")

@@ -18,7 +18,7 @@ import msgspec
 
 from lingbot_eval import files
 from lingbot_eval.errors import NotReady
-from lingbot_eval.runs.directory import write_whole
+from lingbot_eval.files import write_whole
 
 HERE = Path(__file__).parent
 

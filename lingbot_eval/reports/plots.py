@@ -17,11 +17,11 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from lingbot_eval.files import write_whole
 from lingbot_eval.plain import plain
 from lingbot_eval.reports.methods import MEAN, SUCCESS, Method
 from lingbot_eval.reports.stats import Interval
 from lingbot_eval.reports.table import Row, label
-from lingbot_eval.runs.directory import write_whole
 from lingbot_eval.types import EpisodeRecord, Outcome
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000")

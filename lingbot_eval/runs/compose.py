@@ -146,8 +146,8 @@ def quoted(text: str) -> str:
 
 
 def _checked(plain: DictConfig, override: str) -> str:
-    """The override as hydra takes it, which refuses to add keys to a dict unless told to. One that is empty in the preset
-    takes any key."""
+    """The override as hydra takes it, which refuses to add keys to a dict unless told to. One that is empty in the
+    preset takes any key."""
     key, equals, _ = override.partition("=")
     if not equals:
         raise BadInput(f"{override!r} is neither a flag nor a setting; settings look like env.gl=osmesa")

@@ -18,6 +18,7 @@ from lingbot_eval.revision import code_hash, git_revision
 from lingbot_eval.runs import coordinator
 from lingbot_eval.runs.directory import RunDirectory
 from lingbot_eval.runs.experiment import Experiment, experiment_of
+from lingbot_eval.runs.lanes import EpisodeUpdate
 from lingbot_eval.runs.workers import decided
 from lingbot_eval.settings import EnvSettings, RaySettings, RunSettings
 from lingbot_eval.suites import suite_named
@@ -76,7 +77,7 @@ class Evaluation:
         self,
         folder: RunDirectory,
         episodes: Sequence[Episode],
-        tell: Callable[[coordinator.Event], None],
+        tell: Callable[[EpisodeUpdate], None],
         command: str,
         stopping: Callable[[], bool] = lambda: False,
     ) -> None:
@@ -142,4 +143,3 @@ def spec_of(chosen: RunSettings) -> EnvSpec:
 def _listed(missing: Sequence[str]) -> list[str]:
     """One line for one thing, else one each."""
     return list(missing) if len(missing) == 1 else ["not ready; what is missing:", *(f"  - {line}" for line in missing)]
-

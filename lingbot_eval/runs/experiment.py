@@ -25,8 +25,8 @@ class Played(msgspec.Struct, frozen=True):
 
 class Experiment(msgspec.Struct, frozen=True):
     """Everything that an episode's result depends on, besides the episode itself and the machine. It is kept in
-    ``run.json``, where it must be read by people who have neither the suite nor the agent installed: those two are plain
-    data here."""
+    ``run.json``, which must be read by people who have neither the suite nor the agent installed: what those two say
+    is plain data here."""
 
     suite: Played
     protocol: dict[str, Any]
@@ -71,4 +71,3 @@ def experiment_of(chosen: RunSettings, machine: Machine, checkpoint: str) -> Exp
         checkpoint=checkpoint,
         regime=chosen.regime,
     )
-

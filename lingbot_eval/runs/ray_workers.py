@@ -26,9 +26,9 @@ from lingbot_eval.agents import kind_of
 from lingbot_eval.errors import BadInput, LingbotEvalError, NotReady
 from lingbot_eval.plain import say
 from lingbot_eval.revision import code_hash
-from lingbot_eval.settings import RaySettings, RunSettings, as_struct, to_dict
 from lingbot_eval.runs.worker import Job, Order, Refused, job_from
 from lingbot_eval.runs.workers import PATIENCE, Ended, Lost, Message, News, WorkerProcess
+from lingbot_eval.settings import RaySettings, RunSettings, as_struct, to_dict
 from lingbot_eval.suites import suite_named
 from lingbot_eval.suites.machine import inspect
 

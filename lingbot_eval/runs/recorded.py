@@ -8,9 +8,9 @@ from typing import Any
 from lingbot_eval.errors import BadInput, CorruptRecords
 from lingbot_eval.names import actions_name
 from lingbot_eval.recording import recording
-from lingbot_eval.settings import RunSettings
 from lingbot_eval.runs.directory import RunDirectory
 from lingbot_eval.runs.settings import run_settings
+from lingbot_eval.settings import RunSettings
 from lingbot_eval.types import Actions, EpisodeRecord
 
 

@@ -29,13 +29,13 @@ from lingbot_eval.envs.remote import RemoteEnv
 from lingbot_eval.envs.wrappers import RecordActions, RecordImagined, RecordVideo
 from lingbot_eval.episode import Env, run_episode
 from lingbot_eval.errors import ChildError, ImpossibleAnswer, LingbotEvalError
+from lingbot_eval.hardware import hardware
 from lingbot_eval.plausible import impossible
 from lingbot_eval.processes import Closed, Connection, decoded, die_with_parent, words_of
-from lingbot_eval.hardware import hardware
+from lingbot_eval.runs.lanes import Lanes
+from lingbot_eval.runs.records import RecordFile
 from lingbot_eval.runs.settings import run_settings
 from lingbot_eval.settings import EnvSettings, RunSettings, as_struct
-from lingbot_eval.runs.lanes import Lanes
-from lingbot_eval.runs.directory import RecordFile
 from lingbot_eval.timing import TimedAgent, TimedEnv, spent
 from lingbot_eval.types import Agent, Episode, EpisodeRecord, Imagines, Outcome, Provenance
 

@@ -21,9 +21,9 @@ from msgspec.structs import replace
 
 from lingbot_eval.errors import BadInput, NotReady
 from lingbot_eval.gpus import require, visible
-from lingbot_eval.processes import CLOSED, Closed, Garbled, Kin, Connection, Log, decoded, how_it_ended
-from lingbot_eval.settings import LocalSettings, RaySettings, RunSettings
+from lingbot_eval.processes import CLOSED, Closed, Connection, Garbled, Kin, Log, decoded, how_it_ended
 from lingbot_eval.runs.worker import Job, Order, Played, Ready, Refused
+from lingbot_eval.settings import LocalSettings, RaySettings, RunSettings
 
 GRACE_SECONDS = 60.0
 """A lane notices a hung simulator itself; one that does not within this is hung too (an agent stuck on a GPU)."""

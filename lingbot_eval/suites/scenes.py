@@ -12,7 +12,7 @@ from lingbot_eval.errors import BadInput, NotReady
 from lingbot_eval.plain import say
 from lingbot_eval.settings import Protocol, SceneProtocol, SuiteSettings
 from lingbot_eval.suites.machine import Machine
-from lingbot_eval.suites.manifest import Manifest, Trial, Wanted, content_hash, default_folder
+from lingbot_eval.suites.manifest import Audition, Manifest, Wanted, content_hash, default_folder
 from lingbot_eval.suites.search import search as search_scenes
 from lingbot_eval.suites.suite import Asked, Suite
 from lingbot_eval.types import Episode
@@ -107,11 +107,11 @@ class _Teller:
         self._manifest, self._lock = manifest, threading.Lock()
         self._outcomes: dict[Wanted, Counter[str]] = {}
 
-    def tell(self, want: Wanted, trial: Trial) -> None:
+    def tell(self, want: Wanted, audition: Audition) -> None:
         with self._lock:
             outcomes = self._outcomes.setdefault(want, Counter())
-            outcomes[trial.outcome] += 1
-            found = len(self._manifest.scenes(want)) + (trial.outcome == "solved")
+            outcomes[audition.outcome] += 1
+            found = len(self._manifest.scenes(want)) + (audition.outcome == "solved")
             if found == want.count:
                 others = ", ".join(f"{n} {name}" for name, n in sorted(outcomes.items()) if name != "solved")
                 say(f"  {want.task} {want.setting}: {found} scenes{f' ({others})' if others else ''}", file=sys.stderr)

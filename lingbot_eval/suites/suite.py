@@ -33,7 +33,6 @@ from lingbot_eval.types import EnvSpec, Episode
 
 if TYPE_CHECKING:
     from lingbot_eval.episode import Env
-    from lingbot_eval.reports.paper import Paper
     from lingbot_eval.suites.machine import Machine
 
 LARGEST_SEED = 2**32 - 1
@@ -146,8 +145,6 @@ class Suite:
     """A recorded command in the world frame, given the info of the episode's reset, for whoever exports it."""
     moves_a_score: Mapping[str, str] = field(default_factory=dict)
     """By fact of :attr:`look_around`: why another value of it can move a score."""
-    paper: Paper | None = None
-    """How papers print its numbers; None: task by task."""
     protocols: Mapping[str, Protocol] | None = None
     """The presets; None: ``conf/protocol/<name>/*.yaml`` of this package."""
     here: SimulatorSettings | None = None

@@ -75,8 +75,7 @@ class Journal:
         """A sentence each for what was lost, or cannot be checked."""
         with contextlib.suppress(FileNotFoundError):
             self.lines += known.added()
-        if known.torn:
-            self.warnings.append(f"{path}: the last line ({known.torn} bytes) is torn: what was said last is lost")
+        self.warnings += known.torn_sentence("is lost: it was said last")
         if known.bare:
             self.warnings.append(f"{path}: {known.bare} lines without checksums, as version 0.1.0 wrote them")
         try:

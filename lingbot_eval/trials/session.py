@@ -27,7 +27,9 @@ from lingbot_eval import files
 from lingbot_eval.errors import BadInput, CorruptRecords, NotReady, RunMismatch
 from lingbot_eval.names import safe_name, stem
 from lingbot_eval.plausible import MOST, impossible
-from lingbot_eval.runs.directory import RecordFile, RunDirectory, compare, write_whole
+from lingbot_eval.runs.checks import compare
+from lingbot_eval.runs.directory import RunDirectory
+from lingbot_eval.runs.records import RecordFile
 from lingbot_eval.settings import as_struct, to_dict
 from lingbot_eval.trials.journal import Event, Journal, Kind, Line, State, alone, standing, state
 from lingbot_eval.trials.plan import Slot, TrialPlan
@@ -83,7 +85,8 @@ class TrialSession:
                 run.open(self.plan.experiment(method), episodes)
             if not (self.folder / "plan.json").exists():
                 try:
-                    write_whole(self.folder / "plan.json", msgspec.json.format(msgspec.json.encode(self.plan)) + b"\n")
+                    content = msgspec.json.format(msgspec.json.encode(self.plan)) + b"\n"
+                    files.write_whole(self.folder / "plan.json", content)
                 except OSError as error:
                     raise NotReady(f"cannot write to {self.folder}: {error.strerror}") from None
             rubrics = [self.plan.rubric(slot.episode.task) for slot in self.slots]

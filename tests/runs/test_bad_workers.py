@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from lingbot_eval.errors import NotReady
-from lingbot_eval.settings import SuiteSettings
 from lingbot_eval.runs.directory import RunDirectory
 from lingbot_eval.runs.worker import Job
 from lingbot_eval.runs.workers import Ended, WorkerProcess
+from lingbot_eval.settings import SuiteSettings
 from lingbot_eval.types import Outcome, Provenance
 from tests.conftest import IMPATIENT, toy_run
 from tests.hosts import simulator, with_orphan

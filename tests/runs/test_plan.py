@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from lingbot_eval.envs.libero.tasks import SUITES
 from lingbot_eval.errors import BadInput, UnknownName
+from lingbot_eval.runs.plan import plan_hash, remaining, shard, to_lines
 from lingbot_eval.settings import Protocol, SuiteSettings
 from lingbot_eval.suites import load_protocol, protocol_names
-from lingbot_eval.runs.plan import plan_hash, remaining, shard, to_lines
-from tests.planning import plan
 from lingbot_eval.types import Episode
+from tests.planning import plan
 
 PRESETS = protocol_names("libero")
 NAMES = [*SUITES, "spatial", "object", "goal", "long", "10", "libero_long", "all"]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from lingbot_eval.suites import load_protocol, suite_named
 from lingbot_eval.runs.durations import Durations, command_limits
 from lingbot_eval.runs.queue import SPARED, TRIES, Queue
-from lingbot_eval.runs.directory import Records
+from lingbot_eval.runs.records import Records
+from lingbot_eval.suites import load_protocol, suite_named
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome
 
 SHORT, LONG = ("s", "short", ""), ("s", "long", "")

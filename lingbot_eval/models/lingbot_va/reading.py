@@ -3,58 +3,30 @@ taken to be small or shallow before it was looked at."""
 
 from __future__ import annotations
 
-import errno
 import json
 import math
-import os
-import stat
 from pathlib import Path
 from typing import Any
 
 from lingbot_eval.errors import LingbotEvalError
-
-LARGEST_JSON = 1 << 26
-"""Bytes; UMT5's tokenizer.json has 17 million."""
+from lingbot_eval.files import bounded, json_object
 
 LARGEST_NUMBER = 1 << 53
-DEEPEST = 32
-"""Levels of lists and objects; configurations have four."""
 
 
 class BadCheckpoint(LingbotEvalError):
     """A file cannot be read, or tensors are missing, unexpected or of another shape than the configuration says."""
 
 
-def read(path: Path, most: int) -> bytes:
-    """The content of a regular file (a link is followed) of up to ``most`` bytes.
-
-    Raises OSError, also for a pipe, which nobody may ever write to, and for a larger file.
-    """
-    number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(number, "rb") as file:
-        if not stat.S_ISREG(os.fstat(number).st_mode):
-            raise OSError(errno.EINVAL, "not a regular file", str(path))
-        content = file.read(most + 1)
-    if len(content) > most:
-        raise OSError(errno.EFBIG, f"more than {most:,} bytes", str(path))
-    return content
-
-
 def read_json(path: Path) -> dict[str, Any]:
-    """A configuration: an object of finite numbers, not deep.
+    """Return a configuration: an object of finite numbers, not deep.
 
     Raises BadCheckpoint for anything else.
     """
     try:
-        text = read(path, LARGEST_JSON).decode()
-        data: dict[str, Any] = json.loads(text, parse_int=_whole, parse_float=_finite, parse_constant=_finite)
-        if not isinstance(data, dict):
-            raise ValueError("no JSON object")
-        if _depth(data) > DEEPEST:
-            raise ValueError(f"nested more than {DEEPEST} levels deep")
+        content = bounded(path).decode()
+        data = json_object(content, parse_int=_whole, parse_float=_finite, parse_constant=_finite)
         json.dumps(data, ensure_ascii=False).encode()  # halves of a character are in no name
-    except RecursionError:
-        raise BadCheckpoint(unreadable(path, f"nested more than {DEEPEST} levels deep")) from None
     except OSError as error:
         raise BadCheckpoint(unreadable(path, error.strerror)) from None
     except ValueError as error:
@@ -93,17 +65,3 @@ def _finite(text: str) -> float:
     if not math.isfinite(number):
         raise ValueError(f"{text[:20]} is no number")
     return number
-
-
-def _depth(data: object) -> int:
-    depth, level = 0, [data]
-    while level:
-        depth += 1
-        below: list[object] = []
-        for value in level:
-            if isinstance(value, dict):
-                below += value.values()
-            elif isinstance(value, list):
-                below += value
-        level = [value for value in below if isinstance(value, (dict, list))]
-    return depth

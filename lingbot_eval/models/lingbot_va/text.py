@@ -12,8 +12,8 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from lingbot_eval.files import bounded
 from lingbot_eval.models.lingbot_va.checkpoint import understood
-from lingbot_eval.models.lingbot_va.reading import LARGEST_JSON, read
 
 MAX_TOKENS = 512
 """Positions the transformer cross-attends to; those behind the real tokens are exactly zero, and are attended too."""
@@ -33,7 +33,7 @@ class TextEncoder:
 
     def __init__(self, tokenizer: Path, encoder: Any, *, device: torch.device, exact: bool) -> None:
         with understood(tokenizer):
-            self._tokenizer = Tokenizer.from_str(read(tokenizer, LARGEST_JSON).decode())
+            self._tokenizer = Tokenizer.from_str(bounded(tokenizer).decode())
             self._tokenizer.no_padding()
             self._tokenizer.enable_truncation(MAX_TOKENS)
             self._tokenizer.encode("\N{SNOWMAN}")  # it says only now that it has no token for unknown ones

@@ -13,7 +13,7 @@ from lingbot_eval import hashes
 from lingbot_eval.cli.run_suite import main
 from lingbot_eval.errors import BadInput
 from lingbot_eval.runs.directory import RunDirectory
-from lingbot_eval.runs.presence import Session, this_process
+from lingbot_eval.runs.presence import Coordinator, this_process
 from lingbot_eval.runs.recorded import settings_of
 from lingbot_eval.settings import to_dict
 from lingbot_eval.types import Outcome
@@ -123,7 +123,7 @@ def test_a_session_of_an_older_version_which_knew_no_parts_is_read(tiny, tmp_pat
     run = directory(tmp_path / "run", [], [])
     kept = to_dict(settings(["suite=libero", "env=libero", "agent=lingbot-va", "protocol=libero/strict"], []))
     del kept["agent"]["lingbot"]["parts"]
-    session = Session("run-suite libero", "there", this_process(), {}, kept, 1, "2026-01-01T00:00:00+00:00")
+    session = Coordinator("run-suite libero", "there", this_process(), {}, kept, 1, "2026-01-01T00:00:00+00:00")
     (run.path / "sessions").mkdir()
     (run.path / "sessions" / "0.json").write_bytes(msgspec.json.encode(session))
     lingbot = settings_of(run).agent.lingbot

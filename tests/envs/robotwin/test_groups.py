@@ -13,18 +13,18 @@ from lingbot_eval.runs.compose import Choices, choose
 from lingbot_eval.settings import SuiteSettings
 from lingbot_eval.settings.robotwin import RoboTwinProtocol
 from lingbot_eval.suites import load_protocol
-from lingbot_eval.suites.manifest import Manifest, Trial, Wanted
+from lingbot_eval.suites.manifest import Audition, Manifest, Wanted
 from lingbot_eval.suites.scenes import episodes
 from tests.planning import wanted_scenes
 
 FACTS = {"sapien": "3.0.3"}
 
 
-def every_other(wanted: Wanted, seed: int) -> Trial:
+def every_other(wanted: Wanted, seed: int) -> Audition:
     """A stand-in for an expert: it solves even seeds."""
     if seed % 2:
-        return Trial(seed, "unsolved", "odd", {})
-    return Trial(seed, "solved", "", {split: f"{split} {wanted.task} {seed}" for split in ("seen", "unseen")})
+        return Audition(seed, "unsolved", "odd", {})
+    return Audition(seed, "solved", "", {split: f"{split} {wanted.task} {seed}" for split in ("seen", "unseen")})
 
 
 def suite(tasks: tuple[str, ...], count: int) -> SuiteSettings:

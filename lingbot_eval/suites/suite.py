@@ -29,6 +29,7 @@ from lingbot_eval.settings import (
     SuiteSettings,
     as_struct,
 )
+from lingbot_eval.suites.paper import Paper
 from lingbot_eval.types import EnvSpec, Episode
 
 if TYPE_CHECKING:
@@ -145,6 +146,8 @@ class Suite:
     """A recorded command in the world frame, given the info of the episode's reset, for whoever exports it."""
     moves_a_score: Mapping[str, str] = field(default_factory=dict)
     """By fact of :attr:`look_around`: why another value of it can move a score."""
+    paper: Paper | None = None
+    """How papers print it; None: task by task, with no row in papers."""
     protocols: Mapping[str, Protocol] | None = None
     """The presets; None: ``conf/protocol/<name>/*.yaml`` of this package."""
     here: SimulatorSettings | None = None
@@ -154,6 +157,16 @@ class Suite:
         for kind in (self.protocol, self.simulator):
             if (tag := kind.__struct_config__.tag) != self.name:
                 raise BadInput(f"suite {self.name!r}: {kind.__name__} has tag={tag!r}; it must be the suite's name")
+        for part in self.paper.parts if self.paper else ():
+            if part not in (self.settings or self.tasks):
+                raise UnknownName(f"suite {self.name!r}: part of the paper's table", part, self.settings or self.tasks)
+
+    @property
+    def tasks_in(self) -> dict[str, int]:
+        """How many tasks each column of a table is about: each part, or each setting where there are settings."""
+        if self.settings:
+            return dict.fromkeys(self.settings, sum(map(len, self.tasks.values())))
+        return {part: len(tasks) for part, tasks in self.tasks.items()}
 
     def protocol_names(self) -> list[str]:
         if self.protocols is not None:

@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--published", metavar="NAME|PERCENT", help="instead of A: a method of lingbot-eval ls published, or a rate"
     )
     parser.add_argument("--trials", type=int, metavar="N", help="on how many episodes PERCENT was measured")
-    parser.add_argument("--suite", help="the one that PERCENT speaks of, with its setting: 'robotwin hard'")
+    parser.add_argument("--suite", help="the one that PERCENT speaks of, with its setting behind it ('NAME hard')")
     parser.add_argument("--spread", action="store_true", help="runs that differ in their seed alone: ± against chance")
     parser.add_argument("--sequential", action="store_true", help="also e-values: may trials on a robot stop here?")
     parser.add_argument(

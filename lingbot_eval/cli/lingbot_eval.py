@@ -147,7 +147,8 @@ def tiny(given: argparse.Namespace) -> int:
 
     folder = Path(given.folder)
     make_tiny(folder, mid=given.mid)
-    say(f"{folder}: a random checkpoint; run-suite libero --agent lingbot-va agent.checkpoint={folder}")
+    played = next(suite.name for suite in suites() if suite.post_training)
+    say(f"{folder}: a random checkpoint; run-suite {played} --agent lingbot-va agent.checkpoint={folder}")
     return 0
 
 

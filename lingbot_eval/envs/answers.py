@@ -28,7 +28,7 @@ class Info(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     first_pose: Annotated[tuple[float, ...], msgspec.Meta(min_length=16, max_length=16)] | msgspec.UnsetType = (
         msgspec.UNSET
     )
-    """A reset gives it where commands are relative to it (``envs/robotwin/relative.py``)."""
+    """A reset gives it where commands are relative to it."""
 
     def as_dict(self) -> dict[str, Any]:
         values: dict[str, Any] = msgspec.to_builtins(self)

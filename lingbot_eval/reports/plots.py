@@ -31,7 +31,7 @@ MARKERS = ("o", "D", "s", "^", "v", "P", "X")
 """One for each of COLOURS."""
 
 DASHES, HATCHES = ("-", "--", "-.", ":"), ("", "///", "...", "xx")
-"""For the suites of a run, with COLOURS: LIBERO has four."""
+"""For the suites of a run, with COLOURS: no benchmark has more than four."""
 
 INCHES_PER_LINE = 0.26
 """Of a task's name, in 8 points: room for the marks of two settings."""
@@ -277,7 +277,7 @@ def _figure(
 
 
 def _lines(task: str, length: int = 42) -> str:
-    """A long name of LIBERO on two lines, parted at the underscore nearest to its middle."""
+    """A long name on two lines, parted at the underscore nearest to its middle."""
     if len(task) <= length or "_" not in task:
         return task
     middle = min(

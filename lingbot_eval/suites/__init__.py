@@ -37,8 +37,8 @@ def suites() -> list[Suite]:
 
 
 def installed(name: str) -> Suite | None:
-    """The benchmark of this name, or None where it cannot be loaded here: a run of it that was played elsewhere, or by a
-    person at a real robot, is reported all the same."""
+    """The benchmark of this name, or None where it cannot be loaded here: a run of it that was played elsewhere, or one
+    at a real robot, is reported all the same."""
     try:
         return suite_named(name)
     except BadInput:

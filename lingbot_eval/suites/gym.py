@@ -1,5 +1,5 @@
 """Gymnasium ids: ``lingbot_eval/<title>-<task>-v0``, with the part before the task where a benchmark has several
-(``lingbot_eval/LIBERO-<part>-<task>-v0``); parts and tasks as the benchmarks name them."""
+(``lingbot_eval/<title>-<part>-<task>-v0``); parts and tasks as the benchmarks name them."""
 
 from __future__ import annotations
 

@@ -104,7 +104,9 @@ class Auditions:
                 answer = self._env.audition(seed, self._want.setting)
                 tried = Audition(seed, answer["outcome"], answer["reason"], answer["sentences"])
                 break
-            except SimulatorRaised as error:  # experts do, where an arm reaches nothing: RoboTwin takes the next seed
+            except (
+                SimulatorRaised
+            ) as error:  # experts do, where an arm reaches nothing: the next seed is taken, as upstream does
                 tried = Audition(seed, "unsolved", f"it raised {_last_line(error)}", {})
                 break
             except SimulatorError as error:

@@ -74,7 +74,8 @@ class EnvSpec:
     """K: commands run before the next look."""
     channels: tuple[int, ...] = ()
     """(D,): which of LingBot-VA's 30 shared action channels each command column is: 0-6 left EEF pose, 7-13 right EEF
-    pose, 14-20 left joints, 21-27 right joints, 28 left gripper, 29 right gripper. Empty where LingBot-VA has none for them."""
+    pose, 14-20 left joints, 21-27 right joints, 28 left gripper, 29 right gripper. Empty where LingBot-VA has none
+    for them."""
     conventions: Mapping[str, str] = field(default_factory=dict)
     """Conventions by name, in words: pose frame, rotation, gripper."""
     idle: tuple[float, ...] = ()

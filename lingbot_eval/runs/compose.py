@@ -115,9 +115,7 @@ def settings(suite: Suite, agent: str, protocol: str, overrides: Sequence[str]) 
             raise UnknownName(group, name, error.options or ()) from None
         except (HydraException, OmegaConfBaseException) as error:
             words = " ".join(str(error).split()) or type(error).__name__
-            raise BadInput(
-                f"setting: {words}; quote special characters, as in \"env.python='~/my venv/bin/python'\""
-            ) from None
+            raise BadInput(f"setting: {words}; quote special characters, as in \"regime='a, b'\"") from None
     chosen = run_settings(data)
     if to_dict(suite.load_protocol(chosen.protocol.name)) == to_dict(chosen.protocol):
         return chosen

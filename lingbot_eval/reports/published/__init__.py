@@ -28,22 +28,8 @@ _TASKS, _SPREAD = "_tasks", "_spread"
 AVERAGE = "average"
 """The column of the mean of the others."""
 
-WORDS = frozenset(
-    [
-        "method",
-        "task",
-        "category",
-        "regime",
-        "protocol",
-        "trials",
-        "seeds",
-        "max_progress",
-        "kind",
-        "source",
-        "note",
-        "per_task",
-    ]
-)
+WORDS = {"method", "task", "category", "regime", "protocol", "trials", "seeds", "max_progress"}
+WORDS |= {"kind", "source", "note", "per_task"}
 """Columns that are no rates. Any other is one, in percent, but for the ``<rate>_spread`` that stand beside them."""
 
 

@@ -1,4 +1,4 @@
-"""Observations from the simulator's process to ours, through shared memory.
+"""Observations come from the simulator's process to ours through shared memory.
 
 The memory is anonymous: it has no name that a crash could leave behind or that somebody else's exit could unlink. Its
 size is fixed before the simulator gets it: whoever reads beyond the end of memory that another process has cut is

@@ -1,4 +1,4 @@
-"""What the simulator's process may answer. Anything else ends it: ImpossibleAnswer."""
+"""These are the answers that the simulator's process may give. Any other ends it: ImpossibleAnswer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Pixels = Annotated[int, msgspec.Meta(ge=1, le=8192)]
 
 
 class Info(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """Gymnasium's ``info``, as every environment here gives it."""
+    """This is Gymnasium's ``info`` as every environment here gives it."""
 
     commands: Count
     progress: Steps
@@ -24,11 +24,11 @@ class Info(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     out_of_bounds: Count
     protocol: str
     plan_failures: Count | msgspec.UnsetType = msgspec.UNSET
-    """Where there is a planner."""
+    """It is counted where the simulator has a planner."""
     first_pose: Annotated[tuple[float, ...], msgspec.Meta(min_length=16, max_length=16)] | msgspec.UnsetType = (
         msgspec.UNSET
     )
-    """Of a reset where commands are relative to it (``envs/robotwin/relative.py``)."""
+    """A reset gives it where commands are relative to it (``envs/robotwin/relative.py``)."""
 
     def as_dict(self) -> dict[str, Any]:
         values: dict[str, Any] = msgspec.to_builtins(self)
@@ -43,13 +43,13 @@ class Made(Answer):
 
 
 class Looked(Answer):
-    """After ``reset``; the observation is in the frame."""
+    """The environment was reset; the observation is in the shared memory."""
 
     info: Info
 
 
 class Stepped(Answer):
-    """As :class:`Looked`."""
+    """An action was run; the observation is in the shared memory."""
 
     reward: float
     terminated: bool
@@ -58,18 +58,18 @@ class Stepped(Answer):
 
 
 class Drawn(Answer):
-    """A picture is in the frame."""
+    """A picture of this shape is in the shared memory."""
 
     shape: tuple[Pixels, Pixels, Literal[3]]
 
 
 class Commanded(Answer):
     command: list[float]
-    """(D,)"""
+    """(D,): what the expert would command now."""
 
 
 class Auditioned(Answer):
-    """As ``RoboTwinEnv.audition``."""
+    """The expert tried a scene: ``RoboTwinEnv.audition`` says what each field means."""
 
     outcome: Literal["solved", "unstable", "unsolved"]
     reason: str

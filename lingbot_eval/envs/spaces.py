@@ -1,4 +1,4 @@
-"""The spaces that follow from an environment's specification, and what must fit them."""
+"""An environment's spaces follow from its specification; actions and observations are checked against them."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ LARGEST_PICTURE = 8192
 
 
 def action_space(spec: EnvSpec) -> gym.spaces.Box[np.float32]:
-    """The space of actions: float32 (K, D), each of the K commands between ``spec.low`` and ``spec.high``."""
+    """Return the space of actions: float32 (K, D), each of the K commands between ``spec.low`` and ``spec.high``."""
     low, high = (np.tile(_float32(row), (spec.commands_per_action, 1)) for row in (spec.low, spec.high))
     return gym.spaces.Box(low, high, dtype=np.float32)
 
 
 def look_space(spec: EnvSpec) -> gym.Space[Observation]:
-    """The space of observations: each camera's picture, uint8 (H, W, 3), and the state, float32 (S,)."""
+    """Return the space of observations: each camera's picture, uint8 (H, W, 3), and the state, float32 (S,)."""
     boxes: dict[str, gym.Space[Any]] = {
         name: gym.spaces.Box(0, 255, (*size, 3), np.uint8) for name, size in spec.cameras.items()
     }
@@ -54,7 +54,7 @@ def misfit(spec: EnvSpec) -> str:
 
 
 def disagreement(env: gym.Env[Any, Any]) -> str:
-    """Say in words where the spaces of ``env`` are others than those of its own specification, or that does not fit
+    """Say in words where the spaces of ``env`` are not those of its own specification, or where that does not fit
     itself; empty where everything agrees."""
     spec: EnvSpec = env.get_wrapper_attr("env_spec")
     if words := misfit(spec):
@@ -73,13 +73,13 @@ def _drawable(size: tuple[int, int]) -> bool:
 
 
 def _float32(values: tuple[float, ...]) -> npt.NDArray[np.float32]:
-    """``values`` as float32; what that has no room for becomes infinity."""
+    """Return ``values`` as float32, infinite where they are too large for it."""
     with np.errstate(over="ignore"):
         return np.asarray(values, np.float32)
 
 
 def check_action(action: Action, space: gym.spaces.Box) -> npt.NDArray[np.bool_]:
-    """(K,): which commands of ``action`` have a value outside ``space``; they are executed all the same.
+    """Return (K,) which commands of ``action`` have a value outside ``space``; they are executed all the same.
 
     Raises BadAction for another shape or type, or a value that is not a number; nothing is trimmed, padded or cast.
     """
@@ -93,8 +93,9 @@ def check_action(action: Action, space: gym.spaces.Box) -> npt.NDArray[np.bool_]
 
 
 def check_actions(actions: Actions) -> None:
-    """Raises BadAction for an agent's answer of no action, or with a value that is not a number, and says which one.
-    Whether it fits the environment, :func:`check_action` says of the first action, before any is executed.
+    """Raise BadAction where an agent gave no action, or a value that is not a number, and say which one.
+
+    Whether the actions fit the environment, :func:`check_action` says of the first, before any is executed.
     """
     if len(actions) == 0:
         raise BadAction("the agent returned no action; it would be asked for ever")
@@ -107,6 +108,6 @@ def check_actions(actions: Actions) -> None:
 
 
 def check_state(observation: Observation) -> None:
-    """Raises ImpossibleAnswer where something is not a number in what an environment says of its state."""
+    """Raise ImpossibleAnswer where the state of ``observation`` holds something that is not a number."""
     if not np.isfinite(observation["state"]).all():
         raise ImpossibleAnswer(f"a state of {observation['state'].tolist()}")

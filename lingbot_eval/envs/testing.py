@@ -1,4 +1,4 @@
-"""The contract that every environment must meet."""
+"""Every environment must keep this contract; a test of it calls ``check_env``."""
 
 from __future__ import annotations
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from lingbot_eval.agents.lingbot_va.batching import Batcher, Seat
 from lingbot_eval.agents.lingbot_va.graphs import Graphs
+from lingbot_eval.agents.speaks import Speaks, require
 from lingbot_eval.errors import BadInput
 from lingbot_eval.models.lingbot_va import loading
 from lingbot_eval.models.lingbot_va.checkpoint import locate
@@ -148,15 +149,14 @@ class LingBotVA:
         return cls(settings, transformer, vision, text, kind, home, graphs=graphs)
 
     def check_env(self, spec: EnvSpec) -> None:
-        """Raises BadInput where an environment has other cameras or commands than the checkpoint was trained on."""
+        """Raise BadInput where an environment has other cameras or commands than the checkpoint was trained on."""
         settings = self.settings
-        for what, theirs, ours in (
-            ("cameras", tuple(spec.cameras), tuple(settings.cameras)),
-            ("channels", spec.channels, settings.channels),
-            ("commands per action", spec.commands_per_action, settings.commands_per_look),
-        ):
-            if theirs != ours:
-                raise BadInput(f"the environment's {what} are {theirs}, LingBot-VA's settings say {ours}")
+        speaks = Speaks(
+            cameras=tuple(settings.cameras),
+            channels=settings.channels,
+            commands_per_action=settings.commands_per_look,
+        )
+        require(speaks, spec, "this checkpoint of LingBot-VA")
 
     def session(
         self, *, open_loop: bool = False, trace: Trace | None = None, noise: Callable[[int], Noise] | None = None

@@ -1,4 +1,4 @@
-"""What LIBERO's environment speaks, known without LIBERO."""
+"""LIBERO's specification says what its environment speaks; it is known without LIBERO."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The forty tasks of LIBERO's four evaluated suites, in the benchmark's order.
+"""LIBERO's four evaluated suites have forty tasks, here in the benchmark's order.
 
 Source: hf-libero 0.1.4, ``libero/libero/benchmark/libero_suite_task_map.py`` (task order 0 is the file's order);
-``tests/envs/libero/test_tasks.py`` compares them with the installed package. Written out here so that a plan needs no
-simulator.
+``tests/envs/libero/test_tasks.py`` compares them with the installed package. They are written out here
+so that a plan needs no simulator.
 """
 
 from __future__ import annotations
@@ -69,14 +69,14 @@ ALIASES = {
     "libero_long": ("libero_10",),
     "all": tuple(SUITES),
 }
-"""Short names of suites."""
+"""The suites by their short names."""
 
 STORED_STATES = 50
-"""Initial states stored for each task (``init_files/<suite>/<task>.pruned_init``)."""
+"""How many initial states are stored for each task (``init_files/<suite>/<task>.pruned_init``)."""
 
 
 def instruction(task: str) -> str:
-    """The sentence LIBERO's benchmark gives for a task: its file name, without the scene.
+    """Return the sentence that LIBERO's benchmark gives for a task: its file name, without the scene.
 
     >>> instruction("KITCHEN_SCENE8_put_both_moka_pots_on_the_stove")
     'put both moka pots on the stove'

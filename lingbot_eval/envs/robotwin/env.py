@@ -1,8 +1,8 @@
-"""RoboTwin 2.0's tasks, and tabletop's, as a Gymnasium environment, one task per instance.
+"""RoboTwin 2.0's tasks and tabletop's are one Gymnasium environment, one task per instance.
 
-Runs in a process of its own (``host.py``): RoboTwin changes the working directory and seeds global generators, prints,
-and exits. The conventions come from the protocol (``conf/protocol/``); nothing here chooses one. Both suites speak one
-task contract, ``tabletop/__init__.py``, and are driven by the same lines.
+It runs in a process of its own (``host.py``): RoboTwin changes the working directory and seeds global generators,
+prints, and exits. The conventions come from the protocol (``conf/protocol/``); nothing here chooses one. Both suites
+speak one task contract, ``tabletop/__init__.py``, and are driven by the same lines.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from lingbot_eval.settings.tabletop import TabletopSettings
 from lingbot_eval.types import Action, Image, Observation
 
 CACHED_EPISODES = 5
-"""Between two clearings of SAPIEN's cache of meshes: ``clear_cache_freq`` of RoboTwin's ``demo_*.yml``."""
+"""How many episodes pass between two clearings of SAPIEN's cache of meshes: ``clear_cache_freq`` of RoboTwin's
+``demo_*.yml``."""
 
 
 class RoboTwinEnv(gym.Env[Observation, Action]):
@@ -47,7 +48,7 @@ class RoboTwinEnv(gym.Env[Observation, Action]):
     metadata = {"render_modes": ["rgb_array"], "render_fps": 17}
 
     def __init__(self, settings: EnvSettings) -> None:
-        """Changes this process for good.
+        """Import the task, which changes this process for good.
 
         Raises NotReady, UnknownName, BadInput.
         """
@@ -69,7 +70,9 @@ class RoboTwinEnv(gym.Env[Observation, Action]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
-        """Options: ``setting`` (easy, hard; easy when absent), and ``task`` and ``initial_state``, which must be this
+        """Begin an episode.
+
+        Options: ``setting`` (easy, hard; easy when absent), and ``task`` and ``initial_state``, which must be this
         environment's own and None; ``index`` changes nothing.
 
         Raises BadInput, and UnstableScene for a seed whose objects do not come to rest.
@@ -99,8 +102,8 @@ class RoboTwinEnv(gym.Env[Observation, Action]):
     def follow(
         self, commands: Array, outside: npt.NDArray[np.bool_]
     ) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
-        """As :meth:`step`, with every digit of ``commands`` (K, 16), which the simulator gets unchanged. ``outside``
-        (K,): which of them count as out of bounds.
+        """Do what :meth:`step` does with every digit of ``commands`` (K, 16), which the simulator gets unchanged;
+        ``outside`` (K,) says which of them count as out of bounds.
 
         Raises BadInput after the end of an episode.
         """
@@ -118,14 +121,14 @@ class RoboTwinEnv(gym.Env[Observation, Action]):
         return self._observation(), float(success), success, late, self._info()
 
     def pose(self) -> Array:
-        """(16,) float64: the state with every digit that the simulator gives."""
+        """Return the state, (16,) float64, with every digit that the simulator gives."""
         poses = self._task.endpose()
         return np.array(
             [v for side in ("left", "right") for v in (*poses[f"{side}_endpose"], poses[f"{side}_gripper"])], np.float64
         )
 
     def render(self) -> Image:
-        """(240, 960, 3): the three cameras in a row, as they are now."""
+        """Draw the three cameras in a row, as they are now, (240, 960, 3)."""
         return np.concatenate(list(self._pictures().values()), axis=1)
 
     def close(self) -> None:
@@ -134,7 +137,7 @@ class RoboTwinEnv(gym.Env[Observation, Action]):
             self._task = None
 
     def audition(self, seed: int, setting: Setting) -> dict[str, Any]:
-        """Whether the task's own expert solves the scene of ``seed``, and the episode's sentences if it does.
+        """Find out whether the task's own expert solves the scene of ``seed``, and the episode's sentences if it does.
 
         Returns ``outcome`` ("solved", "unstable", "unsolved"), ``reason``, and ``sentences`` by split. A seed always
         gives the same sentences: both generators that their making draws from are seeded with it (RoboTwin seeds one).
@@ -154,8 +157,8 @@ class RoboTwinEnv(gym.Env[Observation, Action]):
         return {"outcome": "solved", "reason": "", "sentences": drawn}
 
     def rehearse(self) -> Array:
-        """(n, 16): the commands along the expert's path from the present episode's beginning; the scene is then set up
-        again."""
+        """Return (n, 16): the commands along the expert's path from the present episode's beginning. The scene is then
+        set up again."""
         seed, setting = self._scene
         self._set_up(seed, setting)
         self._task.play_once()
@@ -175,7 +178,7 @@ class RoboTwinEnv(gym.Env[Observation, Action]):
         self._scene = (seed, setting)
 
     def _execute(self, command: Array) -> bool:
-        """Whether the task now counts as done."""
+        """Run one command; return whether the task now counts as done."""
         task = self._task
         if self.protocol.success == "any-moment":
             task.take_action(command, "ee")
@@ -216,7 +219,7 @@ class RoboTwinEnv(gym.Env[Observation, Action]):
 
 
 def _suite(simulator: SimulatorSettings) -> tuple[Any, type[Exception]]:
-    """Where tasks come from, and what they raise when a scene does not come to rest."""
+    """Return where tasks come from, and what they raise when a scene does not come to rest."""
     if isinstance(simulator, RoboTwinSettings):
         from lingbot_eval.envs.robotwin.task import CheckoutTasks
 

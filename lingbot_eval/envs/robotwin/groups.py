@@ -1,4 +1,4 @@
-"""The groups of eight in which LingBot-VA's RoboTwin numbers were made."""
+"""LingBot-VA's RoboTwin numbers were made in these groups of eight."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Relative commands around the absolute environment."""
+"""A wrapper around the absolute environment takes relative commands."""
 
 from __future__ import annotations
 
@@ -48,5 +48,5 @@ class RelativePose(gym.Wrapper[Observation, Action, Observation, Action]):
         return self._inner.audition(seed, setting)
 
     def rehearse(self) -> poses.Array:
-        """(n, 16): the expert's path as relative commands."""
+        """Return the expert's path as relative commands, (n, 16)."""
         return poses.relative(self._first, self._inner.rehearse())

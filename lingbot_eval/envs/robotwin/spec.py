@@ -1,4 +1,4 @@
-"""What RoboTwin's and tabletop's environment speaks, known without either."""
+"""This specification says what the environment of RoboTwin and tabletop speaks; it is known without either."""
 
 from __future__ import annotations
 

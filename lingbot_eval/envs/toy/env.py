@@ -1,4 +1,4 @@
-"""The toy: a point on a line, an environment that is real, if small, for tests and for checking an installation."""
+"""The toy is a point on a line: a real environment, if small, for tests and for checking an installation."""
 
 from __future__ import annotations
 

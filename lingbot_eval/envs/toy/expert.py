@@ -1,4 +1,4 @@
-"""Who solves the toy's tasks, knowing where the point and the marks are."""
+"""The toy's expert knows where the point and the marks are."""
 
 from __future__ import annotations
 

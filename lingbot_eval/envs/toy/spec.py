@@ -1,4 +1,4 @@
-"""What the toy environment speaks."""
+"""The toy's specification says what its environment speaks."""
 
 from __future__ import annotations
 

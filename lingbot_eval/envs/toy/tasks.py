@@ -1,4 +1,4 @@
-"""The toy's tasks."""
+"""The toy has two tasks."""
 
 from __future__ import annotations
 

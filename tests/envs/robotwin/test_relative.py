@@ -118,4 +118,4 @@ def test_an_absolute_command_reaches_the_simulator_as_the_agent_gave_it(env):
 
 def test_how_commands_reach_the_simulator_is_among_the_facts_of_the_protocol_hash():
     facts = inspect(suite_named("tabletop"), suite_named("tabletop").simulator_settings({}), draws=False).facts
-    assert facts["bimanual-commands"] == poses.REVISION == "2"
+    assert facts["bimanual-commands"] == poses.SCORE_VERSION == "2"

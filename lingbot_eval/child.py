@@ -132,7 +132,7 @@ class Child:
         finally:
             theirs.close()
 
-    def ask(self, answer: type[A], op: str, seconds: float, within: str = "", **values: Any) -> A:
+    def ask(self, answer: type[A], op: str, seconds: float, within: str = "", /, **values: Any) -> A:
         """What it answers to ``op``. ``within``: what limits ``seconds``, in words.
 
         Raises the errors of its kind, after which it has ended; and those that it survives (SURVIVED).

@@ -7,9 +7,10 @@ single policy needs none: ``--agent file.py:Class`` plays a class as it is (``ow
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
-from lingbot_eval.settings import AgentSettings
+from lingbot_eval.settings import AgentSettings, Limits
 from lingbot_eval.types import Action, Agent, EnvSpec
 
 S = TypeVar("S", bound=AgentSettings)
@@ -71,6 +72,7 @@ class AgentKind(Generic[S]):
         """How it computes, for whoever starts a run; empty where there is nothing to say."""
         return ""
 
-    def load(self, settings: S) -> AgentFor:
-        """What a worker keeps for a run. It is asked for an agent at every episode, in the thread of its lane."""
+    def load(self, settings: S, limits: Limits, log: Path) -> AgentFor:
+        """What a worker keeps for a run. It is asked for an agent at every episode, in the thread of its lane.
+        ``limits``, ``log``: for processes that an agent starts, and the file for what they print."""
         raise NotImplementedError

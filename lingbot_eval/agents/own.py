@@ -57,8 +57,9 @@ class Described(Answer):
     declared: Declared
 
 
-def described(entry: str, options: Mapping[str, Any]) -> Described:
-    """Import the class and check the ``options``.
+def described(entry: str, options: Mapping[str, Any], fresh: bool = False) -> Described:
+    """Import the class and check the ``options``. ``fresh``: files are read again for the hash, whatever is remembered
+    of them.
 
     Raises BadInput, and NotReady for a file that changes while it is read.
     """
@@ -68,9 +69,14 @@ def described(entry: str, options: Mapping[str, Any]) -> Described:
         entry=found.entry,
         options={name: str(value) if name in given.paths else options[name] for name, value in given.values.items()},
         paths=tuple(sorted(given.paths)),
-        content=content_hash(found, given.paths),
+        content=content_hash(found, given.paths, fresh),
         declared=_declared(found.kind),
     )
+
+
+def declared(entry: str) -> Declared:
+    """Import the class and read what it declares. Raises BadInput."""
+    return _declared(located(entry).kind)
 
 
 def _declared(kind: type[Any]) -> Declared:
@@ -83,7 +89,7 @@ def _declared(kind: type[Any]) -> Declared:
         raise BadInput(f"{kind.__name__}.{path}: {what}") from None
 
 
-def content_hash(found: Located, paths: Mapping[str, Path]) -> str:
+def content_hash(found: Located, paths: Mapping[str, Path], fresh: bool = False) -> str:
     """12 hex digits over what makes the agent what it is: the source of its module and of the local modules that it
     imports (``Located.sources``), and every file in the ``paths``, links followed, wherever all of it lies.
 
@@ -95,7 +101,7 @@ def content_hash(found: Located, paths: Mapping[str, Path]) -> str:
     digest = hashlib.sha256()
     for option, name, file in sorted(files):
         try:
-            digest.update(json.dumps([option, name, sha256(file).hex()]).encode())
+            digest.update(json.dumps([option, name, sha256(file, fresh).hex()]).encode())
         except OSError as error:
             raise BadInput(f"{file} cannot be read: {error.strerror}") from None
     return digest.hexdigest()[:12]
@@ -125,9 +131,14 @@ def load(settings: OwnAgentSettings) -> Callable[[EnvSpec], Agent]:
 
     Raises BadInput.
     """
-    found = located(settings.entry)
-    given = arguments(found.kind, settings.options)
-    return PerLane(lambda spec: OwnAgent(found.kind, given, spec))
+    return PerLane(factory(settings.entry, settings.options))
+
+
+def factory(entry: str, options: Mapping[str, Any]) -> Callable[[EnvSpec], OwnAgent]:
+    """What makes objects of the class. Raises BadInput."""
+    found = located(entry)
+    given = arguments(found.kind, options)
+    return lambda spec: OwnAgent(found.kind, given, spec)
 
 
 class PerLane:

@@ -12,6 +12,7 @@ import numpy as np
 from lingbot_eval.agents.kind import AgentFor, AgentKind, Expertise
 from lingbot_eval.errors import BadInput
 from lingbot_eval.recording import recording
+from lingbot_eval.settings import Limits
 from lingbot_eval.settings.agent import ExpertSettings, IdleSettings, RandomSettings, ReplaySettings
 from lingbot_eval.types import Actions, EnvSpec, Observation, seed_of
 
@@ -107,7 +108,7 @@ class IdleKind(AgentKind[IdleSettings]):
     name = "idle"
     settings = IdleSettings
 
-    def load(self, settings: IdleSettings) -> AgentFor:
+    def load(self, settings: IdleSettings, limits: Limits, log: Path) -> AgentFor:
         return Idle
 
 
@@ -115,7 +116,7 @@ class RandomKind(AgentKind[RandomSettings]):
     name = "random"
     settings = RandomSettings
 
-    def load(self, settings: RandomSettings) -> AgentFor:
+    def load(self, settings: RandomSettings, limits: Limits, log: Path) -> AgentFor:
         return Random
 
 
@@ -129,7 +130,7 @@ class ReplayKind(AgentKind[ReplaySettings]):
             digest.update(hashlib.sha256(files[seed].read_bytes()).digest())
         return settings, digest.hexdigest()[:12]
 
-    def load(self, settings: ReplaySettings) -> AgentFor:
+    def load(self, settings: ReplaySettings, limits: Limits, log: Path) -> AgentFor:
         files = _recordings_of(settings)
         return lambda spec: Replay(spec, files)
 
@@ -144,7 +145,7 @@ class ExpertKind(AgentKind[ExpertSettings]):
             raise BadInput("the expert reads the state before every command: agent.commands_per_action=1")
         return settings, ""
 
-    def load(self, settings: ExpertSettings) -> Callable[[Any], Expert]:
+    def load(self, settings: ExpertSettings, limits: Limits, log: Path) -> Callable[[Any], Expert]:
         return Expert
 
 

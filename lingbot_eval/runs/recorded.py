@@ -55,6 +55,9 @@ def settings_of(folder: RunDirectory) -> RunSettings:
 def _today(settings: Mapping[str, Any]) -> Mapping[str, Any]:
     """With what older versions had no setting for, as they did it; and without what they had for every agent, and which
     said nothing where it was null."""
+    limits = settings.get("limits")
+    if isinstance(limits, dict):
+        settings = {**settings, "limits": {"agent_seconds": 600.0, **limits}}
     agent = settings.get("agent")
     if not isinstance(agent, dict):
         return settings

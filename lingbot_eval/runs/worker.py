@@ -211,8 +211,8 @@ def main() -> None:
     times = [Lanes() for _ in connections]
     try:
         jobs = [job_from(decoded(connection.receive(None), dict[str, Any])) for connection in connections]
-        agent = jobs[0].settings.agent
-        agent_for = kind_of(agent).load(agent)
+        settings = jobs[0].settings
+        agent_for = kind_of(settings.agent).load(settings.agent, settings.limits, Path(jobs[0].log))
         lanes = [Lane(_here(job), agent_for) for job in jobs]
     except LingbotEvalError as error:
         connections[0].send(Refused(words_of(str(error))))

@@ -27,6 +27,8 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reset_seconds: Seconds
     command_seconds: Seconds
     episode_seconds: Seconds
+    agent_seconds: Seconds
+    """An agent in an interpreter of its own: one answer."""
     env_gigabytes: Annotated[float, msgspec.Meta(gt=0)]
     """Memory of a simulator's process and those that it started (resident, 1e9 bytes); above it, they are killed."""
 

@@ -14,7 +14,7 @@ import pytest
 
 from lingbot_eval.agents.located import Located, located
 from lingbot_eval.agents.own import PerLane, checked, described, load
-from lingbot_eval.envs.testing import ReachEnv
+from lingbot_eval.envs.toy.env import ReachEnv
 from lingbot_eval.episode import run_episode
 from lingbot_eval.errors import BadAction, BadInput, UnknownName
 from lingbot_eval.settings.own_agent import OwnAgentSettings

@@ -127,7 +127,7 @@ def test_every_agent_that_is_listed_can_be_composed_and_loaded(name, tmp_path):
     assert chosen.agent.name == name
     env = RemoteEnv(toy(cameras=chosen.agent.looks), IMPATIENT)
     kind = kind_of(chosen.agent)
-    agent = kind.load(chosen.agent)(env if kind.privileged else env.env_spec)
+    agent = kind.load(chosen.agent, chosen.limits, tmp_path / "log")(env if kind.privileged else env.env_spec)
     record = run_episode(env, agent, EPISODES[0])
     assert (record.outcome is Outcome.SUCCESS) == (name == "expert")
     env.close()

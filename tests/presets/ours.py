@@ -54,6 +54,7 @@ LIMITS: dict[str, Any] = {
     "reset_seconds": 300,
     "command_seconds": 60,
     "episode_seconds": 3600,
+    "agent_seconds": 600,
     "env_gigabytes": 16,
 }
 

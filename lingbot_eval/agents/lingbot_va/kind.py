@@ -6,6 +6,7 @@ import importlib.util
 import sys
 from collections.abc import Sequence
 from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -13,6 +14,7 @@ import msgspec
 from lingbot_eval.agents.kind import AgentFor, AgentKind
 from lingbot_eval.errors import BadInput, NotReady
 from lingbot_eval.plain import say
+from lingbot_eval.settings import Limits
 from lingbot_eval.settings.lingbot_va import LingBotAgentSettings, LingBotVASettings
 from lingbot_eval.types import Agent, EnvSpec
 
@@ -72,7 +74,7 @@ class LingBotVAKind(AgentKind[LingBotVASettings]):
     def in_words(self, settings: LingBotVASettings) -> str:
         return f"{self.name} in {settings.lingbot.dtype} on {settings.lingbot.device}, attention by {ATTENTION}"
 
-    def load(self, settings: LingBotVASettings) -> AgentFor:
+    def load(self, settings: LingBotVASettings, limits: Limits, log: Path) -> AgentFor:
         """The weights once; a session for each episode."""
         _checkpoint(settings)
         chosen = settings.lingbot

@@ -35,7 +35,6 @@ from types import FrameType
 from typing import Any
 
 import pyarrow.parquet as pq
-from lingbot_eval.runs.evaluation import prepare
 from rich.console import Console
 
 from lingbot_eval.cli import run_suite, verify
@@ -45,6 +44,7 @@ from lingbot_eval.errors import LingbotEvalError
 from lingbot_eval.reports import page
 from lingbot_eval.runs.claims import Claims
 from lingbot_eval.runs.directory import RunDirectory
+from lingbot_eval.runs.evaluation import prepare
 from lingbot_eval.runs.presence import Presence, Watch
 from lingbot_eval.runs.records import RecordFile
 from lingbot_eval.runs.status import StatusReader

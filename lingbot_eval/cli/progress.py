@@ -4,6 +4,7 @@ then the total."""
 from __future__ import annotations
 
 import contextlib
+import sys
 import threading
 import time
 from types import TracebackType
@@ -15,6 +16,7 @@ from rich.text import Text
 from lingbot_eval.cli.overview import lane_table, line, named, overview, reason
 from lingbot_eval.cli.screen import Screen
 from lingbot_eval.errors import LingbotEvalError
+from lingbot_eval.plain import say
 from lingbot_eval.runs.lanes import EpisodeUpdate, Lanes
 from lingbot_eval.runs.presence import this_process
 from lingbot_eval.runs.status import Standing, StatusReader, with_mine
@@ -25,6 +27,9 @@ READ_SECONDS = 2.0
 
 LINE_SECONDS = 600.0
 """Where there is no terminal, the total is printed so often."""
+
+NOTEBOOK_SECONDS = 2.0
+"""Between two totals in a notebook, where one takes the place of the other."""
 
 
 class Progress:
@@ -66,8 +71,14 @@ class Progress:
             again = "trying once more" if update.will_retry else "given up for this run"
             words = f" {update.episode.id} ({again}): {reason(record)}"
             self._console.print(Text.assemble(("ERROR", "red"), words), soft_wrap=True)
-        if not self._console.is_terminal and time.monotonic() - self._said >= LINE_SECONDS:
-            self._said = time.monotonic()
+        notebook = self._console.is_jupyter
+        every = NOTEBOOK_SECONDS if notebook else LINE_SECONDS
+        if self._console.is_terminal or self._console.quiet or time.monotonic() - self._said < every:
+            return
+        self._said = time.monotonic()
+        if notebook:
+            say(f"{line(self._standing()):<120}", end="\r", file=sys.stderr)  # which rich would show as a new line
+        else:
             self.say(line(self._standing()))
 
     def times(self, width: int) -> RenderableType:

@@ -6,6 +6,7 @@ import argparse
 import shlex
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -49,21 +50,36 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(arguments: list[str]) -> int:
+    given = parsed(arguments)
+    if given.dry_run:
+        return _dry_run(chosen_settings(given), given)
+    folder, mine = play(given, arguments)
+    final = write_report(folder)
+    played = {id for id, record in final.items() if record.outcome is not Outcome.ERROR}
+    return int(any(episode.id not in played for episode in mine))  # NFS may not show a record yet
+
+
+def parsed(arguments: Sequence[str]) -> argparse.Namespace:
+    """Raises BadInput."""
     if any("\0" in word for word in arguments):
         raise BadInput("a word with a NUL character names nothing")
-    given = _parser().parse_intermixed_args(arguments)
-    chosen = chosen_settings(given)
-    if given.dry_run:
-        return _dry_run(chosen, given)
-    evaluation = prepare(chosen, given.rehash)
+    return _parser().parse_intermixed_args(arguments)
+
+
+def play(
+    given: argparse.Namespace, arguments: Sequence[str], quiet: bool = False
+) -> tuple[RunDirectory, Sequence[Episode]]:
+    """Play what ``given`` asks for; gives the run directory, and those of its episodes that were asked for.
+
+    ``arguments``: what was ``parsed``, for whoever wants to go on with the run.
+    """
+    evaluation = prepare(chosen_settings(given), given.rehash)
     episodes = evaluation.episodes(search=True)
     folder = RunDirectory(Path(given.out) if given.out else evaluation.folder)
     mine = episodes if given.shard is None else shard(episodes, given.shard)
     folder.open(to_dict(evaluation.experiment), episodes)
-    _play(folder, evaluation, mine, arguments)
-    final = write_report(folder)
-    played = {id for id, record in final.items() if record.outcome is not Outcome.ERROR}
-    return int(any(episode.id not in played for episode in mine))  # NFS may not show a record yet
+    _play(folder, evaluation, mine, arguments, quiet)
+    return folder, mine
 
 
 class _Parser(argparse.ArgumentParser):
@@ -116,23 +132,26 @@ def chosen_settings(given: argparse.Namespace) -> RunSettings:
     return choose(given.benchmark, Choices(**{one.name: getattr(given, one.name) for one in fields(Choices)}))
 
 
-def _play(folder: RunDirectory, evaluation: Evaluation, episodes: Sequence[Episode], arguments: list[str]) -> None:
-    chosen = evaluation.settings
+def _play(
+    folder: RunDirectory, evaluation: Evaluation, episodes: Sequence[Episode], arguments: Sequence[str], quiet: bool
+) -> None:
+    chosen, console = evaluation.settings, screen(quiet)
     reader = StatusReader(folder, episodes)
     seen = reader.read()
     for sentence in seen.warnings:
         say(f"run-suite: {sentence}", file=sys.stderr)
     todo = remaining(episodes, {id for id, record in seen.final.items() if record.outcome is not Outcome.ERROR})
     planned = f"{len(folder.plan())} episodes planned, {len(todo)} to play"
-    say(f"{folder.path}: {planned}, protocol {chosen.protocol.name} [{evaluation.experiment.protocol_hash}]")
+    rules = f"protocol {chosen.protocol.name} [{evaluation.experiment.protocol_hash}]"
+    console.print(f"{folder.path}: {planned}, {rules}", soft_wrap=True)
     remarks = suite_named(chosen.suite.name).remarks(chosen.protocol)
     for words in filter(None, (kind_of(chosen.agent).in_words(chosen.agent), *remarks)):
-        say(words)
+        console.print(words, soft_wrap=True)
     if not todo:
         return
     command = shlex.join(["run-suite", *arguments])
     with (
-        Progress(reader, seen, Screen(stderr=True)) as progress,
+        Progress(reader, seen, Screen(stderr=True, quiet=quiet)) as progress,
         tracking(chosen.tracker, folder.path, episodes, seen.final) as track,
         _Interrupts(progress) as interrupts,
     ):
@@ -142,7 +161,6 @@ def _play(folder: RunDirectory, evaluation: Evaluation, episodes: Sequence[Episo
             track(update)
 
         evaluation.play(folder, todo, tell, command, interrupts.stopping)
-    console = screen()
     console.print("Where the workers' time went:")
     console.print(progress.times(console.width))
     if interrupts.stopping():
@@ -150,18 +168,22 @@ def _play(folder: RunDirectory, evaluation: Evaluation, episodes: Sequence[Episo
 
 
 class _Interrupts:
-    """Ctrl-C once: finish what is being played; twice: KeyboardInterrupt."""
+    """Ctrl-C once: finish what is being played; twice: KeyboardInterrupt. In a thread other than the main one, which
+    alone is interrupted, never."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
         self._asked = self._said = False
 
     def __enter__(self) -> _Interrupts:
-        self._before = signal.signal(signal.SIGINT, self._ask)
+        self._hears = threading.current_thread() is threading.main_thread()
+        if self._hears:
+            self._before = signal.signal(signal.SIGINT, self._ask)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        signal.signal(signal.SIGINT, self._before)
+        if self._hears:
+            signal.signal(signal.SIGINT, self._before)
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         self._asked = True  # and nothing more: whatever runs is interrupted by this

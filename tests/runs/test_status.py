@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from types import FrameType
+
 import msgspec
 import pytest
 
+from lingbot_eval.cli.overview import overview
 from lingbot_eval.errors import BadInput
 from lingbot_eval.runs.directory import LIVE, RunDirectory
-from lingbot_eval.runs.lanes import LaneState
+from lingbot_eval.runs.lanes import Lanes, LaneState
 from lingbot_eval.runs.plan import by_task
 from lingbot_eval.runs.presence import Coordinator, Heartbeat, Life, Process, this_process
-from lingbot_eval.runs.status import StatusReader
+from lingbot_eval.runs.status import StatusReader, with_mine
 from lingbot_eval.settings import to_dict
 from lingbot_eval.types import EpisodeRecord, Outcome
 from tests.conftest import toy_run
@@ -122,18 +128,87 @@ def test_a_session_that_ends_says_what_its_lanes_did(run):
     assert (player.life, player.seconds, player.lanes) == (Life.ENDED, 70.0, lanes)
 
 
-def test_another_part_of_the_plan_is_looked_at_alone(run):
+def test_another_part_of_the_plan_is_read_alone(run):
     add(run, "more", won(6))
     assert len(StatusReader(run, EPISODES[:2]).read().final) == 2
 
 
-def test_the_records_that_are_looked_at_share_the_episodes_at_hand(run):
+def test_the_records_that_are_read_share_the_episodes_at_hand(run):
     add(run, "more", won(1))
     (record,) = StatusReader(run, EPISODES).read().final.values()
     assert record.episode is EPISODES[0]
 
 
-def test_nothing_is_written_by_looking(run):
+def test_records_that_are_read_later_count_as_if_they_had_been_there_from_the_start(run):
+    reader = StatusReader(run)
+    told = [
+        won(1),
+        [EpisodeRecord(EPISODES[1], Outcome.ERROR, 0, 1.0)],
+        [EpisodeRecord(EPISODES[4], Outcome.FAILURE, 5, 8.0)],
+    ]
+    told.append([replace(record, attempt=2) for record in won(1, start=1)])
+    for number, records in enumerate(told):
+        add(run, f"{number}", records)
+        later, anew = reader.read(), StatusReader(run).read()
+        assert (later.final, later.expected) == (anew.final, anew.expected)
+        assert later.scores.tallies == anew.scores.tallies
+    first, second = later.scores.tallies.values()
+    assert (first.successes, first.errors, first.waiting) == (2, 0, 1)
+    assert (second.failures, second.trials, second.waiting) == (1, 1, 2)
+
+
+def test_what_was_told_and_is_not_on_disk_counts_beside_what_is_read(run):
+    add(run, "0", won(1))
+    standing = StatusReader(run).read()
+    lost = [EpisodeRecord(episode, Outcome.FAILURE, 5, 1.0) for episode in EPISODES[:2]]
+    seen = with_mine(standing, this_process(), Lanes(), lost)
+    assert [record.outcome for record in seen.final.values()] == [Outcome.SUCCESS, Outcome.FAILURE]
+    assert (seen.scores.tallies[TASKS[0]].trials, standing.scores.tallies[TASKS[0]].trials) == (2, 1)
+
+
+def test_a_plan_that_grows_is_counted_anew(run):
+    add(run, "0", won(1))
+    reader = StatusReader(run)
+    assert [tally.planned for tally in reader.read().scores.tallies.values()] == [3, 3]
+    more = [replace(episode, task="push") for episode in EPISODES[:2]]
+    run.open(run.run()["experiment"], more)
+    tallies = reader.read().scores.tallies
+    assert [(tally.planned, tally.trials) for tally in tallies.values()] == [(3, 1), (3, 0), (2, 0)]
+
+
+def operations(work: Callable[[], object]) -> int:
+    """Count the bytecodes that ``work`` takes."""
+    counted = 0
+
+    def count(frame: FrameType, event: str, _: object) -> Callable[..., object]:
+        nonlocal counted
+        frame.f_trace_opcodes = True
+        counted += event == "opcode"
+        return count
+
+    before = sys.gettrace()
+    sys.settrace(count)
+    try:
+        work()
+    finally:
+        sys.settrace(before)
+    return counted
+
+
+def test_a_reading_and_its_picture_cost_what_was_added_however_much_is_planned_and_recorded(tmp_path):
+    costs = []
+    for each in (5, 500):
+        episodes = [replace(EPISODES[0], seed=k, index=k) for k in range(each)]
+        run = directory(tmp_path / str(each), episodes, [], protocol=to_dict(toy_run().protocol))
+        add(run, "before", [EpisodeRecord(episode, Outcome.SUCCESS, 5, 9.0) for episode in episodes[:-1]])
+        reader = StatusReader(run)
+        overview(reader.read(), 80)
+        add(run, "after", [EpisodeRecord(episodes[-1], Outcome.SUCCESS, 5, 9.0)])
+        costs.append(operations(lambda reader=reader: overview(reader.read(), 80)))
+    assert costs[1] < 1.1 * costs[0]
+
+
+def test_nothing_is_written_by_reading(run):
     session(run, "1")
     beat(run, "1", 7, 30.0)
     before = {file: file.stat() for file in run.path.rglob("*")}

@@ -175,11 +175,11 @@ def _lingbot_checkpoint(settings: AgentSettings, suite: str) -> tuple[Checkpoint
 def _load_lingbot(settings: AgentSettings, suite: str) -> Callable[[RemoteEnv], Agent]:
     """The weights once; a session for each simulator."""
     _, chosen = _lingbot_checkpoint(settings, suite)
-    from lingbot_eval.agents.lingbot_va.agent import LingBotVA
     from lingbot_eval.agents.lingbot_va.imagination import Imagination
+    from lingbot_eval.agents.lingbot_va.sessions import Sessions
 
     assert settings.checkpoint is not None  # noqa: S101  (checked above)
-    model = LingBotVA.from_pretrained(
+    sessions = Sessions.from_pretrained(
         settings.checkpoint,
         chosen.settings,
         parts=chosen.parts,
@@ -192,8 +192,8 @@ def _load_lingbot(settings: AgentSettings, suite: str) -> Callable[[RemoteEnv], 
     )
 
     def session(simulator: RemoteEnv) -> Agent:
-        model.check_env(simulator.env_spec)
-        return Imagination(model.session(), model.vision)
+        sessions.model.check_env(simulator.env_spec)
+        return Imagination(sessions.new(), sessions.model.vision)
 
     return session
 

@@ -13,10 +13,11 @@ torch = pytest.importorskip("torch", reason="torch is not installed: pip install
 
 from safetensors.torch import load_file, save_file
 
-from lingbot_eval.agents.lingbot_va.agent import LingBotVA
+from lingbot_eval.agents.lingbot_va.sessions import Sessions
 from lingbot_eval.errors import BadInput, NotReady
 from lingbot_eval.models.lingbot_va import loading
 from lingbot_eval.models.lingbot_va.checkpoint import BadCheckpoint, locate
+from lingbot_eval.models.lingbot_va.model import LingBotVA
 from lingbot_eval.models.lingbot_va.tiny import make_tiny
 from tests.agents.lingbot_va.test_session import play, small
 
@@ -163,7 +164,7 @@ def test_lerobots_layout_brings_its_own_settings_and_says_so(tiny, tmp_path, cap
     told = capsys.readouterr().err
     assert "action_steps: the checkpoint says 2, the settings 3" in told
     assert "video_exec_step" not in told
-    assert play(lingbot.session(), settings, chunks=1)[0].shape == (4, 1, 2)
+    assert play(Sessions(lingbot).new(), settings, chunks=1)[0].shape == (4, 1, 2)
 
 
 def test_another_number_of_cameras_is_refused(tiny, tmp_path):
@@ -175,7 +176,7 @@ def test_another_number_of_cameras_is_refused(tiny, tmp_path):
 def test_lerobots_layout_plays_as_upstreams(tiny, tmp_path):
     lerobot = load(as_lerobot(tiny, tmp_path / "lerobot"))
     upstream = LingBotVA.from_pretrained(str(tiny), lerobot.settings, dtype="float32")
-    for a, b in zip(*(play(m.session(), m.settings) for m in (lerobot, upstream)), strict=True):
+    for a, b in zip(*(play(Sessions(m).new(), m.settings) for m in (lerobot, upstream)), strict=True):
         assert (a == b).all()
 
 

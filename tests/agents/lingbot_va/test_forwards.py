@@ -33,6 +33,7 @@ def test_the_fused_product_is_the_three_and_needs_no_copy_of_loaded_weights(tiny
         apart = stacked([weight.clone() for weight in weights])
         assert torch.equal(apart, stacked(weights))
         assert torch.equal(apart, torch.cat(weights))
+        assert torch.equal(stacked(weights[::-1]), torch.cat(weights[::-1]))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

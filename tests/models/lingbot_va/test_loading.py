@@ -211,6 +211,21 @@ def test_what_is_not_there_is_said_with_what_to_do(tmp_path, monkeypatch):
             locate(strange)
 
 
+def test_the_transformer_is_trainable_and_has_the_checkpoints_names_before_and_after_it_has_played(tiny, tmp_path):
+    model = load(tiny)
+    held = load_file(tiny / WEIGHTS)
+    for played in (False, True):
+        if played:
+            play(Sessions(model).new(), model.settings, chunks=2)
+        assert all(parameter.requires_grad for parameter in model.transformer.parameters())
+        assert list(model.transformer.buffers()) == []
+        state = model.transformer.state_dict()
+        assert set(held) - set(state) == {name for name in held if name.startswith(loading.UNUSED)}
+        assert all(torch.equal(value, held[name]) for name, value in state.items())
+    save_file(state, tmp_path / "again.safetensors")  # which refuses tensors that share memory
+    assert load_file(tmp_path / "again.safetensors").keys() == state.keys()
+
+
 def test_a_folder_in_use_is_not_overwritten(tiny):
     with pytest.raises(BadInput, match="not empty"):
         make_tiny(tiny)

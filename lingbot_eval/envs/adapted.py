@@ -20,8 +20,8 @@ class Adapted(gym.Env[Observation, Action]):
     """
 
     def __init__(self, env: gym.Env[Any, Any], spec: EnvSpec, limit: int, protocol: str, render: bool = False) -> None:
-        """``limit``: the most commands of an episode. ``protocol``: the preset's name. ``render``: pictures for a person
-        are wanted (:meth:`render`)."""
+        """``limit``: the most commands of an episode. ``protocol``: the preset's name. ``render``: whether somebody
+        wants pictures for a person (:meth:`render`)."""
         self.metadata = {**env.metadata, "render_modes": ["rgb_array"], "render_fps": spec.commands_per_second}
         self.render_mode = "rgb_array" if render else None
         self.domain, self.env_spec = env, spec

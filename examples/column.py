@@ -1,6 +1,4 @@
-"""A column of one's own: ``python examples/column.py RUN`` prints a run's table with the commands that successes took."""
-
-from __future__ import annotations
+"""A column of one's own: ``column.py RUN`` prints a run's table with the commands that successes took."""
 
 import sys
 
@@ -10,13 +8,14 @@ import lingbot_eval
 
 
 def with_commands(run: lingbot_eval.Run) -> pd.DataFrame:
-    """Return the report's table with the median number of commands of a task's successful episodes."""
+    """Return the report's table with the median number of commands of each task's successful episodes."""
     records = run.records()
     won = records[records.outcome == "success"]
-    mine = won.groupby(["suite", "task"], as_index=False).commands.median()
-    return run.table().merge(mine, how="left", on=["suite", "task"])
+    suite = (won.suite + " " + won.setting).str.strip()  # a table's suite has the setting behind it
+    mine = won.commands.groupby([suite.rename("suite"), won.task]).median()
+    return run.table().join(mine, on=["suite", "task"])
 
 
 if __name__ == "__main__":
     table = with_commands(lingbot_eval.Run(sys.argv[1]))
-    print(table[["suite", "task", "trials", "sr", "commands"]].to_markdown(index=False) if "--md" in sys.argv else table)
+    print(table[["suite", "task", "trials", "sr", "commands"]].to_string(index=False))

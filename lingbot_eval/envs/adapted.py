@@ -25,7 +25,8 @@ class Adapted(gym.Env[Observation, Action]):
         self.metadata = {**env.metadata, "render_modes": ["rgb_array"], "render_fps": spec.commands_per_second}
         self.render_mode = "rgb_array" if render else None
         self.domain, self.env_spec = env, spec
-        self.action_space, self.observation_space = action_space(spec), look_space(spec)
+        self._box = self.action_space = action_space(spec)
+        self.observation_space = look_space(spec)
         self._limit, self._protocol = limit, protocol
         self._over = True
 
@@ -48,7 +49,7 @@ class Adapted(gym.Env[Observation, Action]):
         return self.look(observation), self._info()
 
     def step(self, action: Action) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
-        outside = check_action(action, self.action_space)
+        outside = check_action(action, self._box)
         if self._over:
             raise BadInput("the episode is over; call reset() first")
         total = 0.0

@@ -65,7 +65,7 @@ def moves_a_score() -> Mapping[str, str]:
     ordered: dict[str, str] = {}
     for name, why in _EXPERIMENT.items():
         ordered |= {name: why, **{own: why for own, why in found.items() if own.startswith(f"{name}.")}}
-    return ordered | found | _COMPUTED_WITH
+    return {**ordered, **found, **_COMPUTED_WITH}
 
 
 CONSEQUENCES = ("protocol_hash", "suite.plan", "suite.episodes")

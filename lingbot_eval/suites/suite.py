@@ -206,13 +206,13 @@ class Suite:
         if self.simulator is SimulatorSettings:
             object.__setattr__(self, "simulator", _named(SimulatorSettings, self.name))
             object.__setattr__(self, "here", self.here or self.simulator(python=None))
+        for kind in (self.protocol, self.simulator):
+            if (tag := kind.__struct_config__.tag) != self.name:
+                raise BadInput(f"suite {self.name!r}: {kind.__name__} has tag={tag!r}; it must be the suite's name")
         if self.protocols is not None:
             presets = {name: self._preset(name, plain) for name, plain in self.protocols.items()}
             object.__setattr__(self, "protocols", presets)
             object.__setattr__(self, "default_protocol", self.default_protocol or next(iter(presets), ""))
-        for kind in (self.protocol, self.simulator):
-            if (tag := kind.__struct_config__.tag) != self.name:
-                raise BadInput(f"suite {self.name!r}: {kind.__name__} has tag={tag!r}; it must be the suite's name")
         for part in self.paper.parts if self.paper else ():
             if part not in (self.settings or self.tasks):
                 raise UnknownName(f"suite {self.name!r}: part of the paper's table", part, self.settings or self.tasks)

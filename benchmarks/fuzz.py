@@ -43,13 +43,13 @@ from lingbot_eval.cli.overview import overview
 from lingbot_eval.errors import LingbotEvalError
 from lingbot_eval.reports import page
 from lingbot_eval.runs.claims import Claims
-from lingbot_eval.runs.directory import RecordFile, RunDirectory
-from lingbot_eval.runs.plan import plan
+from lingbot_eval.runs.directory import RunDirectory
+from lingbot_eval.runs.evaluation import prepare
 from lingbot_eval.runs.presence import Presence, Watch
-from lingbot_eval.runs.status import Lookout
+from lingbot_eval.runs.records import RecordFile
+from lingbot_eval.runs.status import StatusReader
 from lingbot_eval.settings import to_dict
-from lingbot_eval.suites.manifest import Manifest, Wanted, content_hash
-from lingbot_eval.suites.manifest import Trial as Tried
+from lingbot_eval.suites.manifest import Audition, Manifest, Wanted, content_hash
 from lingbot_eval.trials import TrialPlan, TrialSession, load_rubric
 from lingbot_eval.types import EpisodeRecord, Outcome, Spent
 
@@ -118,10 +118,9 @@ def wholes(folder: Path) -> list[Whole]:
 def _make_run(folder: Path) -> tuple[dict[str, Any], list[Any]]:
     """Two tasks of five episodes; a failure, an ERROR of which another try came out, and one of which none did."""
     given = run_suite._parser().parse_intermixed_args(["toy", "--episodes", "5"])
-    chosen, machine, checkpoint = run_suite.ready(run_suite.chosen_settings(given), False)
-    experiment = run_suite.experiment_of(chosen, machine, checkpoint)
-    provenance = run_suite.provenance_of(chosen, machine, experiment)
-    episodes, run = plan(chosen.suite, chosen.protocol), RunDirectory(folder)
+    evaluation = prepare(run_suite.chosen_settings(given))
+    chosen, provenance, experiment = evaluation.settings, evaluation.provenance(), to_dict(evaluation.experiment)
+    episodes, run = evaluation.episodes(search=False), RunDirectory(folder)
     run.open(experiment, episodes)
     with Presence(run, provenance, to_dict(chosen), "run-suite toy", len(episodes)) as session:
         written = [RecordFile(folder / "records" / f"{session.id}-{lane}.jsonl") for lane in (0, 1)]
@@ -136,11 +135,11 @@ def _make_run(folder: Path) -> tuple[dict[str, Any], list[Any]]:
             if number % 5 == 3:
                 failed = replace(record, outcome=Outcome.ERROR, error="it raised", spent=None, progress=0.0)
                 written[number % 2].append(failed)
-                session.played(number % 2, failed)
+                session.lanes.played(number % 2, failed)
                 record = replace(failed, attempt=2) if number == 3 else replace(record, attempt=2)
-            session.plays(number % 2, episode)
+            session.lanes.plays(number % 2, episode)
             written[number % 2].append(record)
-            session.played(number % 2, record)
+            session.lanes.played(number % 2, record)
     return experiment, episodes
 
 
@@ -157,8 +156,10 @@ def _make_trials(folder: Path) -> None:
 
 
 def _make_manifest(folder: Path) -> None:
-    def audition(seed: int) -> Tried:
-        return Tried(seed, "solved", "", {"seen": f"{seed}"}) if seed % 2 else Tried(seed, "unsolved", "too far", {})
+    def audition(seed: int) -> Audition:
+        if seed % 2:
+            return Audition(seed, "solved", "", {"seen": f"{seed}"})
+        return Audition(seed, "unsolved", "too far", {})
 
     manifest = Manifest(folder)
     manifest.open("tabletop", FACTS)
@@ -195,7 +196,7 @@ def _viewed(damaged: Path) -> Answer:
 def _status(damaged: Path) -> Answer:
     console, err = Console(file=io.StringIO(), width=160), io.StringIO()
     with contextlib.redirect_stderr(err):
-        standing = Lookout(RunDirectory(damaged)).look()
+        standing = StatusReader(RunDirectory(damaged)).read()
         console.print(overview(standing, 160))
     counted = {id: (r.outcome.value, r.progress, r.commands) for id, r in standing.final.items()}
     return (len(standing.plan), counted), "\n".join([*standing.warnings, *RunDirectory(damaged).strangers()])

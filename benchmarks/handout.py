@@ -44,7 +44,7 @@ def hand_outs(planned: int, known: int, files: int) -> dict[str, float]:
         last = None
         for _ in range(HAND_OUTS):
             at = time.perf_counter()
-            claims.look()
+            claims.read()
             queue.see()
             seen = time.perf_counter()
             last = queue.next_for(last, [])

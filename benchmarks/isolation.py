@@ -19,8 +19,10 @@ import numpy.typing as npt
 
 from lingbot_eval.envs.libero.env import LiberoEnv
 from lingbot_eval.envs.libero.tasks import SUITES
-from lingbot_eval.envs.remote import RemoteEnv, default_limits
-from lingbot_eval.settings import EnvSettings, LiberoSettings, load_protocol
+from lingbot_eval.envs.remote import RemoteEnv
+from lingbot_eval.settings import EnvSettings, default_limits
+from lingbot_eval.settings.libero import LiberoSettings
+from lingbot_eval.suites import load_protocol
 
 SUITE, TASK = "libero_spatial", SUITES["libero_spatial"][0]
 

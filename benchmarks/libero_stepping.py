@@ -23,7 +23,9 @@ import numpy.typing as npt
 from lingbot_eval.envs.libero.assets import libero_root
 from lingbot_eval.envs.libero.env import LiberoEnv
 from lingbot_eval.envs.libero.tasks import SUITES
-from lingbot_eval.settings import EnvSettings, LiberoSettings, load_protocol
+from lingbot_eval.settings import EnvSettings
+from lingbot_eval.settings.libero import LiberoSettings
+from lingbot_eval.suites import load_protocol
 
 Commands = npt.NDArray[np.float32]
 """(n, 7): OSC_POSE commands."""

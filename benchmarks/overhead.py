@@ -23,10 +23,12 @@ import msgspec
 
 from lingbot_eval.agents.scripted import Idle
 from lingbot_eval.cli.run_suite import main as run_suite
-from lingbot_eval.envs.testing import ReachEnv
+from lingbot_eval.envs.toy.env import ReachEnv
 from lingbot_eval.episode import run_episode
 from lingbot_eval.runs.directory import RunDirectory
-from lingbot_eval.settings import EnvSettings, ToySettings, load_protocol
+from lingbot_eval.settings import EnvSettings
+from lingbot_eval.settings.toy import ToySettings
+from lingbot_eval.suites import load_protocol
 from lingbot_eval.types import Episode
 
 COMMANDS, K = 400, 4
@@ -49,7 +51,7 @@ def alone(episodes: int) -> float:
     """Seconds per episode without a harness."""
     protocol = msgspec.structs.replace(load_protocol("toy", "toy"), command_limit=COMMANDS)
     env = ReachEnv(EnvSettings(ToySettings(None, {}), protocol, "toy", "reach", K, True, False))
-    agent = Idle(env.action_space, env.env_spec.idle)
+    agent = Idle(env.env_spec)
     start = time.perf_counter()
     for seed in range(episodes):
         run_episode(env, agent, Episode("toy", "reach", seed, "go to the mark"))

@@ -31,15 +31,15 @@ import gymnasium as gym
 import numpy as np
 import yaml
 
-from lingbot_eval.envs import make_env
 from lingbot_eval.envs.robotwin.checkout import Checkout
-from lingbot_eval.envs.robotwin.make import simulator_settings
 from lingbot_eval.envs.robotwin.planner import Planner
 from lingbot_eval.envs.robotwin.poses import STILL
 from lingbot_eval.envs.robotwin.process import APART, OWN_ARMS, prepare, stand_in
 from lingbot_eval.episode import run_episode
 from lingbot_eval.errors import LingbotEvalError, NotReady
-from lingbot_eval.settings import EnvSettings, RoboTwinSettings, load_protocol
+from lingbot_eval.settings import EnvSettings
+from lingbot_eval.settings.robotwin import RoboTwinSettings
+from lingbot_eval.suites import load_protocol, suite_named
 from lingbot_eval.types import Episode, Observation, Outcome
 
 CLIENT = Path("evaluation") / "robotwin" / "eval_polict_client_openpi.py"
@@ -159,13 +159,13 @@ class Seen(gym.Wrapper):
 
 def simulator(robotwin: Path) -> RoboTwinSettings:
     given = {"root": str(robotwin), "embodiment": "tabletop", "planner": "mplib", "shader": "default"}
-    chosen = simulator_settings("robotwin", {**given, "denoiser": "none"})
+    chosen = suite_named("robotwin").simulator_settings({**given, "denoiser": "none"})
     assert isinstance(chosen, RoboTwinSettings)
     return chosen
 
 
 def environment(robotwin: Path, task: str, per_action: int, cameras: bool) -> Any:
-    return make_env(
+    return suite_named("robotwin").make_env(
         EnvSettings(
             simulator=simulator(robotwin),
             protocol=load_protocol("robotwin", "lingbot-va"),

@@ -32,9 +32,10 @@ from lingbot_eval.envs.robotwin.groups import GROUPS
 from lingbot_eval.envs.robotwin.tasks import TASKS
 from lingbot_eval.envs.tabletop.catalogue import command_limit
 from lingbot_eval.reports.published import claims
-from lingbot_eval.runs.directory import Records, RunDirectory
+from lingbot_eval.runs.directory import RunDirectory
 from lingbot_eval.runs.plan import by_task
 from lingbot_eval.runs.queue import Queue
+from lingbot_eval.runs.records import Records
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome
 
 SECONDS_PER_COMMAND = 7.65 / 32

@@ -6,7 +6,8 @@ Makes runs of RoboTwin's fifty tasks, easy and hard, with so many episodes in al
 would have left them: two dozen versions in every record, timings, progress, and now and then an ERROR that was tried
 again. Each command is a process of its own, whose CPU seconds and largest resident memory the kernel tells. "compare"
 is of two such runs and writes their page; "poll" is what ``view`` spends on an open page that asks whether something is
-new; "anew" on the same after one more record. "Interactive" is as in ``benchmarks/page.py``. Ratios between sizes carry
+new; "anew" on the same after one more record. "Again" is what ``status --watch`` and a run's own screen spend every two
+seconds, here with one more record each time. "Interactive" is as in ``benchmarks/page.py``. Ratios between sizes carry
 over to another machine, the figures themselves do not.
 """
 
@@ -28,11 +29,14 @@ from urllib.parse import urlsplit
 import msgspec
 import numpy as np
 
+from lingbot_eval.cli.overview import overview
 from lingbot_eval.envs.robotwin.tasks import TASKS
 from lingbot_eval.lines import checksum
 from lingbot_eval.runs.contents import version
 from lingbot_eval.runs.directory import RunDirectory
-from lingbot_eval.settings import load_protocol, protocol_hash, to_dict
+from lingbot_eval.runs.status import StatusReader
+from lingbot_eval.settings import protocol_hash, to_dict
+from lingbot_eval.suites import load_protocol
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome, Provenance, Spent
 from tests.browser import Browser, program
 
@@ -195,6 +199,21 @@ def view(run: Path) -> None:
     print(f"  view: poll {1e3 * (polled - shown) / POLLS:.1f} ms; anew {anew - polled:.2f} s; {peak:.0f} MB")
 
 
+def watched(run: Path) -> None:
+    reader, extra = StatusReader(RunDirectory(run)), run / "records" / "one-more.jsonl"
+    began = time.process_time()
+    overview(reader.read(), 120)
+    first, again = time.process_time() - began, 0.0
+    plan = RunDirectory(run).plan()
+    for count in range(1, POLLS + 1):
+        write(extra, (EpisodeRecord(plan[k], Outcome.SUCCESS, 9, 9.0, attempt=9) for k in range(count)))
+        began = time.process_time()
+        overview(reader.read(), 120)
+        again += time.process_time() - began
+    extra.unlink()
+    print(f"  status: read {first:.2f} s; again {1e3 * again / POLLS:.1f} ms", flush=True)
+
+
 def opened(run: Path) -> None:
     if program() is None:
         print("  page: no browser here")
@@ -235,6 +254,7 @@ def measure(folder: Path, episodes: int, commands: Sequence[str]) -> None:
         print(f"  page: {index:.0f} kB and {len(parts)} parts of {weight:.1f} MB in all", flush=True)
     if "status" in commands:
         print(f"  status: {cli('status', str(run))}", flush=True)
+        watched(run)
     if "compare" in commands:
         cost = cli("compare", str(run), str(folder / "b"), "--page", str(folder / "a-b.html"))
         print(f"  compare: {cost}; its page {(folder / 'a-b.html').stat().st_size / 1e3:.0f} kB", flush=True)

@@ -2,10 +2,33 @@
 
 Importing the package costs numpy and gymnasium, and registers the environments:
 ``gymnasium.make("lingbot_eval/LIBERO-<suite>-<task>-v0")``, ``RoboTwin-<task>-v0``, ``Tabletop-<task>-v0``.
+:func:`evaluate` plays a run and :class:`Run` reads one (``docs/python.md``); what they need is imported on first use.
 """
 
-from lingbot_eval.envs.registry import register
+from typing import TYPE_CHECKING, Any
+
+from lingbot_eval.suites.gym import register
+
+if TYPE_CHECKING:
+    from lingbot_eval.cli.evaluate import evaluate as evaluate
+    from lingbot_eval.run import Run as Run
 
 __version__ = "0.2.0.dev0"
 
 register()
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Run":
+        from lingbot_eval.run import Run
+
+        return Run
+    if name == "evaluate":
+        from lingbot_eval.cli.evaluate import evaluate
+
+        return evaluate
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*globals(), "Run", "evaluate"]

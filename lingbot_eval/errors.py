@@ -7,11 +7,17 @@ LingbotEvalError
 │   └── Taken                another process is at it
 ├── UnstableScene        a seed whose objects do not come to rest: no episode
 ├── BadAction            an agent's array does not fit the environment; nothing is trimmed or padded
-├── SimulatorError       the environment's process
-│   ├── SimulatorRaised      raised (its traceback is in the message)
-│   ├── SimulatorDied        ended by itself or by a signal
-│   ├── SimulatorHung        gave no answer in time and was killed
-│   └── ImpossibleAnswer     said what cannot be: no message, another type, out of range
+├── ChildError           a process that plays a part in an episode
+│   ├── SimulatorError       the environment's
+│   │   ├── SimulatorRaised      raised (its traceback is in the message)
+│   │   ├── SimulatorDied        ended by itself or by a signal
+│   │   ├── SimulatorHung        gave no answer in time and was killed
+│   │   └── ImpossibleAnswer     said what cannot be: no message, another type, out of range
+│   └── AgentError           the agent's, where that has an interpreter of its own
+│       ├── AgentRaised          as above
+│       ├── AgentDied
+│       ├── AgentHung
+│       └── AgentGarbled
 ├── RunMismatch          a run directory holds another experiment
 ├── PlaybackDiffers      recorded commands, played again, did not end as recorded
 └── CorruptRecords       a records file cannot be read
@@ -51,7 +57,11 @@ class BadAction(LingbotEvalError):
     pass
 
 
-class SimulatorError(LingbotEvalError):
+class ChildError(LingbotEvalError):
+    pass
+
+
+class SimulatorError(ChildError):
     pass
 
 
@@ -69,6 +79,26 @@ class SimulatorHung(SimulatorError):
 
 class ImpossibleAnswer(SimulatorError):
     pass
+
+
+class AgentError(ChildError):
+    pass
+
+
+class AgentRaised(AgentError):
+    pass
+
+
+class AgentDied(AgentError):
+    pass
+
+
+class AgentHung(AgentError):
+    pass
+
+
+class AgentGarbled(AgentError):
+    """It said what cannot be."""
 
 
 class RunMismatch(LingbotEvalError):

@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from lingbot_eval.errors import CorruptRecords
+from lingbot_eval.errors import CorruptRecords, LingbotEvalError, NotReady
 
 LARGEST = 64 * 2**20
 """Bytes of a file that is read whole; UMT5's tokenizer.json, the largest, has 17 million."""
@@ -105,6 +105,10 @@ def unreadable(file: Path, error: OSError) -> CorruptRecords:
     return CorruptRecords(f"{file} cannot be read: {error.strerror or error}")
 
 
+def unwritable(place: Path, error: OSError, remedy: str = "") -> NotReady:
+    return NotReady(f"cannot write to {place}: {error.strerror}" + f"; {remedy}" * bool(remedy))
+
+
 def parsed(content: bytes, file: Path, newest: int | None = None) -> dict[str, Any]:
     """The JSON object in ``content``; where it has a ``checksum``, that is right. ``newest``: the largest ``schema``.
 
@@ -172,6 +176,22 @@ def locked(file: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+@contextlib.contextmanager
+def alone(lock: Path, taken: LingbotEvalError, remedy: str) -> Iterator[None]:
+    """While this lasts this process holds ``lock``, as by :func:`locked`.
+
+    Raises ``taken`` where another process does, NotReady with ``remedy`` where there can be no lock.
+    """
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(locked(lock))
+        except BlockingIOError:
+            raise taken from None
+        except OSError as error:  # also of a file system without locks
+            raise NotReady(f"cannot lock {lock}: {error.strerror}; {remedy}") from None
+        yield
+
+
 def made(folder: Path) -> None:
     """Make ``folder`` where it is not there.
 
@@ -180,6 +200,23 @@ def made(folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     if folder.is_symlink():
         raise OSError(errno.ELOOP, "it is a link; remove it", str(folder))
+
+
+def listed(folder: Path, ending: str = "") -> list[Path]:
+    """List what is in ``folder`` and ends in ``ending``, by name; nothing where there is no such folder. Hidden files
+    are left out: they are ours while they are written, or other systems' (``._name``, ``.nfs0123``, ``.DS_Store``).
+
+    Raises CorruptRecords where it is anything else.
+    """
+    try:
+        names = os.listdir(folder)
+    except FileNotFoundError:
+        if folder.is_symlink():
+            raise CorruptRecords(f"{folder} is a link to nothing") from None
+        return []
+    except OSError as error:
+        raise CorruptRecords(f"{folder} cannot be read: {error.strerror}") from None
+    return [folder / name for name in sorted(names) if name.endswith(ending) and not name.startswith(".")]
 
 
 def write_whole(file: Path, content: bytes) -> None:

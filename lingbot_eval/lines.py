@@ -1,4 +1,4 @@
-"""Files that only grow, one JSON object a line, and what was changed in them.
+"""Files that only grow by one JSON object a line, and how a change in them is found.
 
     {"seed":3,"outcome":"solved","chain":"8d4f6a1c02b97e35"}
 
@@ -27,31 +27,35 @@ from lingbot_eval.errors import CorruptRecords
 from lingbot_eval.files import DIGITS, opened, unreadable
 
 LONGEST = 8 * 2**20
-"""Bytes of a line; a record with a long traceback has some thousand."""
+"""No line has more bytes; a record with a long traceback has some thousand."""
 
 MEMBER = re.compile(rb',"chain":"([0-9a-f]{%d})"\}\n\Z' % DIGITS)
+
+UNCHECKED = "version 0.1.0 wrote none, so nobody can tell whether they were changed"
+"""It is said of files that have no checksums."""
 
 T = TypeVar("T")
 
 
 class LineReader(Generic[T]):
-    """``file``'s lines as ``decode`` has them; each reading gives what was added since the one before."""
+    """Gives ``file``'s lines as ``decode`` makes them, each time those that were added since the time before."""
 
     def __init__(self, file: Path, decode: Callable[[bytes], T], remedy: str = "restore the line") -> None:
-        """``remedy``: what to do about a line that cannot be read."""
+        """``remedy`` says what to do about a line that cannot be read."""
         self.file = file
         self.bytes = self.lines = 0
-        """Read until now."""
+        """So much was read until now."""
         self.bare = 0
-        """Lines without a checksum, the first ones."""
+        """So many lines, the first ones, have no checksum."""
         self.torn = 0
-        """Bytes of a torn last line, at the last reading."""
+        """The torn last line had so many bytes at the last reading; 0 where there was none."""
         self.chain = b""
-        """The last line's checksum, whether or not it is written there; empty before the first."""
+        """The last line has this checksum, whether or not it is written there; empty before the first."""
         self._decode, self._remedy = decode, remedy
 
     def added(self) -> Iterator[T]:
-        """Raises FileNotFoundError, and CorruptRecords with file and line; what it gave until then is read."""
+        """Yield the lines since the last reading. Raises FileNotFoundError, and CorruptRecords with file and line; what
+        was given until then is read."""
         try:
             with opened(self.file) as stream:  # to open it is what makes an NFS client ask how long it is by now
                 size = os.fstat(stream.fileno()).st_size
@@ -73,9 +77,13 @@ class LineReader(Generic[T]):
         except OSError as error:
             raise unreadable(self.file, error) from None
 
+    def torn_sentence(self, fate: str) -> list[str]:
+        """Return a sentence about the torn last line, which ``fate`` ends; none where there is no such line."""
+        return [f"{self.file}: the last line ({self.torn} bytes) is torn and {fate}"] if self.torn else []
+
     @property
     def _place(self) -> str:
-        """The next line."""
+        """Name the next line."""
         return f"{self.file}:{self.lines + 1}"
 
     def _taken(self, line: bytes) -> T:
@@ -107,7 +115,7 @@ class LineWriter:
     """Appends to ``file``, which nobody else writes."""
 
     def __init__(self, file: Path, after: LineReader[Any] | None = None) -> None:
-        """A new file; or the one that ``after`` has read whole, if there is one: a torn last line is cut off.
+        """Make a new file; or go on with the one that ``after`` has read whole: a torn last line is cut off.
 
         Raises OSError: FileExistsError for a new one that is there.
         """
@@ -115,7 +123,7 @@ class LineWriter:
         self.file, self._chain = file, after.chain if after else b""
         self._place = os.path.abspath(file)  # wherever this process goes
         self._unsure = False
-        """Whether the last line may be there though :meth:`append` raised."""
+        """It is true while the last line may be there though :meth:`append` raised."""
         self._descriptor = os.open(file, flags if after else flags | os.O_EXCL, 0o666)  # but for the umask
         try:
             if not stat.S_ISREG(os.fstat(self._descriptor).st_mode):
@@ -127,7 +135,7 @@ class LineWriter:
             raise
 
     def append(self, encoded: bytes) -> None:
-        """``encoded``: a JSON object with members, of one line. On disk when this returns.
+        """Append ``encoded``, a JSON object with members on one line; it is on disk when this returns.
 
         Raises OSError: where there was no room, or the file is not at its place, the line is not there at all, and the
         next one may be appended. Where it could not be flushed, or the file was moved meanwhile, it may be there, and
@@ -165,7 +173,7 @@ class LineWriter:
 
 
 def checksum(before: bytes, line: bytes) -> bytes:
-    """Of ``line``, without newline and checksum, after one that has ``before``."""
+    """Compute the checksum of ``line``, without newline and checksum, after a line that has ``before``."""
     return hashlib.sha256(before + line).hexdigest()[:DIGITS].encode()
 
 

@@ -54,7 +54,7 @@ class Garbled(Exception):
     """What came is not the message that was expected; says what it is."""
 
 
-class Line:
+class Connection:
     """JSON lines over a connected socket."""
 
     def __init__(self, connection: socket.socket) -> None:

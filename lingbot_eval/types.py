@@ -37,23 +37,59 @@ class Observation(TypedDict):
 
 
 @dataclass(frozen=True)
-class EnvSpec:
-    """What an environment speaks. Whoever makes an agent for it compares this with what the agent speaks."""
+class Column:
+    """One number of a command or of a state."""
 
-    cameras: tuple[str, ...]
-    """Names in the order of ``Observation.images``; empty when no picture is rendered."""
-    channels: tuple[int, ...]
-    """Which of LingBot-VA's 30 shared action channels each of the D command columns is: 0-6 left EEF pose,
-    7-13 right EEF pose, 14-20 left joints, 21-27 right joints, 28 left gripper, 29 right gripper.
-    LIBERO's seven commands are channels 0-6."""
+    name: str
+    """The name is unique among its row's. An ``x``, ``y`` or ``z`` is a position or a translation; ``rx``, ``ry``,
+    ``rz`` are an axis-angle; ``qw``, ``qx``, ``qy``, ``qz`` a quaternion. Where there are two arms, ``left_`` or
+    ``right_`` comes before it. The frame is in :attr:`EnvSpec.conventions`."""
+    unit: str
+    """The unit in words: "m", "rad", "1" for a number that has none, "1 = 5 cm" for a command that is scaled, or what
+    its ends mean, "0 closed .. 1 open"."""
+
+
+@dataclass(frozen=True)
+class EnvSpec:
+    """Everything that an agent may know of an environment, known before a simulator starts.
+
+    Whoever makes an agent compares this with what the agent speaks (``agents/speaks.py``). The environment's action and
+    observation space follow from it (``envs/spaces.py``).
+    """
+
+    cameras: Mapping[str, tuple[int, int]]
+    """Height and width in pixels of each picture, by camera, in the order of ``Observation.images``; empty when no
+    picture is rendered."""
+    columns: tuple[Column, ...]
+    """(D,): what each number of a command is."""
+    low: tuple[float, ...]
+    """(D,): the least value of each command column that counts as inside the bounds."""
+    high: tuple[float, ...]
+    """(D,): the largest."""
+    state: tuple[Column, ...]
+    """(S,): what each number of ``Observation.state`` is."""
     commands_per_second: float
     """Control rate in Hz."""
     commands_per_action: int
     """K: commands run before the next look."""
+    channels: tuple[int, ...] = ()
+    """(D,): which of LingBot-VA's 30 shared action channels each command column is: 0-6 left EEF pose, 7-13 right EEF
+    pose, 14-20 left joints, 21-27 right joints, 28 left gripper, 29 right gripper. LIBERO's seven commands are channels
+    0-6. Empty where LingBot-VA has none for them."""
     conventions: Mapping[str, str] = field(default_factory=dict)
     """Conventions by name, in words: pose frame, rotation, gripper."""
     idle: tuple[float, ...] = ()
     """(D,): the command that asks for no motion. Empty where commands are laid out as the state, which then is one."""
+
+    @property
+    def looks_per_second(self) -> float:
+        """How often the agent sees the scene, in Hz."""
+        return self.commands_per_second / self.commands_per_action
+
+
+def columns(names: str, unit: str) -> tuple[Column, ...]:
+    """Return one column of this unit for each of the ``names``, which stand apart by spaces."""
+    return tuple(Column(name, unit) for name in names.split())
 
 
 class Agent(Protocol):

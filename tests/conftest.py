@@ -9,16 +9,17 @@ import hypothesis
 import msgspec
 import pytest
 
-from lingbot_eval.envs.remote import default_limits
+from lingbot_eval.agents import kind_named
 from lingbot_eval.settings import (
     AgentSettings,
     EnvSettings,
     LocalSettings,
     RunSettings,
     SuiteSettings,
-    ToySettings,
-    load_protocol,
+    default_limits,
 )
+from lingbot_eval.settings.toy import ToySettings
+from lingbot_eval.suites import load_protocol
 
 hypothesis.settings.register_profile("any machine", deadline=None)  # how long an example takes says how busy it is
 hypothesis.settings.load_profile("any machine")
@@ -65,7 +66,9 @@ def toy(
     )
 
 
-def toy_run(agent: str = "expert", faults: dict[int, str] | None = None, **changes: object) -> RunSettings:
+def toy_run(
+    agent: str | AgentSettings = "expert", faults: dict[int, str] | None = None, **changes: object
+) -> RunSettings:
     """A run of the toy suite: three episodes of each of its two tasks."""
     values: dict[str, object] = {
         "suite": SuiteSettings(
@@ -73,9 +76,7 @@ def toy_run(agent: str = "expert", faults: dict[int, str] | None = None, **chang
         ),
         "env": toy(faults=faults).simulator,
         "protocol": load_protocol("toy", "toy"),
-        "agent": AgentSettings(
-            name=agent, looks=False, commands_per_action=1, path=None, checkpoint=None, lingbot=None, sessions=1
-        ),
+        "agent": kind_named(agent).settings(False, 1, 1) if isinstance(agent, str) else agent,
         "limits": default_limits(),
         "cluster": LocalSettings(gpus=None),
         "workers": 1,

@@ -5,14 +5,14 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from lingbot_eval.settings import ToySettings
+from lingbot_eval.settings.toy import ToySettings
 
 HOST = """
 import json, os, socket, subprocess, sys, time
 import numpy as np
 from lingbot_eval.envs import host
 from lingbot_eval.envs.host import Host
-from lingbot_eval.processes import Line
+from lingbot_eval.child import Connection
 
 def raw(data):
     socket.socket(fileno=os.dup(int(sys.argv[2]))).sendall(data)

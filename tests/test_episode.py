@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from lingbot_eval.envs.testing import ReachEnv
+from lingbot_eval.envs.toy.env import ReachEnv
 from lingbot_eval.episode import run_episode
 from lingbot_eval.errors import BadAction, ImpossibleAnswer
 from lingbot_eval.settings import to_dict

@@ -1,18 +1,73 @@
-"""The Slurm scripts, as far as they go without a Slurm."""
+"""The notebook, whose cells are run here one after another without Jupyter, and the Slurm scripts, as far as they go
+without a Slurm."""
 
 from __future__ import annotations
 
+import ast
+import json
 import os
 import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from lingbot_eval.envs.vulkan import probe
+from lingbot_eval.errors import NotReady
+from lingbot_eval.run import Run
 from lingbot_eval.runs.directory import RunDirectory
 
-SLURM = Path(__file__).resolve().parents[1] / "examples" / "slurm"
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+SLURM = EXAMPLES / "slurm"
+
+
+NOTEBOOK = {cell["id"]: cell for cell in json.loads((EXAMPLES / "notebook.ipynb").read_text())["cells"]}
+
+
+def shown() -> dict[str, Any]:
+    """By a code cell's id: its last expression, which the notebook shows. Jupyter's kernel is not among the developers'
+    packages: it would bring thirty more for this one test."""
+    values, names = {}, {"__name__": "__main__"}
+    for cell in NOTEBOOK.values():
+        if cell["cell_type"] == "code":
+            *before, last = ast.parse("".join(cell["source"])).body
+            exec(compile(ast.Module(before, []), cell["id"], "exec"), names)  # noqa: S102
+            assert isinstance(last, ast.Expr)
+            values[cell["id"]] = eval(compile(ast.Expression(last.value), cell["id"], "eval"), names)  # noqa: S307
+    return values
+
+
+def test_every_cell_of_the_notebook_shows_what_its_text_says(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    said = shown()
+    assert "10/10" in said["expert"]._repr_html_()
+    assert list(said["some"]["outcome"]) == ["success"] * 5
+    assert list(said["grouped"]["rate"]) == [1.0, 1.0]
+    assert said["rates"]["sr_low"].between(0.7, 0.9).all()
+    assert "toy: B is better on 2 of 2 tasks" in str(said["chance"])
+    assert (said["differences"]["p_holm"].dropna() < 0.05).all()
+    for id in ("rates", "chance", "differences"):  # nothing in them hangs on the machine
+        (kept,) = NOTEBOOK[id]["outputs"]
+        assert repr(said[id]) == "".join(kept["data"]["text/plain"])
+    assert len(said["paths"]) == 3
+    assert all(Path(path).stat().st_size for path in said["paths"])
+    if lacks := lacking():
+        assert said["arms"] == lacks
+    else:
+        assert isinstance(said["arms"], Run)
+        assert "2/2" in repr(said["arms"])
+        assert len(said["arms"].videos()) == 2
+
+
+def lacking() -> str:
+    """What tabletop lacks here to draw; empty where it draws."""
+    try:
+        probe()
+    except NotReady as missing:
+        return str(missing)
+    return ""
 
 
 @pytest.fixture

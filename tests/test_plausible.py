@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from lingbot_eval.envs.testing import ReachEnv
+from lingbot_eval.envs.toy.env import ReachEnv
 from lingbot_eval.episode import run_episode
 from lingbot_eval.plausible import impossible
 from lingbot_eval.trials import load_rubric

@@ -12,7 +12,7 @@ import pytest
 
 from lingbot_eval import files
 from lingbot_eval.agents.scripted import recordings
-from lingbot_eval.envs.testing import ReachEnv
+from lingbot_eval.envs.toy.env import ReachEnv
 from lingbot_eval.envs.wrappers import RecordActions
 from lingbot_eval.errors import CorruptRecords
 from lingbot_eval.recording import recording

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from lingbot_eval.episode import run_episode
-from lingbot_eval.settings import load_protocol
+from lingbot_eval.suites import load_protocol
 from lingbot_eval.types import Episode, Outcome
 
 

@@ -10,25 +10,24 @@ import msgspec
 import pytest
 import yaml
 
-from lingbot_eval.cli.compose import quoted, settings
 from lingbot_eval.envs.libero.tasks import SUITES
-from lingbot_eval.envs.remote import default_limits
 from lingbot_eval.errors import BadInput, UnknownName
+from lingbot_eval.runs.compose import quoted
+from lingbot_eval.runs.settings import run_settings
 from lingbot_eval.settings import (
     EnvSettings,
-    LiberoProtocol,
-    LiberoSettings,
     Limits,
     Protocol,
-    RunSettings,
-    ToyProtocol,
     as_struct,
-    load_protocol,
+    default_limits,
     protocol_hash,
-    protocol_names,
     to_dict,
 )
+from lingbot_eval.settings.libero import LiberoProtocol, LiberoSettings
+from lingbot_eval.settings.toy import ToyProtocol
+from lingbot_eval.suites import load_protocol, protocol_names
 from tests.conftest import toy, toy_run
+from tests.planning import settings
 
 PRESETS = [(suite, name) for suite in ("libero", "toy") for name in protocol_names(suite)]
 TOY = ["suite=toy", "env=toy", "agent=idle", "protocol=toy/toy"]
@@ -80,7 +79,7 @@ def test_an_unknown_preset_is_refused_with_the_nearest_and_all_names():
 )
 def test_a_value_that_does_not_fit_is_refused_with_its_path(change, path):
     with pytest.raises(BadInput, match=path):
-        as_struct({**to_dict(toy_run()), **change}, RunSettings)
+        run_settings({**to_dict(toy_run()), **change})
 
 
 @pytest.mark.parametrize("field", Limits.__struct_fields__)
@@ -88,12 +87,12 @@ def test_no_field_has_a_default_that_could_hide_a_forgotten_one(field):
     data = to_dict(toy_run())
     del data["limits"][field]
     with pytest.raises(BadInput, match=f"limits.*{field}|{field}.*limits"):
-        as_struct(data, RunSettings)
+        run_settings(data)
 
 
 def test_run_settings_are_the_same_after_a_journey_as_json():
     run = toy_run(faults={3: "die", 4: "slow"}, video="on", workers=7)
-    assert as_struct(json.loads(json.dumps(to_dict(run))), RunSettings) == run
+    assert to_dict(run_settings(json.loads(json.dumps(to_dict(run))))) == to_dict(run)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 
-from lingbot_eval.envs.testing import ReachEnv
+from lingbot_eval.envs.toy.env import ReachEnv
 from lingbot_eval.episode import run_episode
 from lingbot_eval.timing import TimedAgent, TimedEnv, spent
 from lingbot_eval.types import Episode

@@ -16,8 +16,9 @@ import pytest
 from lingbot_eval.cli.lingbot_eval import main
 from lingbot_eval.cli.run_suite import main as run_suite
 from lingbot_eval.errors import CorruptRecords
-from lingbot_eval.runs.directory import RecordFile, RunDirectory
-from lingbot_eval.suites.manifest import Manifest, Trial, Wanted
+from lingbot_eval.runs.directory import RunDirectory
+from lingbot_eval.runs.records import RecordFile
+from lingbot_eval.suites.manifest import Audition, Manifest, Wanted
 from lingbot_eval.trials import TrialSession
 from lingbot_eval.types import EpisodeRecord, Outcome
 
@@ -94,7 +95,7 @@ def test_a_manifest_is_extended(old):
     assert manifest.open("tabletop", {"sapien": "3.0.3", "revision": "1"}) == []
     assert [trial.seed for trial in manifest.scenes(wanted)] == [10_000, 10_002]
     assert "manifest.json and 1 more: no checksums; version 0.1.0 wrote none" in manifest.warnings([wanted])[0]
-    manifest.extend(wanted, lambda seed: Trial(seed, "solved", "", {"seen": "so"}), lambda: False)
+    manifest.extend(wanted, lambda seed: Audition(seed, "solved", "", {"seen": "so"}), lambda: False)
     assert [trial.seed for trial in manifest.scenes(wanted)] == [10_000, 10_002, 10_003]
 
 

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-import gymnasium as gym
 import numpy as np
 
-from lingbot_eval.envs.remote import RemoteEnv
+from lingbot_eval.agents.kind import AgentFor, AgentKind, Expertise
 from lingbot_eval.errors import BadInput
 from lingbot_eval.recording import recording
-from lingbot_eval.types import Actions, Observation, seed_of
+from lingbot_eval.settings import Limits
+from lingbot_eval.settings.agent import ExpertSettings, IdleSettings, RandomSettings, ReplaySettings
+from lingbot_eval.types import Actions, EnvSpec, Observation, seed_of
 
 
 class Idle:
-    """Asks for no motion: ``command`` (D,), or the state as it is where that is empty (``EnvSpec.idle``)."""
+    """Asks for no motion, with ``EnvSpec.idle``; where that is empty commands are laid out as the state, which then is
+    one."""
 
-    def __init__(self, space: gym.spaces.Box, command: Sequence[float]) -> None:
-        self._command, self._shape = command, space.shape
+    def __init__(self, spec: EnvSpec) -> None:
+        self._command, self._shape = spec.idle, (spec.commands_per_action, len(spec.columns))
 
     def reset(self, instruction: str, *, seed: int) -> None:
         pass
@@ -31,14 +35,15 @@ class Idle:
 class Random:
     """Uniform over the action space, the same for the same seed."""
 
-    def __init__(self, space: gym.spaces.Box) -> None:
-        self._space = space
+    def __init__(self, spec: EnvSpec) -> None:
+        self._low, self._high = (np.asarray(bound, np.float32) for bound in (spec.low, spec.high))
+        self._shape = (spec.commands_per_action, len(spec.columns))
 
     def reset(self, instruction: str, *, seed: int) -> None:
         self._generator = np.random.default_rng(seed)
 
     def act(self, frames: Sequence[Observation]) -> Actions:
-        return self._generator.uniform(self._space.low, self._space.high, (1, *self._space.shape)).astype(np.float32)
+        return self._generator.uniform(self._low, self._high, (1, *self._shape)).astype(np.float32)
 
 
 def recordings(folder: Path) -> dict[int, Path]:
@@ -63,8 +68,9 @@ class Replay:
     Which recording is meant follows from the agent's seed, which is made of the episode's id.
     """
 
-    def __init__(self, space: gym.spaces.Box, idle: Sequence[float], files: Mapping[int, Path]) -> None:
-        self._idle, self._shape, self._files = Idle(space, idle), space.shape, files
+    def __init__(self, spec: EnvSpec, files: Mapping[int, Path]) -> None:
+        self._idle, self._files = Idle(spec), files
+        self._shape = (spec.commands_per_action, len(spec.columns))
 
     def reset(self, instruction: str, *, seed: int) -> None:
         """Raises BadInput where this episode was not recorded, or with another number of commands per action, and
@@ -87,12 +93,63 @@ class Expert:
     enters an observation.
     """
 
-    def __init__(self, simulator: RemoteEnv, path: str) -> None:
-        simulator.use_expert(path)
-        self._simulator = simulator
+    def __init__(self, expertise: Expertise) -> None:
+        expertise.use_expert()
+        self._expertise = expertise
 
     def reset(self, instruction: str, *, seed: int) -> None:
-        self._simulator.expert_reset()
+        self._expertise.expert_reset()
 
     def act(self, frames: Sequence[Observation]) -> Actions:
-        return self._simulator.expert_command()[None, None]
+        return self._expertise.expert_command()[None, None]
+
+
+class IdleKind(AgentKind[IdleSettings]):
+    name = "idle"
+    settings = IdleSettings
+
+    def load(self, settings: IdleSettings, limits: Limits, log: Path) -> AgentFor:
+        return Idle
+
+
+class RandomKind(AgentKind[RandomSettings]):
+    name = "random"
+    settings = RandomSettings
+
+    def load(self, settings: RandomSettings, limits: Limits, log: Path) -> AgentFor:
+        return Random
+
+
+class ReplayKind(AgentKind[ReplaySettings]):
+    name = "replay"
+    settings = ReplaySettings
+
+    def check(self, settings: ReplaySettings, spec: EnvSpec, fresh: bool = False) -> tuple[ReplaySettings, str]:
+        files, digest = _recordings_of(settings), hashlib.sha256()
+        for seed in sorted(files):
+            digest.update(hashlib.sha256(files[seed].read_bytes()).digest())
+        return settings, digest.hexdigest()[:12]
+
+    def load(self, settings: ReplaySettings, limits: Limits, log: Path) -> AgentFor:
+        files = _recordings_of(settings)
+        return lambda spec: Replay(spec, files)
+
+
+class ExpertKind(AgentKind[ExpertSettings]):
+    name = "expert"
+    settings = ExpertSettings
+    privileged = True
+
+    def check(self, settings: ExpertSettings, spec: EnvSpec, fresh: bool = False) -> tuple[ExpertSettings, str]:
+        if settings.commands_per_action != 1:
+            raise BadInput("the expert reads the state before every command: agent.commands_per_action=1")
+        return settings, ""
+
+    def load(self, settings: ExpertSettings, limits: Limits, log: Path) -> Callable[[Any], Expert]:
+        return Expert
+
+
+def _recordings_of(settings: ReplaySettings) -> dict[int, Path]:
+    if settings.path is None:
+        raise BadInput("the replay agent needs agent.path=RUN/actions")
+    return recordings(Path(settings.path))

@@ -16,13 +16,12 @@ from lingbot_eval.cli.screen import screen
 from lingbot_eval.errors import BadInput, UnknownName
 from lingbot_eval.reports.methods import SUCCESS, Method, Run, published
 from lingbot_eval.reports.published import AVERAGED, COLUMNS, require
-from lingbot_eval.reports.table import label
 from lingbot_eval.runs import contents
+from lingbot_eval.runs.checks import compare as leaves
 from lingbot_eval.runs.directory import RunDirectory
-from lingbot_eval.runs.directory import compare as leaves
 
 if TYPE_CHECKING:  # scipy.stats takes a second to import
-    from lingbot_eval.reports.compare import Comparison, Task
+    from lingbot_eval.reports.compare import Comparison, Side, Task
     from lingbot_eval.reports.stats import Count
 
 
@@ -52,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(given: argparse.Namespace) -> int:
     """Raises BadInput, UnknownName, CorruptRecords."""
     percent = _check(given)
-    runs = [_Run(path) for path in given.runs]
+    runs = [_read(path) for path in given.runs]
     if given.power is not None:
         _power(runs, given)
     elif percent is not None:
@@ -66,30 +65,12 @@ def run(given: argparse.Namespace) -> int:
     return 0
 
 
-class _Run:
-    """What is read of a run directory."""
+def _read(path: str) -> Side:
+    from lingbot_eval.reports.compare import Side
 
-    def __init__(self, path: str) -> None:
-        from lingbot_eval.reports.compare import trials
-
-        self.path = path
-        self.said = contents.read(RunDirectory(Path(path)))
-        warn(self.said)
-        self.experiment: dict[str, Any] = self.said.run["experiment"]
-        plan = self.said.plan
-        self.tasks = {(label(episode), episode.task) for episode in plan}
-        self.trials = trials(plan, self.said.final)
-        self.missing = len(plan) - len(self.trials)
-        if not self.trials:
-            raise BadInput(f"{path} has no finished episode")
-
-    @property
-    def words(self) -> str:
-        experiment = self.experiment
-        agent = " ".join(filter(None, (experiment["agent"]["name"], experiment["checkpoint"])))
-        text = f"{self.path}: {agent}, protocol {experiment['protocol']['name']} [{experiment['protocol_hash']}], "
-        text += f"training regime: {experiment['regime']}, {len(self.trials)} episodes"
-        return text + (f"; NOT FINAL: {self.missing} ended in ERROR or were not played" if self.missing else "")
+    said = contents.read(RunDirectory(Path(path)))
+    warn(said)
+    return Side(said)
 
 
 def _check(given: argparse.Namespace) -> float | None:
@@ -129,23 +110,19 @@ def _check(given: argparse.Namespace) -> float | None:
     return percent
 
 
-def _compare(a: _Run, b: _Run, given: argparse.Namespace) -> None:
-    from lingbot_eval.reports import compare as reports
+def _compare(a: Side, b: Side, given: argparse.Namespace) -> None:
+    from lingbot_eval.reports.compare import between
 
-    marks = _protocol_marks(a, b, given.anyway)
-    try:
-        comparison = reports.compare(a.trials, b.trials)
-    except ValueError as error:
-        raise BadInput(f"{a.path} and {b.path} have {error}") from None
-    _show(comparison)
-    _say(f"A  {a.words}", f"B  {b.words}", *reports.sentences(comparison), *marks, reports.method(comparison))
+    compared = between(a, b, given.anyway)
+    _show(compared.comparison)
+    _say(str(compared))
     if given.sequential:
         _sequential(a, b)
     if given.page is not None:
         from lingbot_eval.reports import pair
 
         unfinished = [f"{name} {run.words}" for name, run in (("A", a), ("B", b)) if run.missing]
-        pair.Book(a.said, b.said, comparison, [*marks, *unfinished], Path(given.page)).write()
+        pair.Book(a.said, b.said, compared.comparison, [*compared.marks, *unfinished], Path(given.page)).write()
         _say(given.page)
 
 
@@ -161,33 +138,11 @@ def _show(comparison: Comparison) -> None:
     screen().print(table)
 
 
-def _protocol_marks(a: _Run, b: _Run, anyway: bool) -> list[str]:
-    """What a reader has to know before believing the difference.
-
-    Raises BadInput where the rules differ, unless ``anyway``.
-    """
-    marks = []
-    benchmarks = [str(run.experiment["suite"]["name"]) for run in (a, b)]
-    if benchmarks[0] != benchmarks[1]:
-        raise BadInput(f"{a.path} is a run of {benchmarks[0]}, {b.path} of {benchmarks[1]}: no task in common")
-    if a.experiment["protocol_hash"] != b.experiment["protocol_hash"]:
-        theirs, ours = _rules(a, "protocol", "facts"), _rules(b, "protocol", "facts")
-        differences = "; ".join(leaves(theirs, ours)).replace(": there ", ": A ").replace(", here ", ", B ")
-        if not anyway:
-            raise BadInput(
-                f"the runs were played under different protocols: {differences}. --anyway compares and marks"
-            )
-        marks.append(f"NOT COMPARABLE: the protocols differ: {differences}.")
-    if a.experiment["regime"] != b.experiment["regime"]:
-        marks.append(f"The training regimes differ: A {a.experiment['regime']}, B {b.experiment['regime']}.")
-    return marks
-
-
-def _rules(run: _Run, *names: str) -> dict[str, Any]:
+def _rules(run: Side, *names: str) -> dict[str, Any]:
     return {name: run.experiment[name] for name in names}
 
 
-def _sequential(a: _Run, b: _Run) -> None:
+def _sequential(a: Side, b: Side) -> None:
     from lingbot_eval.reports.compare import ALPHA, evidence
 
     planned = len(a.tasks & b.tasks)  # not those begun: the bound would rise with each, and an early claim fall
@@ -202,7 +157,7 @@ def _sequential(a: _Run, b: _Run) -> None:
     )
 
 
-def _percent(run: _Run, percent: float, given: argparse.Namespace) -> None:
+def _percent(run: Side, percent: float, given: argparse.Namespace) -> None:
     from lingbot_eval.reports.compare import against_published, counts
 
     known = counts(run.trials)
@@ -216,14 +171,14 @@ def _percent(run: _Run, percent: float, given: argparse.Namespace) -> None:
     _say("Whether protocol and training are the published ones is not known here.")
 
 
-def _published(run: _Run, name: str) -> None:
+def _published(run: Side, name: str) -> None:
     """The method ``name``, task by task where that is published, and its means over all tasks of the benchmark."""
     from lingbot_eval.reports import compare as reports
 
     benchmark = str(run.experiment["suite"]["name"])
     require(benchmark, [name])
     ours = reports.counts(run.trials)
-    reference = Run(run.path, run.experiment, (), {})
+    reference = Run(str(run.path), run.experiment, (), {})
     _say(f"B  {run.words}")
     for file in (benchmark, f"{benchmark}_tasks"):
         for method in published(file, [name], reference) if file in COLUMNS else ():
@@ -264,7 +219,7 @@ def _beside_tasks(method: Method, ours: Mapping[Task, Count]) -> None:
     _say(*reports.sentences(comparison), reports.method(comparison))
 
 
-def _spread(runs: Sequence[_Run]) -> None:
+def _spread(runs: Sequence[Side]) -> None:
     from lingbot_eval.reports.compare import spreads
 
     for run in runs[1:]:
@@ -286,13 +241,13 @@ def _spread(runs: Sequence[_Run]) -> None:
         )
 
 
-def _power(runs: Sequence[_Run], given: argparse.Namespace) -> None:
+def _power(runs: Sequence[Side], given: argparse.Namespace) -> None:
     from lingbot_eval.reports import compare as reports
 
     if not runs:
         _say(*reports.foreseen(given.rate / 100, given.power))
         return
-    marks = _protocol_marks(runs[0], runs[1], given.anyway) if len(runs) == 2 else []
+    marks = reports.cautions(runs[0], runs[1], given.anyway) if len(runs) == 2 else []
     _say(*(run.words for run in runs), *marks)
     for suite, rate in reports.rates(runs[0].trials).items():
         share = reports.disagreement(runs[0].trials, runs[1].trials, suite) if len(runs) == 2 else None

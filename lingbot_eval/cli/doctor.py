@@ -3,35 +3,30 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from importlib import metadata
 
 from rich.text import Text
 
-from lingbot_eval.agents import require_lingbot
+from lingbot_eval.agents.lingbot_va.kind import require_lingbot
 from lingbot_eval.cli.screen import Screen
-from lingbot_eval.envs.check import inspect
 from lingbot_eval.envs.gl import BACKENDS, probe
-from lingbot_eval.envs.robotwin.make import simulator_settings
 from lingbot_eval.errors import BadInput, LingbotEvalError, NotReady
-from lingbot_eval.settings import LiberoSettings
+from lingbot_eval.suites import Suite, suites
+from lingbot_eval.suites.machine import inspect
 
 LIBRARIES = ("numpy", "gymnasium", "hydra-core", "imageio", "imageio-ffmpeg", "rich")
 
 
 def doctor(
-    console: Screen,
-    assets: str | None,
-    python: str | None,
-    checkpoint: str | None,
-    robotwin: str | None,
-    parts: str | None = None,
+    console: Screen, places: Mapping[str, str | None], python: str | None, checkpoint: str | None, parts: str | None
 ) -> int:
-    """0 when LIBERO can be played here, with pictures, and with LingBot-VA where a checkpoint is given; 1 otherwise."""
+    """0 when what is not optional can be played here, with pictures, and LingBot-VA where a checkpoint is given; 1
+    otherwise. ``places``: by flag of a suite (``Suite.places``)."""
     _line(console, True, "python", sys.version.split()[0])
     for library in ("lingbot_eval", *LIBRARIES):
         _line(console, True, library, metadata.version(library))
-    plays = _lingbot(console, checkpoint, parts)
-    _bimanual(console, robotwin, python)
+    ready = [_lingbot(console, checkpoint, parts)]
     drawn, failed = [], []
     for backend in BACKENDS:
         try:
@@ -43,20 +38,29 @@ def doctor(
             failed.append(f"GL backend {backend}: {error}")
     for text in failed:
         _line(console, bool(drawn), "not needed" if drawn else "no picture can be drawn", text)
-    simulator = LiberoSettings(assets=assets, download=False, gl="auto", python=python)
-    try:
-        machine = inspect(simulator, draws=False)
-    except LingbotEvalError as error:
-        _line(console, False, "LIBERO", str(error))
-        return 1
-    for name, value in {**machine.facts, "assets folder": machine.notes["assets_folder"]}.items():
-        _line(console, True, name, value)
     if not drawn:
-        _line(
-            console, False, "pictures", "apt install libegl1 libegl-mesa0 libosmesa6 (Debian), or a GPU driver with EGL"
-        )
-        return 1
-    return 0 if plays else 1
+        libraries = "apt install libegl1 libegl-mesa0 libosmesa6 (Debian), or a GPU driver with EGL"
+        _line(console, False, "pictures", libraries)
+    for suite in sorted(suites(), key=lambda suite: not suite.optional):
+        changes = {field: places[flag] for flag, (field, _) in suite.places.items() if places.get(flag) is not None}
+        ready.append(_suite(console, suite, {**changes, "python": python}, bool(drawn)) or suite.optional)
+    return 0 if all(ready) else 1
+
+
+def _suite(console: Screen, suite: Suite, changes: Mapping[str, str | None], draws: bool) -> bool:
+    """Whether it can be played, with pictures."""
+    try:
+        machine = inspect(suite, suite.simulator_settings(changes), draws)
+    except LingbotEvalError as error:
+        for problem in str(error).splitlines():
+            _line(console, False, suite.title, problem)
+        return False
+    if warning := machine.notes.get("warning"):
+        _line(console, False, suite.title, warning)
+    said = {**machine.facts, **machine.notes}
+    _line(console, True, suite.title, ", ".join(f"{name} {value}" for name, value in said.items()))
+    _slow(console, suite.title, *machine.said)
+    return draws
 
 
 def _lingbot(console: Screen, checkpoint: str | None, parts: str | None) -> bool:
@@ -69,7 +73,12 @@ def _lingbot(console: Screen, checkpoint: str | None, parts: str | None) -> bool
 
         found = None if checkpoint is None else locate(checkpoint, parts)
     except LingbotEvalError as error:
-        _line(console, checkpoint is None, "not needed for LIBERO" if checkpoint is None else "LingBot-VA", str(error))
+        _line(
+            console,
+            checkpoint is None,
+            "not needed without a checkpoint" if checkpoint is None else "LingBot-VA",
+            str(error),
+        )
         return checkpoint is None
     _line(console, True, "free memory on the host", gigabytes(free_bytes("cpu")))
     for name in benchmark_names():
@@ -81,22 +90,6 @@ def _lingbot(console: Screen, checkpoint: str | None, parts: str | None) -> bool
         cache = Cache.of(settings, found.config if found else PUBLISHED, "bfloat16")
         _line(console, True, f"LingBot-VA session, {name}", str(cache))
     return True
-
-
-def _bimanual(console: Screen, root: str | None, python: str | None) -> None:
-    """Whether tabletop and RoboTwin can be played; LIBERO needs neither."""
-    for suite, changes in (("tabletop", {}), ("robotwin", {"root": root})):
-        try:
-            machine = inspect(simulator_settings(suite, {**changes, "python": python}), draws=True)
-        except LingbotEvalError as error:
-            for problem in str(error).splitlines():
-                _line(console, False, suite, problem)
-            continue
-        if warning := machine.notes.get("warning"):
-            _line(console, False, suite, warning)
-        facts = ", ".join(f"{name} {value}" for name, value in machine.facts.items())
-        _line(console, True, suite, f"{facts}; pictures drawn by {machine.notes['vulkan_device']}")
-        _slow(console, suite, *machine.said)
 
 
 def _slow(console: Screen, what: str, *words: str) -> None:

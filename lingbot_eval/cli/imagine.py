@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lingbot_eval.agents import require_lingbot
+from lingbot_eval.agents.lingbot_va.kind import require_lingbot
 from lingbot_eval.cli.places import place
 from lingbot_eval.errors import BadInput, NotReady, UnknownName
 from lingbot_eval.plain import say

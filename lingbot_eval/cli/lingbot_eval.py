@@ -9,19 +9,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from lingbot_eval.agents import AGENTS, require_lingbot
+from lingbot_eval.agents import kind_names
+from lingbot_eval.agents.lingbot_va.kind import require_lingbot
 from lingbot_eval.cli import compare, diff, export, imagine, plan, plots, report, status, trial, verify, view
 from lingbot_eval.cli.doctor import doctor
 from lingbot_eval.cli.places import refused, text_place
-from lingbot_eval.cli.run_suite import SUITES
 from lingbot_eval.cli.screen import Screen
-from lingbot_eval.envs.libero.tasks import ALIASES
-from lingbot_eval.envs.libero.tasks import SUITES as LIBERO_SUITES
 from lingbot_eval.errors import BadInput, LingbotEvalError, UnknownName
 from lingbot_eval.plain import say
 from lingbot_eval.reports.published import METHODS_IN, slugs
-from lingbot_eval.settings import protocol_names
-from lingbot_eval.suites.tasks import TASKS
+from lingbot_eval.suites import suites
+from lingbot_eval.suites.suite import Suite
 from lingbot_eval.trials.rubric import shipped
 
 Arguments = Callable[[argparse.ArgumentParser], None]
@@ -85,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     add("export", export.add_arguments, export.export, "a run in LeRobot's formats, or as Parquet")
     add("plot", plots.add_arguments, plots.plot, "draw rates, curves and times to RUN/report, as SVG and PNG")
     add("view", view.add_arguments, view.view, "a run's page in the browser, live while it goes on")
-    add("plan", plan.add_arguments, plan.run, "robotwin, tabletop: find the scenes that their experts solve")
+    add("plan", plan.add_arguments, plan.run, "find the scenes that a benchmark's expert solves")
     add("make-tiny", _tiny_arguments, tiny, "write a random LingBot-VA checkpoint: it plays, and cannot win")
     add("imagine", imagine.add_arguments, imagine.imagine, "LingBot-VA's video and actions from pictures alone")
     add("trial", trial.add_arguments, trial.trial, "a real robot: plan trials, score them key by key")
@@ -104,28 +102,32 @@ def _tiny_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _doctor_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--assets", metavar="DIR", help="LIBERO's assets, as env.assets")
+    for suite in suites():
+        for flag, (_, words) in suite.places.items():
+            parser.add_argument(f"--{flag}", metavar="DIR", help=words)
     parser.add_argument("--checkpoint", metavar="DIR", help="a LingBot-VA checkpoint, as agent.checkpoint")
     parser.add_argument("--parts", metavar="DIR", help="of a checkpoint in LeRobot's layout, as agent.lingbot.parts")
-    parser.add_argument("--robotwin", metavar="DIR", help="a RoboTwin checkout, as env.root")
     parser.add_argument("--python", metavar="FILE", help="the simulator's interpreter, as env.python")
 
 
 def _doctor(given: argparse.Namespace) -> int:
-    return doctor(Screen(), given.assets, given.python, given.checkpoint, given.robotwin, given.parts)
+    places = {flag: getattr(given, flag) for suite in suites() for flag in suite.places}
+    return doctor(Screen(), places, given.python, given.checkpoint, given.parts)
 
 
 def ls(given: argparse.Namespace) -> int:
     """Print names, one per line."""
     what = given.what
     sections = {
-        "suites": [
-            *(f"libero   {name}{_also(name)}" for name in LIBERO_SUITES),
-            *(f"{name:8} {name}" for name in ("robotwin", "tabletop", "toy")),
+        "suites": [f"{suite.name:8} {part}{_also(suite, part)}" for suite in suites() for part in suite.tasks],
+        "tasks": [
+            f"{part}  {index}  {task}"
+            for suite in suites()
+            for part, tasks in suite.tasks.items()
+            for index, task in enumerate(tasks)
         ],
-        "tasks": [f"{suite}  {index}  {task}" for suite, tasks in TASKS.items() for index, task in enumerate(tasks)],
-        "agents": list(AGENTS),
-        "protocols": [f"{suite:8} {name}" for suite in SUITES for name in protocol_names(suite)],
+        "agents": list(kind_names()),
+        "protocols": [f"{suite.name:8} {name}" for suite in suites() for name in suite.protocol_names()],
         "published": [f"{suite:8} {name}" for suite in METHODS_IN for name in slugs(suite)],
         "rubrics": shipped(),
     }
@@ -149,9 +151,9 @@ def tiny(given: argparse.Namespace) -> int:
     return 0
 
 
-def _also(suite: str) -> str:
-    short = [alias for alias, full in ALIASES.items() if full == suite]
-    return f"  ({', '.join(short)})"
+def _also(suite: Suite, part: str) -> str:
+    short = [alias for alias, parts in suite.aliases.items() if parts == (part,)]
+    return f"  ({', '.join(short)})" if short else ""
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How a run stands, on a screen: who plays what, where the seconds went, the rates so far."""
+"""A screen shows how a run stands: who plays what, where the seconds went, the rates so far."""
 
 from __future__ import annotations
 
@@ -10,50 +10,51 @@ from rich.table import Table
 from rich.text import Text
 
 from lingbot_eval.reports.stats.intervals import Count, macro, stratified
-from lingbot_eval.reports.table import label, percents
+from lingbot_eval.reports.table import percents
 from lingbot_eval.runs.lanes import PARTS, LaneState, together
 from lingbot_eval.runs.presence import Life
-from lingbot_eval.runs.status import Player, Standing
-from lingbot_eval.types import Episode, EpisodeRecord, Outcome
+from lingbot_eval.runs.status import Player, Standing, Tally
+from lingbot_eval.suites.suite import Task
+from lingbot_eval.types import EpisodeRecord, Outcome
 
 WIDE = 110
-"""Columns of a screen from which on all PARTS have a column."""
+"""On a screen of so many columns each of PARTS has a column."""
 
 NARROW = ("starting", "other")
-"""Then in one, as the rest."""
+"""On a smaller one these share a column, as the rest."""
 
 SHORT = {"simulator": "sim", "waiting": "wait", "recording": "rec"}
-"""And these by shorter names."""
+"""And these have shorter names there."""
 
 FAILURES = 3
-"""The last ones are shown."""
+"""So many failures, the last ones, are shown."""
 
 
 def overview(standing: Standing, width: int, height: int | None = None) -> RenderableType:
-    """All sessions and lanes; or on at most ``height`` lines, the sessions and lanes that play, as many as fit: those
-    that have played an episode for longest."""
+    """Show all coordinators and lanes; or on at most ``height`` lines, those that play, as many as fit: the lanes that
+    have played an episode for longest."""
     suites = suites_of(standing)
     below: list[RenderableType] = [suite_table(standing, suites), Text(total(standing, suites))]
     players = standing.playing or list(standing.players)
-    hosts = {player.session.host for player in players}
+    hosts = {player.coordinator.host for player in players}
     lanes = [lane for player in players for lane in named(player, len(players) > 1, len(hosts) > 1)]
     if height is None:
         return Group(*map(head, standing.players), lane_table(lanes, bool(standing.playing), width), *below)
     heads = [head(player) for player in players[: max(1, height // 6)]]
     if more := len(players) - len(heads):
-        heads.append(Text(f"and {counted(more, 'session')} more"))
+        heads.append(Text(f"and {counted(more, 'coordinator')} more"))
     room = height - len(heads) - len(suites) - 2
     return Group(*heads, *([lane_table(lanes, bool(standing.playing), width, room)] if room >= 3 else []), *below)
 
 
 def head(player: Player) -> RenderableType:
-    """Who plays, since when, and whether it does."""
-    session, life = player.session, player.life
-    where = f"{session.host} {session.process.pid}"
+    """Say who plays, since when, and whether it does."""
+    who, life = player.coordinator, player.life
+    where = f"{who.host} {who.process.pid}"
     did = f"{counted(together(player.lanes.values()).played, 'episode')} in {clock(player.seconds)}"
     words = {
-        Life.PLAYS: f"plays since {_utc(session.started)}, {did}",
-        Life.ENDED: f"ended {_utc(session.ended)}, {did}",
+        Life.PLAYS: f"plays since {_utc(who.started)}, {did}",
+        Life.ENDED: f"ended {_utc(who.ended)}, {did}",
         Life.DIED: f"died; until heartbeat {player.counter}: {did}",
         Life.UNKNOWN: f"last heartbeat seen: {player.counter}, {did}; nobody here can tell yet whether it still plays",
     }
@@ -62,10 +63,10 @@ def head(player: Player) -> RenderableType:
 
 
 def named(player: Player, process: bool = False, host: bool = False) -> list[tuple[str, LaneState]]:
-    """Its lanes by the worker's number, and which of its lanes where a worker has several; with the session's
-    ``process`` and ``host`` before it."""
-    sessions = player.session.settings.get("agent", {}).get("sessions", 1)
-    before = f"{player.session.host} " * host + f"{player.session.process.pid} " * process
+    """Name its lanes by the worker's number, and which of its lanes where a worker has several; the coordinator's
+    ``host`` and ``process`` may stand before it."""
+    sessions = player.coordinator.settings.get("agent", {}).get("sessions", 1)
+    before = f"{player.coordinator.host} " * host + f"{player.coordinator.process.pid} " * process
     return [
         (before + (f"{number // sessions}-{number % sessions}" if sessions > 1 else str(number)), state)
         for number, state in player.lanes.items()
@@ -75,8 +76,8 @@ def named(player: Player, process: bool = False, host: bool = False) -> list[tup
 def lane_table(
     lanes: Sequence[tuple[str, LaneState]], plays: bool, width: int, room: int | None = None
 ) -> RenderableType:
-    """A line per lane (name, what it does), under a heading, and one for all of them; those that have played an episode
-    for longest where that is more than ``room`` lines. ``plays``: what they play, too."""
+    """Show a line per lane (name, what it does), under a heading, and one for all of them; those that have played an
+    episode for longest where that is more than ``room`` lines. ``plays`` says whether to show what they play, too."""
     if not lanes:
         return Group()
     parts = {part: part for part in PARTS}
@@ -111,7 +112,7 @@ def lane_table(
 
 
 def _numbers(state: LaneState, parts: Iterable[str]) -> list[str]:
-    """Records, and the shares of the seconds in which they were made."""
+    """Return the number of records, and the shares of the seconds in which they were made."""
     seconds = {part: getattr(state, part) for part in PARTS}
     seconds["rest"] = sum(seconds[part] for part in NARROW)
     whole = sum(seconds[part] for part in PARTS)
@@ -124,18 +125,28 @@ class Suite:
     """What is known of a suite's episodes, in one setting."""
 
     name: str
-    episodes: list[Episode]
-    counts: list[Count]
-    """By task that has any; as the tables count."""
-    errors: int
+    tallies: Mapping[Task, Tally]
+
+    @property
+    def counts(self) -> list[Count]:
+        """Return as the tables count the tasks that have a result."""
+        return [Count(tally.successes, tally.trials) for tally in self.tallies.values() if tally.trials]
+
+    @property
+    def planned(self) -> int:
+        return sum(tally.planned for tally in self.tallies.values())
 
     @property
     def trials(self) -> int:
-        return sum(count.trials for count in self.counts)
+        return sum(tally.trials for tally in self.tallies.values())
+
+    @property
+    def errors(self) -> int:
+        return sum(tally.errors for tally in self.tallies.values())
 
     @property
     def rate(self) -> str:
-        """In %, every task counting the same."""
+        """Return it in %; every task counts the same."""
         return f"{100 * macro(self.counts):.1f}" if self.counts else "–"
 
     @property
@@ -144,21 +155,11 @@ class Suite:
 
 
 def suites_of(standing: Standing) -> list[Suite]:
-    suites: dict[str, list[Episode]] = {}
-    for episode in standing.plan:
-        suites.setdefault(label(episode), []).append(episode)
-    return [_suite(name, episodes, standing.final) for name, episodes in suites.items()]
-
-
-def _suite(name: str, episodes: list[Episode], final: Mapping[str, EpisodeRecord]) -> Suite:
-    tasks: dict[str, list[bool]] = {}
-    errors = 0
-    for episode in episodes:
-        outcome = final[episode.id].outcome if episode.id in final else None
-        errors += outcome is Outcome.ERROR
-        if outcome not in (None, Outcome.ERROR):
-            tasks.setdefault(episode.task, []).append(outcome is Outcome.SUCCESS)
-    return Suite(name, episodes, [Count(sum(results), len(results)) for results in tasks.values()], errors)
+    suites: dict[str, dict[Task, Tally]] = {}
+    for task, tally in standing.scores.tallies.items():
+        name, _, setting = task
+        suites.setdefault(f"{name} {setting}".strip(), {})[task] = tally
+    return [Suite(name, tallies) for name, tallies in suites.items()]
 
 
 def suite_table(standing: Standing, suites: Sequence[Suite]) -> Table:
@@ -168,14 +169,14 @@ def suite_table(standing: Standing, suites: Sequence[Suite]) -> Table:
         table.add_column(heading, justify="right", no_wrap=True)
     for suite in suites:
         errors = Text(str(suite.errors) if suite.errors else "", "red")
-        left = _left(standing.seconds_left(suite.episodes))
-        played = f"{suite.trials}/{len(suite.episodes)}"
+        left = _left(standing.seconds_left(suite.tallies))
+        played = f"{suite.trials}/{suite.planned}"
         table.add_row(suite.name, played, suite.rate, suite.interval, errors, left)
     return table
 
 
 def total(standing: Standing, suites: Sequence[Suite]) -> str:
-    """One line."""
+    """Say in one line how many episodes are played, and what is left."""
     trials, planned = sum(suite.trials for suite in suites), len(standing.plan)
     errors = sum(suite.errors for suite in suites)
     words = [f"{trials} of {counted(planned, 'episode')}"]
@@ -183,24 +184,24 @@ def total(standing: Standing, suites: Sequence[Suite]) -> str:
         words.append(counted(errors, "error"))
     if standing.playing:
         words.append(f"{standing.per_hour:.0f} episodes/h" if standing.per_hour else "no result yet")
-        if left := _left(standing.seconds_left(standing.plan)):
+        if left := _left(standing.seconds_left(standing.scores.tallies)):
             words.append(f"about {left} left")
         if unheard := sum(player.life is Life.UNKNOWN for player in standing.playing):
-            words.append(f"if {counted(unheard, 'session')} that nobody has heard yet still plays")
+            words.append(f"if {counted(unheard, 'coordinator')} that nobody has heard yet still plays")
     elif trials < planned:
         words.append("nobody plays: run-suite goes on")
     return ", ".join(words)
 
 
 def line(standing: Standing) -> str:
-    """All in one, for a log."""
+    """Say everything in one line, for a log."""
     suites = suites_of(standing)
     rates = [f"{suite.name} {suite.rate} % ({suite.interval})" for suite in suites if suite.counts]
     return "; ".join([total(standing, suites), *rates])
 
 
 def failures(final: Mapping[str, EpisodeRecord]) -> list[str]:
-    """The last FAILURES ERRORs, a line each."""
+    """Return the last FAILURES ERRORs, a line each."""
     errors = [record for record in final.values() if record.outcome is Outcome.ERROR]
     errors.sort(key=lambda record: record.finished)
     lines = [f"ERROR {record.episode.id}: {reason(record)}" for record in errors[-FAILURES:]]
@@ -209,7 +210,7 @@ def failures(final: Mapping[str, EpisodeRecord]) -> list[str]:
 
 
 def reason(record: EpisodeRecord) -> str:
-    """Of an ERROR, in a line."""
+    """Return the last line of why it is an ERROR."""
     return record.error.strip().splitlines()[-1] if record.error.strip() else "no reason given"
 
 
@@ -222,7 +223,7 @@ def _utc(iso: str) -> str:
 
 
 def clock(seconds: float) -> str:
-    """h:mm:ss, or m:ss below an hour."""
+    """Write h:mm:ss, or m:ss below an hour."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

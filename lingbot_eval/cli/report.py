@@ -48,13 +48,12 @@ def report(given: argparse.Namespace) -> int:
         if name not in FORMATS:
             raise UnknownName("format", name, FORMATS)
     said = [contents.read(RunDirectory(Path(run))) for run in given.runs]
-    alone = len(said) == 1
+    alone, console = len(said) == 1, screen()
     for one in said:
         warn(one)
     sheets = paper_tables([run_of(one) for one in said], against)
     if alone:
-        _report(said[0])
-    console = screen()
+        _report(said[0], console)
     if not alone or against:
         for sheet in sheets:
             print_sheet(sheet, console)
@@ -85,19 +84,21 @@ def paper_tables(runs: Sequence[Run], against: Sequence[str]) -> list[Sheet]:
     return [shapes.tasks([*ours, *published(first.benchmark, against, first)], first.benchmark)]
 
 
-def write_report(folder: RunDirectory) -> Mapping[str, EpisodeRecord]:
-    """Print and write one run's tables; gives the final record of every planned episode that has one.
+def write_report(folder: RunDirectory, quiet: bool = False) -> Mapping[str, EpisodeRecord]:
+    """Print and write one run's tables, ``quiet``: write them only; gives the final record of every planned episode
+    that has one.
 
     Raises BadInput, CorruptRecords and NotReady.
     """
     said = contents.read(folder)
-    warn(said)
-    _report(said)
+    if not quiet:
+        warn(said)
+    _report(said, screen(quiet))
     return said.final
 
 
-def _report(said: Contents) -> None:
-    book, folder, console = page.Book(said), said.folder, screen()
+def _report(said: Contents, console: Screen) -> None:
+    book, folder = page.Book(said), said.folder
     _print(book.rows, tables.paper_row(book.rows, run_of(said).benchmark), console)
     console.print(tables.caption(said.run, book.rows), style="dim")
     text = {"table.md": tables.markdown(said.run, book.rows), "table.csv": tables.as_csv(said.run, book.rows)}

@@ -29,6 +29,6 @@ class Screen(Console):
             yield segment if text == segment.text else Segment(text, segment.style)
 
 
-def screen() -> Screen:
-    """Standard output; where that is no terminal, wide enough for a task's name."""
-    return Screen() if sys.stdout.isatty() else Screen(width=160)
+def screen(quiet: bool = False) -> Screen:
+    """Standard output; where that is no terminal, wide enough for a task's name. ``quiet``: nothing is shown."""
+    return Screen(quiet=quiet) if sys.stdout.isatty() else Screen(quiet=quiet, width=160)

@@ -1,4 +1,4 @@
-"""``lingbot-eval status RUN``: how a run stands, from any machine that sees its directory; nothing is written there."""
+"""``lingbot-eval status RUN`` says how a run stands, on any machine that sees its directory, and writes nothing."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from lingbot_eval.cli.screen import Screen, screen
 from lingbot_eval.plain import say
 from lingbot_eval.runs.directory import RunDirectory
 from lingbot_eval.runs.presence import HEARTBEAT_SECONDS, Life
-from lingbot_eval.runs.status import Lookout, Standing
+from lingbot_eval.runs.status import Standing, StatusReader
 
-LOOK_SECONDS = 2.0
-"""Between two looks."""
+READ_SECONDS = 2.0
+"""``--watch`` reads the directory so often."""
 
 LINE_SECONDS = 60.0
-"""Between two lines of ``--watch`` where there is no terminal."""
+"""``--watch`` prints a line so often where there is no terminal."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,11 +31,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def status(given: argparse.Namespace) -> int:
     """Raises BadInput and CorruptRecords."""
-    lookout, console = Lookout(RunDirectory(Path(given.run))), screen()
-    standing = settled(lookout)
+    reader, console = StatusReader(RunDirectory(Path(given.run))), screen()
+    standing = settled(reader)
     if given.watch:
-        standing = watched(lookout, console, standing)
-    for sentence in (*standing.warnings, *lookout.folder.strangers()):
+        standing = watched(reader, console, standing)
+    for sentence in (*standing.warnings, *reader.folder.strangers()):
         say(f"lingbot-eval: {sentence}", file=sys.stderr)
     console.print(overview(standing, console.width))
     for sentence in failures(standing.final):
@@ -43,18 +43,18 @@ def status(given: argparse.Namespace) -> int:
     return 0
 
 
-def settled(lookout: Lookout) -> Standing:
-    """After the time in which a session on another machine is heard twice, where there is one."""
+def settled(reader: StatusReader) -> Standing:
+    """Read until a coordinator on another machine has been heard twice, where there is one."""
     end = time.monotonic() + 2 * HEARTBEAT_SECONDS
     while True:
-        standing = lookout.look()
+        standing = reader.read()
         if all(player.life is not Life.UNKNOWN for player in standing.players) or time.monotonic() > end:
             return standing
         time.sleep(0.5)
 
 
-def watched(lookout: Lookout, console: Screen, standing: Standing) -> Standing:
-    """Shown until nobody plays any more, as which it is returned."""
+def watched(reader: StatusReader, console: Screen, standing: Standing) -> Standing:
+    """Show how the run stands until nobody plays any more, and return how it stands then."""
     said = time.monotonic()
     with Live(console=console, auto_refresh=False, transient=True) as live:
         while standing.playing:
@@ -63,6 +63,6 @@ def watched(lookout: Lookout, console: Screen, standing: Standing) -> Standing:
             elif time.monotonic() - said >= LINE_SECONDS:
                 console.print(line(standing))
                 said = time.monotonic()
-            time.sleep(LOOK_SECONDS)
-            standing = lookout.look()
+            time.sleep(READ_SECONDS)
+            standing = reader.read()
     return standing

@@ -15,15 +15,15 @@ import yaml
 
 from lingbot_eval.cli.places import content
 from lingbot_eval.cli.report import warn
-from lingbot_eval.cli.run_suite import experiment_of, provenance_of, ready
 from lingbot_eval.cli.screen import screen
 from lingbot_eval.errors import BadInput, RunMismatch
 from lingbot_eval.names import actions_name
 from lingbot_eval.reports.differences import differences, facts
 from lingbot_eval.runs import contents
-from lingbot_eval.runs import coordinator as local
 from lingbot_eval.runs.directory import RunDirectory
+from lingbot_eval.runs.evaluation import Evaluation, prepare
 from lingbot_eval.runs.recorded import actions_of, settings_of
+from lingbot_eval.runs.settings import run_settings
 from lingbot_eval.settings import LocalSettings, RunSettings, as_struct, to_dict
 from lingbot_eval.types import Actions, EpisodeRecord, Outcome, Provenance
 
@@ -52,12 +52,13 @@ def verify(given: argparse.Namespace) -> int:
     if given.episodes < 1:
         raise BadInput(f"--episodes is 1 or more, got {given.episodes}")
     recorded = _recorded(folder, given.episodes)
-    chosen, experiment, here = _experiment(folder, given.overrides, given.anyway)
+    here = _evaluation(folder, given.overrides, given.anyway)
+    experiment = to_dict(here.experiment)
     with tempfile.TemporaryDirectory(prefix="lingbot_eval-verify-") as scratch:
         again = RunDirectory(Path(scratch))
         episodes = [record.episode for record in recorded]
         again.open(experiment, episodes)
-        local.play(again, episodes, chosen, here, lambda event: None, "lingbot-eval verify")
+        here.play(again, episodes, lambda event: None, "lingbot-eval verify")
         final = again.records().final()
         pairs = [(record, final[record.episode.id]) for record in recorded]
         verdicts = [_verdict(folder, then, again, now) for then, now in pairs]
@@ -84,9 +85,7 @@ def _recorded(folder: RunDirectory, count: int) -> list[EpisodeRecord]:
     return [played[place * len(played) // count] for place in range(count)]
 
 
-def _experiment(
-    folder: RunDirectory, overrides: Sequence[str], anyway: bool
-) -> tuple[RunSettings, dict[str, Any], Provenance]:
+def _evaluation(folder: RunDirectory, overrides: Sequence[str], anyway: bool) -> Evaluation:
     """What is played here: the settings of the run's last session, with every choice made on this machine.
 
     Raises BadInput, NotReady, and RunMismatch where it cannot come out the same, unless ``anyway``.
@@ -94,13 +93,12 @@ def _experiment(
     run = folder.run()
     if not anyway:
         _require_deterministic(folder, [session for session in run["sessions"] if "settings" in session])
-    settings = _settings(folder, overrides)
-    chosen, machine, checkpoint = ready(settings, settings.agent.looks)
-    experiment = experiment_of(chosen, machine, checkpoint)
-    parted = [str(one) for one in differences(facts(run["experiment"], [], []), facts(experiment, [], []))]
+    here = prepare(_settings(folder, overrides))
+    parted = differences(facts(run["experiment"], [], []), facts(to_dict(here.experiment), [], []))
     if parted and not anyway:
-        raise RunMismatch(f"{folder.path} (A) is another experiment than this one (B): {'; '.join(parted)}. --anyway")
-    return chosen, experiment, provenance_of(chosen, machine, experiment)
+        words = "; ".join(map(str, parted))
+        raise RunMismatch(f"{folder.path} (A) is another experiment than this one (B): {words}. --anyway")
+    return here
 
 
 def _who(records: Iterable[EpisodeRecord]) -> list[Provenance]:
@@ -150,7 +148,7 @@ def _settings(folder: RunDirectory, overrides: Sequence[str]) -> RunSettings:
     data = to_dict(settings_of(folder))
     for override in overrides:
         _override(data, override)
-    settings: RunSettings = as_struct(data, RunSettings)
+    settings = run_settings(data)
     agent = msgspec.structs.replace(settings.agent, sessions=1)
     here = LocalSettings(gpus=None)
     return msgspec.structs.replace(

@@ -1,4 +1,4 @@
-"""What the simulator's process may answer. Anything else ends it: ImpossibleAnswer."""
+"""These are the answers that the simulator's process may give. Any other ends it: ImpossibleAnswer."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from lingbot_eval.child import Answer
 from lingbot_eval.plausible import MOST
 from lingbot_eval.types import EnvSpec
 
@@ -14,12 +15,8 @@ Steps = Annotated[int, msgspec.Meta(ge=0, le=MOST)] | Annotated[float, msgspec.M
 Pixels = Annotated[int, msgspec.Meta(ge=1, le=8192)]
 
 
-class Answer(msgspec.Struct, forbid_unknown_fields=True, tag_field="answer", tag=str.lower):
-    """The base of all: an answer's tag is the name of its class in lower case."""
-
-
 class Info(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """Gymnasium's ``info``, as every environment here gives it."""
+    """This is Gymnasium's ``info`` as every environment here gives it."""
 
     commands: Count
     progress: Steps
@@ -27,11 +24,11 @@ class Info(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     out_of_bounds: Count
     protocol: str
     plan_failures: Count | msgspec.UnsetType = msgspec.UNSET
-    """Where there is a planner."""
+    """It is counted where the simulator has a planner."""
     first_pose: Annotated[tuple[float, ...], msgspec.Meta(min_length=16, max_length=16)] | msgspec.UnsetType = (
         msgspec.UNSET
     )
-    """Of a reset where commands are relative to it (``envs/robotwin/relative.py``)."""
+    """A reset gives it where commands are relative to it (``envs/robotwin/relative.py``)."""
 
     def as_dict(self) -> dict[str, Any]:
         values: dict[str, Any] = msgspec.to_builtins(self)
@@ -39,25 +36,20 @@ class Info(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
 
 
 class Made(Answer):
-    cameras: dict[str, tuple[Pixels, Pixels]]
-    """Height and width."""
-    state: Annotated[int, msgspec.Meta(ge=0, le=100_000)]
-    """Length."""
-    low: list[list[float]]
-    """(K, D) of the action space."""
-    high: list[list[float]]
+    """The environment stands. Both spaces follow from its specification (``spaces.py``)."""
+
     env_spec: EnvSpec
     metadata: dict[str, list[str] | str | float | int | None]
 
 
 class Looked(Answer):
-    """After ``reset``; the observation is in the frame."""
+    """The environment was reset; the observation is in the shared memory."""
 
     info: Info
 
 
 class Stepped(Answer):
-    """As :class:`Looked`."""
+    """An action was run; the observation is in the shared memory."""
 
     reward: float
     terminated: bool
@@ -66,29 +58,19 @@ class Stepped(Answer):
 
 
 class Drawn(Answer):
-    """A picture is in the frame."""
+    """A picture of this shape is in the shared memory."""
 
     shape: tuple[Pixels, Pixels, Literal[3]]
 
 
 class Commanded(Answer):
     command: list[float]
-    """(D,)"""
+    """(D,): what the expert would command now."""
 
 
 class Auditioned(Answer):
-    """As ``RoboTwinEnv.audition``."""
+    """The expert tried a scene: ``RoboTwinEnv.audition`` says what each field means."""
 
     outcome: Literal["solved", "unstable", "unsolved"]
     reason: str
     sentences: dict[str, str]
-
-
-class Done(Answer):
-    """Nothing more is to be said."""
-
-
-class Failed(Answer):
-    error: str
-    kind: str
-    """Name of its class."""

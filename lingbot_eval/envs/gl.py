@@ -1,10 +1,10 @@
-"""Choose MuJoCo's OpenGL backend by drawing a frame with it in a process of its own: a broken driver may crash."""
+"""Choose MuJoCo's OpenGL backend by drawing a picture with it in a process of its own: a broken driver may crash."""
 
 from __future__ import annotations
 
 from typing import Literal
 
-from lingbot_eval.envs.first_frame import IDLE_SECONDS, FirstFrame, first_frame
+from lingbot_eval.envs.first_picture import IDLE_SECONDS, FirstPicture, first_picture
 from lingbot_eval.errors import NotReady
 
 Backend = Literal["egl", "osmesa"]
@@ -21,24 +21,24 @@ mujoco.mj_forward(model, data)
 renderer = mujoco.Renderer(model, 32, 32)
 print("the renderer is made", flush=True)
 renderer.update_scene(data)
-assert renderer.render().any(), "the frame is black"
+assert renderer.render().any(), "the picture is black"
 from OpenGL import GL
 print(GL.glGetString(GL.GL_RENDERER).decode())
 """
 
 
-def probe(backend: Backend, python: str | None = None, idle: float = IDLE_SECONDS) -> FirstFrame:
-    """The frame that MuJoCo drew with it. ``idle``: seconds without progress after which it is given up.
+def probe(backend: Backend, python: str | None = None, idle: float = IDLE_SECONDS) -> FirstPicture:
+    """Return the picture that MuJoCo drew with it, which is given up after ``idle`` seconds without progress.
 
     Raises NotReady with the backend's own last words.
     """
     caches = {"MESA_SHADER_CACHE_DISABLE": "true", "__GL_SHADER_DISK_CACHE": "0"}  # the drivers' lie in the user's home
     chosen = {"MUJOCO_GL": backend, "PYOPENGL_PLATFORM": backend}
-    return first_frame(_DRAW, f"MuJoCo's {backend} backend", python, {**caches, **chosen}, "", idle)
+    return first_picture(_DRAW, f"MuJoCo's {backend} backend", python, {**caches, **chosen}, "", idle)
 
 
-def choose(wanted: Literal["auto", "egl", "osmesa"]) -> tuple[Backend, FirstFrame]:
-    """The backend to use and the frame that it drew; ``auto`` takes EGL where it works, else OSMesa.
+def choose(wanted: Literal["auto", "egl", "osmesa"]) -> tuple[Backend, FirstPicture]:
+    """Return the backend to use and the picture that it drew; ``auto`` takes EGL where it works, else OSMesa.
 
     Raises NotReady.
     """

@@ -1,27 +1,19 @@
-"""The simulator's process: ``python -m lingbot_eval.envs.host``, started by ``remote.RemoteEnv``.
-
-An exception that is not one of ours is told to the parent and ends the process: a simulator that raised is not asked
-again. The parent's death ends it too.
-"""
+"""The simulator's process: ``python -m lingbot_eval.envs.host``, started by ``remote.RemoteEnv``."""
 
 from __future__ import annotations
 
-import argparse
 import importlib
-import os
-import socket
-import sys
-import traceback
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 
-from lingbot_eval.envs import make_env
-from lingbot_eval.envs.shared_memory import Frame
-from lingbot_eval.errors import BadInput, LingbotEvalError
-from lingbot_eval.processes import Closed, Line, decoded, die_with_parent, keep_orphans, words_of
-from lingbot_eval.settings import EnvSettings, as_struct, to_dict
+from lingbot_eval import child
+from lingbot_eval.envs.spaces import disagreement
+from lingbot_eval.errors import BadInput
+from lingbot_eval.settings import to_dict
+from lingbot_eval.shared_memory import SharedObservation
+from lingbot_eval.suites import env_settings, suite_of
+from lingbot_eval.types import EnvSpec
 
 
 class Host:
@@ -32,42 +24,36 @@ class Host:
         self._expert: Any = None
 
     def make(self, settings: dict[str, Any]) -> dict[str, Any]:
-        self._env: Any = make_env(as_struct(settings, EnvSettings))
-        observations: Any = self._env.observation_space
-        cameras = {name: box.shape[:2] for name, box in observations["images"].items()}
-        self._frame = Frame(self._memory, observations["state"].shape[0], cameras)
-        box: Any = self._env.action_space
-        return {
-            "answer": "made",
-            "cameras": cameras,
-            "state": observations["state"].shape[0],
-            "low": box.low.tolist(),
-            "high": box.high.tolist(),
-            "env_spec": to_dict(self._env.env_spec),
-            "metadata": self._env.metadata,
-        }
+        described = env_settings(settings)
+        self._suite = suite_of(described)
+        self._env: Any = self._suite.make_env(described)
+        if words := disagreement(self._env):
+            raise BadInput(f"{type(self._env).__name__}: {words}")
+        spec: EnvSpec = self._env.get_wrapper_attr("env_spec")
+        self._shared = SharedObservation(self._memory, spec)
+        return {"answer": "made", "env_spec": to_dict(spec), "metadata": self._env.metadata}
 
     def reset(self, seed: int | None, options: dict[str, Any]) -> dict[str, Any]:
         observation, info = self._env.reset(seed=seed, options=options)
-        self._frame.write(observation)
+        self._shared.write(observation)
         return {"answer": "looked", "info": info}
 
     def step(self, action: list[list[float]]) -> dict[str, Any]:
         observation, reward, terminated, truncated, info = self._env.step(np.asarray(action, np.float32))
-        self._frame.write(observation)
+        self._shared.write(observation)
         said = {"reward": reward, "terminated": terminated, "truncated": truncated, "info": info}
         return {"answer": "stepped", **said}
 
     def render(self) -> dict[str, Any]:
         picture = self._env.render()
-        self._frame.write_picture(picture)
+        self._shared.write_picture(picture)
         return {"answer": "drawn", "shape": picture.shape}
 
-    def expert(self, path: str) -> dict[str, Any]:
-        """Load the privileged expert ``module:class``, of this package only."""
-        module, _, name = path.partition(":")
-        if not module.startswith("lingbot_eval."):
-            raise BadInput(f"an expert is a class of this package, not {path!r}")
+    def expert(self) -> dict[str, Any]:
+        """Load the suite's privileged expert."""
+        if not self._suite.expert:
+            raise BadInput(f"{self._suite.name} has no expert")
+        module, _, name = self._suite.expert.partition(":")
         self._expert = getattr(importlib.import_module(module), name)(self._env.domain)
         return {"answer": "done"}
 
@@ -87,40 +73,7 @@ class Host:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    for name in ("socket", "memory", "parent"):
-        parser.add_argument(f"--{name}", type=int, required=True)
-    given = parser.parse_args()
-    die_with_parent(given.parent)
-    keep_orphans()
-    line, host = Line(socket.socket(fileno=given.socket)), Host(given.memory)
-
-    def last_words(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        text = "".join(traceback.format_exception(kind, error, trace))
-        print(text, file=sys.stderr)
-        line.send({"answer": "failed", "error": words_of(text), "kind": kind.__name__})
-
-    sys.excepthook = last_words
-    serve(line, host)
-    sys.stdout.flush()
-    os._exit(0)  # not through the interpreter's teardown, where GL contexts print exceptions and drivers crash
-
-
-def serve(line: Line, host: Host) -> None:
-    """Answer until the parent says close or is gone."""
-    while True:
-        try:
-            request: dict[str, Any] = decoded(line.receive(None), dict[str, Any])
-        except Closed:
-            return
-        op = request.pop("op")
-        try:
-            answer: dict[str, Any] = getattr(host, op)(**request)
-        except LingbotEvalError as error:
-            answer = {"answer": "failed", "error": words_of(str(error)), "kind": type(error).__name__}
-        line.send(answer)
-        if op == "close":
-            return
+    child.host(Host)
 
 
 if __name__ == "__main__":

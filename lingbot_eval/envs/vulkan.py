@@ -1,8 +1,9 @@
-"""Can SAPIEN draw here?  Tried out in a process of its own: without a usable driver it may crash instead of raising."""
+"""Find out whether SAPIEN can draw here, in a process of its own: without a usable driver it may crash instead of
+raising."""
 
 from __future__ import annotations
 
-from lingbot_eval.envs.first_frame import IDLE_SECONDS, FirstFrame, first_frame
+from lingbot_eval.envs.first_picture import IDLE_SECONDS, FirstPicture, first_picture
 
 ADVICE = (
     "SAPIEN needs the Vulkan driver of an NVIDIA GPU, or a recent Mesa (25.0 works). Debian 12's own 22.3 is too old: "
@@ -26,15 +27,15 @@ camera.set_texture("BRDFLUT", sapien.render.RenderTexture(numpy.zeros((1, 1, 4),
 scene.update_render()
 print("the scene is made", flush=True)
 camera.take_picture()
-assert camera.get_picture("Color")[..., :3].any(), "the frame is black"
+assert camera.get_picture("Color")[..., :3].any(), "the picture is black"
 print(scene.render_system.device.name)
 """
 
 
-def probe(python: str | None = None, idle: float = IDLE_SECONDS) -> FirstFrame:
-    """The frame that SAPIEN's rasteriser drew. ``idle``: seconds without progress after which it is given up.
+def probe(python: str | None = None, idle: float = IDLE_SECONDS) -> FirstPicture:
+    """Return the picture that SAPIEN's rasteriser drew, which is given up after ``idle`` seconds without progress.
 
     Raises NotReady with SAPIEN's own last words and what to do.
     """
     caches = {"MESA_SHADER_CACHE_DISABLE": "true"}  # it lies in the user's home
-    return first_frame(_DRAW, "SAPIEN", python, caches, ADVICE, idle)
+    return first_picture(_DRAW, "SAPIEN", python, caches, ADVICE, idle)

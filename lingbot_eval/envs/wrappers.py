@@ -1,4 +1,4 @@
-"""What goes around an environment."""
+"""These wrappers go around an environment: they film it and keep its commands."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import numpy as np
 
 from lingbot_eval.files import placed, scratch
 from lingbot_eval.names import actions_name
-from lingbot_eval.types import Action, Episode, Image, Imagined, Observation, Outcome
+from lingbot_eval.types import Action, EnvSpec, Episode, Image, Imagined, Observation, Outcome
 from lingbot_eval.videos import Film, beside, resized, titled
 
 LOOK_EVERY = 4
-"""Commands between two pictures of an agent that looks at none: 5 frames per second at LIBERO's 20 Hz."""
+"""Commands between two pictures of an agent that looks at none: 5 pictures per second at LIBERO's 20 Hz."""
 
 
 class RecordVideo(gym.Wrapper[Observation, Action, Observation, Action]):
@@ -29,9 +29,9 @@ class RecordVideo(gym.Wrapper[Observation, Action, Observation, Action]):
 
     def __init__(self, env: gym.Env[Observation, Action], folder: Path, every: int = 1) -> None:
         super().__init__(env)
-        spec = env.unwrapped.env_spec  # type: ignore[attr-defined]
-        self._every, self._looks = every, bool(spec.cameras)
-        self._rate = spec.commands_per_second / (spec.commands_per_action if self._looks else LOOK_EVERY)
+        spec: EnvSpec = env.get_wrapper_attr("env_spec")
+        self._every, self._looks, self._cameras = every, bool(spec.cameras), tuple(spec.cameras)
+        self._rate = spec.looks_per_second if self._looks else spec.commands_per_second / LOOK_EVERY
         self._film = Film(folder, self._rate)
 
     def reset(
@@ -54,7 +54,7 @@ class RecordVideo(gym.Wrapper[Observation, Action, Observation, Action]):
         return observation, reward, terminated, truncated, info
 
     def save(self, episode: Episode, outcome: Outcome) -> None:
-        """Finish the file as ``<folder>/<task>/<stem>-<outcome>.mp4``; nothing where nothing was filmed."""
+        """Finish the file as ``<folder>/<task>/<stem>-<outcome>.mp4``; do nothing where nothing was filmed."""
         self._film.save(episode, outcome)
 
     def close(self) -> None:
@@ -78,14 +78,15 @@ class RecordImagined(RecordVideo):
 
     def __init__(self, env: gym.Env[Observation, Action], folder: Path, every: int = 1) -> None:
         super().__init__(env, folder, every)
-        self._cameras = env.unwrapped.env_spec.cameras  # type: ignore[attr-defined]
         self._pictures = tempfile.TemporaryFile()  # noqa: SIM115  (open as long as the wrapper)
 
     def show(self, looks: Iterable[Imagined]) -> None:
-        """Write the episode so far. Row ``real``: what was seen; row ``imagined``: the same moments and cameras."""
+        """Write the episode so far: the row ``real`` is what was seen, the row ``imagined`` below it the same moments,
+        both of the cameras that were imagined."""
         for number, (seen, imagined) in enumerate(zip(self._kept(), looks, strict=False)):
-            same = {name: resized(imagined.images[name], picture) for name, picture in seen.items()}
-            rows = titled("real", seen, f"{number / self._rate:.2f} s"), titled("imagined", same, imagined.caption)
+            real = {name: picture for name, picture in seen.items() if name in imagined.images}
+            same = {name: resized(imagined.images[name], picture) for name, picture in real.items()}
+            rows = titled("real", real, f"{number / self._rate:.2f} s"), titled("imagined", same, imagined.caption)
             self._film.add(np.concatenate(rows))
 
     def close(self) -> None:
@@ -127,7 +128,7 @@ class RecordActions(gym.Wrapper[Observation, Action, Observation, Action]):
     def save(self, episode: Episode, outcome: Outcome) -> None:
         """Write ``<folder>/<task>/<stem>.npz``: ``actions`` (actions, K, D) float32 and ``episode``, its id.
 
-        Nothing for an ERROR.
+        Do nothing for an ERROR.
         """
         if outcome is Outcome.ERROR or not self._actions:
             return

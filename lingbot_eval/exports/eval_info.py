@@ -10,7 +10,7 @@ from typing import Any
 
 from lingbot_eval.errors import BadInput
 from lingbot_eval.names import video_name
-from lingbot_eval.suites.tasks import TASKS
+from lingbot_eval.suites import tasks_of
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome
 
 
@@ -33,7 +33,7 @@ def eval_info(plan: Sequence[Episode], final: Mapping[str, EpisodeRecord], folde
     if not groups:
         raise BadInput(f"{folder} has no result yet")
     names = {
-        suite: list(dict.fromkeys((*TASKS.get(suite, ()), *(e.task for e in plan if e.suite == suite))))
+        suite: list(dict.fromkeys((*tasks_of(suite), *(e.task for e in plan if e.suite == suite))))
         for suite in {e.suite for e in plan}
     }
     per_task = [

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
-from lingbot_eval.agents import LINGBOT_PLAYS
 from lingbot_eval.errors import BadInput, PlaybackDiffers
 from lingbot_eval.exports.dataset import LAYOUTS, Dataset
 from lingbot_eval.exports.playback import Playback, commands_of
@@ -13,6 +12,7 @@ from lingbot_eval.models.lingbot_va.columns import columns
 from lingbot_eval.models.lingbot_va.configuration import load_benchmark
 from lingbot_eval.runs.directory import RunDirectory
 from lingbot_eval.runs.recorded import settings_of
+from lingbot_eval.suites import suite_named
 from lingbot_eval.types import EnvSpec, Outcome
 
 
@@ -53,9 +53,9 @@ def write(
 
 def _names(suite: str, spec: EnvSpec) -> tuple[Mapping[str, str], list[str] | None]:
     """Of cameras and of command columns, as LingBot-VA's post-training has them where it plays the suite."""
-    if suite not in LINGBOT_PLAYS:
+    benchmark = suite_named(suite).post_training
+    if not benchmark:
         return {camera: f"observation.images.{camera}" for camera in spec.cameras}, None
-    benchmark = LINGBOT_PLAYS[suite]
     return load_benchmark(benchmark).cameras, [column.name for column in columns(benchmark, spec.channels)]
 
 

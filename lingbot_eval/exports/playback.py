@@ -9,13 +9,14 @@ from types import TracebackType
 import numpy as np
 import numpy.typing as npt
 
-from lingbot_eval.envs.check import inspect
 from lingbot_eval.envs.remote import RemoteEnv
-from lingbot_eval.envs.robotwin import poses
 from lingbot_eval.errors import PlaybackDiffers, RunMismatch
-from lingbot_eval.runs.directory import RunDirectory, compare
+from lingbot_eval.runs.checks import compare
+from lingbot_eval.runs.directory import RunDirectory
 from lingbot_eval.runs.recorded import actions_of
-from lingbot_eval.settings import EnvSettings, RoboTwinProtocol, RunSettings
+from lingbot_eval.settings import EnvSettings, RunSettings
+from lingbot_eval.suites import suite_named
+from lingbot_eval.suites.machine import inspect
 from lingbot_eval.types import EnvSpec, EpisodeRecord, Observation
 
 
@@ -25,8 +26,7 @@ class Moment:
 
     observation: Observation
     command: npt.NDArray[np.float32]
-    """(D,) as the environment got it, but absolute where the protocol's commands are relative
-    (``envs/robotwin/poses.py``)."""
+    """(D,) as the environment got it, but absolute where the protocol's commands are relative (``Suite.absolute``)."""
     success: bool
     """Of the task, by this command."""
     done: bool
@@ -39,12 +39,11 @@ class Playback:
     def __init__(self, folder: RunDirectory, settings: RunSettings) -> None:
         """Raises NotReady, and RunMismatch where a fact of this machine that can move a score is not the run's."""
         self._folder, self._settings = folder, settings
+        self._suite = suite_named(settings.suite.name)
         scenes = sorted({(episode.task, episode.setting) for episode in folder.plan()})
-        bimanual = isinstance(settings.protocol, RoboTwinProtocol)
-        self._machine = inspect(settings.env, True, scenes if bimanual else ())
+        self._machine = inspect(self._suite, settings.env, True, scenes)
         if differences := compare(folder.run()["experiment"]["facts"], self._machine.facts):
             raise RunMismatch(f"{folder.path} cannot be played again on this machine: {'; '.join(differences)}")
-        self._relative = isinstance(settings.protocol, RoboTwinProtocol) and settings.protocol.commands == "relative"
         self._task = ("", "")
         self._env: RemoteEnv | None = None
 
@@ -75,13 +74,13 @@ class Playback:
         env = self._at(record)
         scene = {name: getattr(episode, name) for name in ("task", "setting", "initial_state", "index")}
         observation, info = env.reset(seed=episode.seed, options=scene)
-        first, over, success = info["first_pose"] if self._relative else (), False, False
+        first, over, success = info, False, False
         for command in commands:
             if over:
                 break
             after, _, success, truncated, info = env.step(command[None])
             over = success or truncated
-            absolute = poses.absolute(first, command).astype(np.float32) if self._relative else command
+            absolute = self._suite.absolute(self._settings.protocol, first, command)
             yield Moment(observation, absolute, success, over)
             observation = after
         ended = "going on" if not over else "success" if success else "failure"

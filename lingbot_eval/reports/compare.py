@@ -6,7 +6,10 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
+from typing import TYPE_CHECKING, Any
 
+from lingbot_eval.errors import BadInput
+from lingbot_eval.plain import plain
 from lingbot_eval.reports.methods import SUCCESS, Method
 from lingbot_eval.reports.stats import Count, Interval
 from lingbot_eval.reports.stats.holm import holm
@@ -25,7 +28,12 @@ from lingbot_eval.reports.stats.sequential import e_values
 from lingbot_eval.reports.stats.spread import ENOUGH_TASKS, Spread, clustered, spread
 from lingbot_eval.reports.stats.unpaired import cohens_h, fisher, mantel_haenszel, two_proportions
 from lingbot_eval.reports.table import label, percents
+from lingbot_eval.runs.checks import compare as leaves
+from lingbot_eval.runs.contents import Contents
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ALPHA = 0.05
 """A difference is called one below this p."""
@@ -160,6 +168,83 @@ def _difference(suite: str, task: str, strata: Sequence[Stratum]) -> Difference:
     rates = macro(a), macro(b)
     p = fisher(a[0], b[0]) if len(strata) == 1 else mantel_haenszel(list(zip(a, b, strict=True)))
     return Difference(suite, task, strata, rates[1] - rates[0], difference(rates, (stratified(a), stratified(b))), p)
+
+
+class Side:
+    """A run as one of the two that are compared. Raises BadInput for one that has no finished episode."""
+
+    def __init__(self, said: Contents) -> None:
+        self.said, self.path = said, said.folder.path
+        self.experiment: Mapping[str, Any] = said.run["experiment"]
+        self.tasks = {(label(episode), episode.task) for episode in said.plan}
+        self.trials = trials(said.plan, said.final)
+        self.missing = len(said.plan) - len(self.trials)
+        if not self.trials:
+            raise BadInput(f"{self.path} has no finished episode")
+
+    @property
+    def words(self) -> str:
+        """What was run, and whether all of it was."""
+        experiment = self.experiment
+        agent = " ".join(filter(None, (experiment["agent"]["name"], experiment["checkpoint"])))
+        text = f"{self.path}: {agent}, protocol {experiment['protocol']['name']} [{experiment['protocol_hash']}], "
+        text += f"training regime: {experiment['regime']}, {len(self.trials)} episodes"
+        return text + (f"; NOT FINAL: {self.missing} ended in ERROR or were not played" if self.missing else "")
+
+
+@dataclass(frozen=True, repr=False)
+class Compared:
+    """Two runs and what they say about each other. It prints as its sentences."""
+
+    a: Side
+    b: Side
+    comparison: Comparison
+    marks: Sequence[str]
+    """What a reader has to know before believing the difference."""
+
+    def __repr__(self) -> str:
+        said = [*sentences(self.comparison), *self.marks, method(self.comparison)]
+        return "\n".join(plain(line) for line in (f"A  {self.a.words}", f"B  {self.b.words}", *said))
+
+    def table(self) -> pd.DataFrame:
+        """The numbers, a row per task and, with an empty ``task``, per suite: ``a`` and ``b`` are the rates,
+        ``difference`` is B less A with its 95 % interval (``low``, ``high``), ``only_a`` and ``only_b`` count the
+        episodes in which one alone succeeded, ``p_holm`` is ``p`` corrected over all tasks, ``h`` is Cohen's."""
+        from lingbot_eval.reports import frames
+
+        return frames.differences(self.comparison)
+
+
+def between(a: Side, b: Side, anyway: bool = False) -> Compared:
+    """Raises BadInput for runs without a common task, and where the rules differ, unless ``anyway``."""
+    marks = cautions(a, b, anyway)
+    try:
+        return Compared(a, b, compare(a.trials, b.trials), marks)
+    except ValueError as error:
+        raise BadInput(f"{a.path} and {b.path} have {error}") from None
+
+
+def cautions(a: Side, b: Side, anyway: bool) -> list[str]:
+    """What a reader has to know before believing the difference.
+
+    Raises BadInput where the rules differ, unless ``anyway``.
+    """
+    marks = []
+    benchmarks = [str(run.experiment["suite"]["name"]) for run in (a, b)]
+    if benchmarks[0] != benchmarks[1]:
+        raise BadInput(f"{a.path} is a run of {benchmarks[0]}, {b.path} of {benchmarks[1]}: no task in common")
+    if a.experiment["protocol_hash"] != b.experiment["protocol_hash"]:
+        theirs, ours = ({name: run.experiment[name] for name in ("protocol", "facts")} for run in (a, b))
+        differences = "; ".join(leaves(theirs, ours)).replace(": there ", ": A ").replace(", here ", ", B ")
+        if not anyway:
+            raise BadInput(
+                f"the runs were played under different protocols: {differences}. --anyway (in Python: anyway=True) "
+                "compares and marks"
+            )
+        marks.append(f"NOT COMPARABLE: the protocols differ: {differences}.")
+    if a.experiment["regime"] != b.experiment["regime"]:
+        marks.append(f"The training regimes differ: A {a.experiment['regime']}, B {b.experiment['regime']}.")
+    return marks
 
 
 HEADINGS = ("Task", "A %", "B %", "N", "B − A pp", "95 % interval", "A alone", "B alone", "p", "p Holm", "h")

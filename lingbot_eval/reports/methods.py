@@ -16,7 +16,7 @@ from lingbot_eval.reports.stats import Count, Interval
 from lingbot_eval.reports.stats.intervals import stratified
 from lingbot_eval.reports.stats.spread import ENOUGH_TASKS, clustered, spread
 from lingbot_eval.reports.table import PAPER_ROWS, cell, percents
-from lingbot_eval.runs.directory import compare
+from lingbot_eval.runs.checks import compare
 from lingbot_eval.types import Episode, EpisodeRecord
 
 SUCCESS, PROGRESS = "SR", "PS"

@@ -19,8 +19,9 @@ from lingbot_eval.reports.parts import Group, Listing
 from lingbot_eval.reports.stats.intervals import Count, Interval, stratified
 from lingbot_eval.runs import contents
 from lingbot_eval.runs.contents import Contents
-from lingbot_eval.runs.directory import Records, RunDirectory
+from lingbot_eval.runs.directory import RunDirectory
 from lingbot_eval.runs.plan import plan_hash
+from lingbot_eval.runs.records import Records
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome
 
 FEW_TRIALS = 50

@@ -246,25 +246,30 @@ def _escaped(text: str) -> str:
     return re.sub(r"(?<=[^\W_])\\(_)(?=[^\W_])|\\([{}]|\[|\](?![(\[:]))", r"\1\2", markdown_text(text))
 
 
-CSV_HEADINGS = (
-    *("suite", "task", "planned", "trials", "successes", "errors", "sr", "sr_low", "sr_high"),
+NUMBERS = (
+    *("planned", "trials", "successes", "errors", "sr", "sr_low", "sr_high"),
     *("sr_low_on_new_tasks", "sr_high_on_new_tasks", "ps", *MEASURED),
-    *("agent", "checkpoint", "protocol", "protocol_hash", "regime"),
 )
+
+CSV_HEADINGS = ("suite", "task", *NUMBERS, "agent", "checkpoint", "protocol", "protocol_hash", "regime")
+
+
+def numbers(row: Row) -> tuple[float | None, ...]:
+    """A row under NUMBERS: rates are fractions with all digits, MEASURED are means; None where there is nothing."""
+    known = row.cell
+    bounds = (*(row.interval or (None, None)), *(row.interval_on_new_tasks or (None, None)))
+    means = (fmean(values) if (values := known.measured[name]) else None for name in MEASURED)
+    counts = (known.planned, known.trials, known.successes, known.errors)
+    return (*counts, row.rate, *bounds, row.progress, *means)
 
 
 def as_csv(run: Mapping[str, Any], table: Sequence[Row]) -> str:
-    """Rates as fractions with all digits, MEASURED as means; ``task`` empty for a suite."""
+    """The rows under CSV_HEADINGS, with all digits; ``task`` is empty for a suite."""
     experiment, text = run["experiment"], io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(CSV_HEADINGS)
     who = [experiment["agent"]["name"], experiment["checkpoint"], experiment["protocol"]["name"]]
     who += [experiment["protocol_hash"], experiment["regime"]]
     for row in table:
-        known = row.cell
-        counts = [known.planned, known.trials, known.successes, known.errors]
-        bounds = [*(row.interval or (None, None)), *(row.interval_on_new_tasks or (None, None))]
-        rates = ["" if value is None else value for value in (row.rate, *bounds, row.progress)]
-        means = [fmean(values) if (values := known.measured[name]) else "" for name in MEASURED]
-        writer.writerow([safe(row.suite), safe(row.task), *counts, *rates, *means, *map(safe, who)])
+        writer.writerow([safe(row.suite), safe(row.task), *numbers(row), *map(safe, who)])
     return text.getvalue()

@@ -1,10 +1,10 @@
-"""Who plays an episode next, where several coordinators play in one run directory.
+"""Claims decide who plays an episode, where several coordinators play in one run directory.
 
-    claims/<hash of the episode's id>.<attempt>   its session plays that attempt; gone once the record is on disk
+    claims/<hash of the episode's id>.<attempt>   its coordinator plays that attempt; gone once the record is on disk
 
-Creating such a file is the one thing that only one of them can do. So an attempt is played by one session, with one
-exception: a session that was taken for dead and comes back (a suspended machine) may still add its record of an older
-attempt, and :meth:`Records.final` picks one of them.
+Creating such a file is the one thing that only one of them can do. So an attempt is played by one coordinator, with one
+exception: a coordinator that was taken for dead and comes back (a suspended machine) may still add its record of an
+older attempt, and :meth:`Records.final` picks one of them.
 """
 
 from __future__ import annotations
@@ -18,46 +18,47 @@ import msgspec
 
 from lingbot_eval import files
 from lingbot_eval.errors import CorruptRecords
-from lingbot_eval.runs.presence import Watch
 from lingbot_eval.files import publish
-from lingbot_eval.runs.directory import RecordReader, RunDirectory
+from lingbot_eval.runs.directory import RunDirectory
+from lingbot_eval.runs.presence import Watch
 from lingbot_eval.types import Episode
 
 
-class Claim(msgspec.Struct, frozen=True):
-    session: str
+class Claim(msgspec.Struct, frozen=True, rename={"coordinator": "session"}):  # as version 0.1.0 wrote it
+    coordinator: str
+    """The coordinator with this id has claimed the attempt."""
     episode: str
-    """Its id."""
+    """The attempt is one of the episode with this id."""
     attempt: int
 
 
 class Claims:
-    """Those of ``session`` in ``folder``; whether another's still counts, ``watch`` says."""
+    """Takes and releases claims of ``coordinator`` (id) in ``folder``; ``watch`` says whether others' still count."""
 
-    def __init__(self, folder: RunDirectory, session: str, watch: Watch, plan: Iterable[Episode] = ()) -> None:
-        """``plan``: as of :class:`RecordReader`."""
-        self._folder, self._session, self._watch = folder.path / "claims", session, watch
-        self._reader = RecordReader(folder, plan)
+    def __init__(self, folder: RunDirectory, coordinator: str, watch: Watch, plan: Iterable[Episode] = ()) -> None:
+        """``plan`` is as of :meth:`RunDirectory.record_reader`."""
+        self._folder, self._coordinator, self._watch = folder.path / "claims", coordinator, watch
+        self._reader = folder.record_reader(plan)
         self.records = self._reader.read()
-        """Whoever's; as of the last look."""
+        """They are everybody's, as of the last reading."""
         self._held: dict[str, Path] = {}
 
-    def look(self) -> None:
-        """For what anybody has recorded since."""
+    def read(self) -> None:
+        """Read what anybody has recorded since."""
         self._reader.read()
 
     def take(self, episode: Episode) -> int | None:
-        """The attempt that is ours to play; None where another session plays the episode, or it is done.
+        """Return the attempt that is ours to play; None where another coordinator plays the episode, or it is done.
 
         Raises CorruptRecords for a claim that cannot be read, OSError where none can be written.
         """
-        skipped = 0  # an attempt that a dead session had claimed: nobody knows whether it still writes a record
+        skipped = 0  # an attempt that a dead coordinator had claimed: nobody knows whether it still writes a record
         while True:
             attempt = max(self._attempts(episode), skipped) + 1
             file = self._folder / f"{hashlib.sha256(episode.id.encode()).hexdigest()[:16]}.{attempt}"
-            if publish(file, msgspec.json.encode(Claim(self._session, episode.id, attempt))):
+            if publish(file, msgspec.json.encode(Claim(self._coordinator, episode.id, attempt))):
                 self._held[episode.id] = file
-                self.look()  # what was recorded before we had the claim
+                self.read()  # what was recorded before we had the claim
                 done = self.records.is_done(episode)
                 if not done and self._attempts(episode) < attempt:
                     return attempt
@@ -65,16 +66,16 @@ class Claims:
                 if done:
                     return None
             elif (owner := _owner(file)) is None:
-                self.look()  # gone since: its record is there
+                self.read()  # gone since: its record is there
             elif self._watch.dead(owner):
                 skipped = attempt
             else:
                 return None
 
     def release(self, episode: Episode) -> None:
-        """When its record is on disk, or its worker is gone."""
+        """Give up the claim, when the record is on disk or the worker is gone."""
         if file := self._held.pop(episode.id, None):
-            with contextlib.suppress(OSError):  # then it counts as long as this session lives
+            with contextlib.suppress(OSError):  # then it counts as long as this coordinator lives
                 file.unlink()
 
     def release_all(self) -> None:
@@ -90,6 +91,6 @@ class Claims:
 def _owner(file: Path) -> str | None:
     try:
         content = files.read(file)
-        return None if content is None else msgspec.json.decode(content, type=Claim).session
+        return None if content is None else msgspec.json.decode(content, type=Claim).coordinator
     except msgspec.DecodeError as error:
         raise CorruptRecords(f"{file}: {error}; delete it when no run-suite plays here") from None

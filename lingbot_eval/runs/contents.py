@@ -1,4 +1,4 @@
-"""All that a run directory says, read once: tables, pages and comparisons are made of this."""
+"""Contents are all that a run directory says, read once: tables, pages and comparisons are made of them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from lingbot_eval.runs.directory import RecordReader, Records, RunDirectory
+from lingbot_eval.runs.directory import RunDirectory
+from lingbot_eval.runs.records import RecordReader, Records
 from lingbot_eval.types import Episode, EpisodeRecord
 
 
@@ -17,65 +18,65 @@ from lingbot_eval.types import Episode, EpisodeRecord
 class Contents:
     folder: RunDirectory
     run: Mapping[str, Any]
-    """As :meth:`RunDirectory.run`."""
+    """It is what :meth:`RunDirectory.run` returned."""
     plan: Sequence[Episode]
     records: Records
     version: str
-    """As :func:`version`."""
+    """:func:`version` returned it before anything was read."""
 
     @cached_property
     def final(self) -> Mapping[str, EpisodeRecord]:
-        """By id, of every planned episode that has one, in planned order; as :meth:`Records.final_of`."""
+        """Return the record that counts of every planned episode that has one, by id in planned order."""
         return {episode.id: record for episode in self.plan if (record := self.records.final_of(episode))}
 
     @property
     def foreign(self) -> int:
-        """Episodes with records that are not planned: they count nowhere."""
+        """Count the episodes with records that are not planned: they count nowhere."""
         return len(self.records) - len(self.final)
 
     def warnings(self) -> list[str]:
-        """A sentence each for what a reader of the numbers should know."""
+        """Return a sentence each for what a reader of the numbers should know."""
         foreign = f"{self.foreign} episodes in records/ are not in the plan and count nowhere"
         sentences = [*self.records.torn, *self.records.doubts, *[foreign] * bool(self.foreign)]
         return sentences + self.folder.strangers()
 
 
 class Reader:
-    """Of ``folder``; each reading looks only at what was added since the one before."""
+    """Reads ``folder`` again and again, each time only what was added since the time before."""
 
     def __init__(self, folder: RunDirectory, plan: Sequence[Episode] = ()) -> None:
-        """``plan``: as of :class:`RecordReader`."""
+        """``plan`` is as of :meth:`RunDirectory.record_reader`."""
         self._folder = folder
         self._records: RecordReader | None = None
         self._plan = plan
         self._planned = ""
-        """The plan's version."""
+        """The plan had this version when it was read."""
 
     def read(self) -> Contents:
-        """Raises BadInput and CorruptRecords."""
+        """Read everything. Raises BadInput and CorruptRecords."""
         seen = version(self._folder)  # before the files are read: what comes in between is then read again, not missed
         return Contents(self._folder, self._folder.run(), self.plan(), self.records(), seen)
 
     def plan(self) -> Sequence[Episode]:
-        """As :meth:`RunDirectory.plan`; read again only where its files have changed."""
+        """Return as :meth:`RunDirectory.plan`: the same object, unless its files have changed."""
         if (planned := _version(self._folder, "plan/*.jsonl")) != self._planned:
             self._plan, self._planned = self._folder.plan(), planned
         return self._plan
 
     def records(self) -> Records:
-        """As :meth:`RecordReader.read`; after :meth:`plan` they share its episodes."""
+        """Return as :meth:`RecordReader.read`; after :meth:`plan` they share its episodes."""
         if self._records is None:
-            self._records = RecordReader(self._folder, self._plan)
+            self._records = self._folder.record_reader(self._plan)
         return self._records.read()
 
 
 def read(folder: RunDirectory) -> Contents:
-    """Raises BadInput and CorruptRecords."""
+    """Read all of ``folder``. Raises BadInput and CorruptRecords."""
     return Reader(folder).read()
 
 
 def version(folder: RunDirectory) -> str:
-    """Of the run's files, another one where they have changed; cheap."""
+    """Name the state of the run's files, by another name where they have changed; it is cheap."""
     return _version(folder, "plan/*.jsonl", "records/*.jsonl")
 
 

@@ -5,33 +5,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from lingbot_eval.errors import NotReady
-from lingbot_eval.settings import RunSettings, to_dict
 from lingbot_eval.runs.claims import Claims
+from lingbot_eval.runs.directory import RunDirectory
 from lingbot_eval.runs.durations import command_limits
+from lingbot_eval.runs.lanes import EpisodeUpdate
 from lingbot_eval.runs.plan import by_task
 from lingbot_eval.runs.pool import Pool
-from lingbot_eval.runs.queue import Queue
 from lingbot_eval.runs.presence import Presence, Watch, sweep
-from lingbot_eval.runs.directory import RunDirectory
+from lingbot_eval.runs.queue import Queue
 from lingbot_eval.runs.worker import Order
-from lingbot_eval.types import Episode, EpisodeRecord, Provenance
+from lingbot_eval.settings import RunSettings, to_dict
+from lingbot_eval.suites import suite_named
+from lingbot_eval.types import Episode, Provenance
 
 LOOK_SECONDS = 5.0
 """Between two looks at what became of the episodes that other sessions play."""
-
-
-@dataclass(frozen=True)
-class Event:
-    """For whoever shows progress: ``record`` is None when the episode starts."""
-
-    lane: int | None
-    """Counted over all workers; None where another session played it."""
-    episode: Episode
-    record: EpisodeRecord | None
-    will_retry: bool = False
 
 
 def play(
@@ -39,7 +29,7 @@ def play(
     episodes: Sequence[Episode],
     settings: RunSettings,
     provenance: Provenance,
-    tell: Callable[[Event], None],
+    tell: Callable[[EpisodeUpdate], None],
     command: str = "",
     stopping: Callable[[], bool] = lambda: False,
 ) -> None:
@@ -55,8 +45,13 @@ def play(
             sweep(folder, watch)
             claims = Claims(folder, session.id, watch, episodes)
             pool = Pool(folder, settings, provenance, session)
+
+            def told(update: EpisodeUpdate) -> None:
+                session.lanes.tell(update)
+                tell(update)
+
             try:
-                _hand_out(episodes, settings, claims, pool, session, tell, stopping)
+                _hand_out(episodes, settings, claims, pool, session, told, stopping)
             finally:
                 pool.close()
                 claims.release_all()
@@ -73,10 +68,11 @@ def _hand_out(
     claims: Claims,
     pool: Pool,
     session: Presence,
-    tell: Callable[[Event], None],
+    tell: Callable[[EpisodeUpdate], None],
     stopping: Callable[[], bool],
 ) -> None:
-    queue = Queue(episodes, command_limits(settings.protocol, by_task(episodes)), claims.records)
+    limits = command_limits(suite_named(settings.suite.name), settings.protocol, by_task(episodes))
+    queue = Queue(episodes, limits, claims.records)
     looked = time.monotonic()
     while pool.busy or (queue.left and not stopping()):
         session.require_folder()
@@ -86,18 +82,16 @@ def _hand_out(
                 queue.recall()
                 looked = time.monotonic()
             if pool.idle and queue.waiting:
-                claims.look()
+                claims.read()
                 for record in queue.see():
-                    tell(Event(None, record.episode, record))
+                    tell(EpisodeUpdate(None, record.episode, record))
             for lane in pool.idle:
                 while episode := queue.next_for(lane.last, pool.beside(lane)):
                     if attempt := claims.take(episode):
                         pool.play(lane, Order(episode, attempt))
-                        session.plays(lane.number, episode)
-                        tell(Event(lane.number, episode, None))
+                        tell(EpisodeUpdate(lane.number, episode, None))
                         break
                     queue.put_off(episode)
         for number, order, record, alone in pool.wait():
             claims.release(order.episode)
-            session.played(number, record)
-            tell(Event(number, order.episode, record, queue.finished(record, alone)))
+            tell(EpisodeUpdate(number, order.episode, record, queue.finished(record, alone)))

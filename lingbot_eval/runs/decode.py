@@ -1,5 +1,5 @@
-"""Records and episodes from lines of JSON, a million of them if need be: what many lines have in common is decoded once
-and held once."""
+"""Decoders make records and episodes of lines of JSON, a million of them if need be: what many lines have in common is
+decoded once and held once."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from lingbot_eval.types import Episode, EpisodeRecord, Provenance
 
 
 class _Line(EpisodeRecord):
-    """An EpisodeRecord in all but this, which msgspec reads from here; no dataclass of its own, whose slots would be
-    others in Python 3.10, so that it could not become an EpisodeRecord."""
+    """It is an EpisodeRecord in all but this field, which msgspec reads from here; no dataclass of its own, whose slots
+    would be others in Python 3.10, so that it could not become an EpisodeRecord."""
 
     __slots__ = ()
     provenance: msgspec.Raw  # type: ignore[assignment]
-    """Two thirds of a line, and the same in thousands."""
+    """It is two thirds of a line, and the same in thousands."""
 
 
 class RecordDecoder:
-    """Of one run's records; those of an episode in ``plan`` share it."""
+    """Decodes one run's records; those of an episode in ``plan`` share it."""
 
     def __init__(self, plan: Iterable[Episode] = ()) -> None:
         self._planned = {episode.id: episode for episode in plan}
@@ -46,7 +46,7 @@ class RecordDecoder:
 
 
 class EpisodeDecoder:
-    """Of one plan's episodes."""
+    """Decodes one plan's episodes."""
 
     def __init__(self) -> None:
         self._texts: dict[str, str] = {}
@@ -68,13 +68,14 @@ def _share(episode: Episode, texts: dict[str, str]) -> None:
 
 
 _set = object.__setattr__
-"""Records are frozen for everybody else; to make each anew would take as long as all the rest."""
+"""It sets a field of a record, which is frozen for everybody else; to make each anew would take as long as all the
+rest."""
 
 
 @contextlib.contextmanager
 def uncollected() -> Iterator[None]:
-    """Without Python's collector while many objects are made that stay: it would look through all of them again and
-    again for rings that are not there, which takes twice as long as to make them."""
+    """Python's collector rests while many objects are made that stay: it would go through all of them again and again
+    for rings that are not there, which takes twice as long as to make them."""
     was = gc.isenabled()
     gc.disable()
     try:

@@ -1,43 +1,58 @@
-"""What the lanes of a session do, and where their seconds went."""
+"""What is told of episodes as they begin and end, and what it comes to: what each lane does, where its seconds went."""
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import msgspec
 
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome
 
 
+@dataclass(frozen=True)
+class EpisodeUpdate:
+    """An episode has begun, or ended."""
+
+    lane: int | None
+    """Lanes are counted over all workers; None where another coordinator played the episode."""
+    episode: Episode
+    record: EpisodeRecord | None
+    """It is None when the episode begins."""
+    will_retry: bool = False
+
+
 class LaneState(msgspec.Struct):
-    """A lane of a session, for whoever looks. From ``starting`` to ``idle``: where its seconds went until the episode
-    at hand began; with ``seconds`` of that, they add up to the session's."""
+    """What a coordinator's lane does. Its seconds until the episode at hand began went where ``starting`` to ``idle``
+    say; with the ``seconds`` of that episode they add up to the coordinator's."""
 
     episode: str = ""
-    """Its id; empty while the lane waits for work."""
+    """This episode (id) is played; empty while the lane waits for work."""
     seconds: float = 0.0
-    """For so long it has been played."""
+    """The episode has been played for so long."""
     played: int = 0
-    """Records so far."""
+    """So many records were made."""
     errors: int = 0
-    """Of those."""
+    """So many of them are ERRORs."""
     starting: float = 0.0
-    """Until its first episode: the worker starts and loads its weights."""
+    """These passed until the first episode: the worker starts and loads its weights."""
     model: float = 0.0
     simulator: float = 0.0
     waiting: float = 0.0
-    """For forwards that it shares with other lanes."""
+    """These were spent waiting for forwards that are shared with other lanes."""
     recording: float = 0.0
-    """Pictures for a film, which the simulator draws besides; keeping commands."""
+    """The simulator draws pictures for a film besides, and commands are kept."""
     other: float = 0.0
-    """Of episodes, outside of their own time: starting simulators, writing films and records; and all of ERRORs."""
+    """Episodes took these outside of their own time: simulators start, films and records are written. All of an
+    ERROR's seconds are here."""
     idle: float = 0.0
-    """Without an episode."""
+    """These passed without an episode."""
 
     @property
     def useful(self) -> float:
-        """In episodes that have a result, by their own time."""
+        """Return the seconds of episodes that have a result, by their own time."""
         return self.model + self.simulator + self.waiting + self.recording
 
     def __str__(self) -> str:
@@ -45,13 +60,14 @@ class LaneState(msgspec.Struct):
 
 
 PARTS = ("starting", "model", "simulator", "waiting", "recording", "other", "idle")
-"""Of a LaneState: where its seconds went."""
+"""These fields of a LaneState say where its seconds went."""
 
 
 class Lanes:
-    """The lanes of one session, by number, as they are told; they began when this was made."""
+    """Keeps the account of one coordinator's lanes, by number, from when this was made; any thread may tell or ask."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._began = time.monotonic()
         self._states: dict[int, LaneState] = {}
         self._since: dict[int, float] = {}
@@ -60,16 +76,30 @@ class Lanes:
     def seconds(self) -> float:
         return time.monotonic() - self._began
 
-    def plays(self, lane: int, episode: Episode) -> None:
-        now = time.monotonic()
-        if lane in self._states:
-            self._states[lane].idle += now - self._since[lane]
+    def tell(self, update: EpisodeUpdate) -> None:
+        """Take note of ``update``, unless another coordinator played that episode."""
+        if update.lane is None:
+            return
+        if update.record is None:
+            self.plays(update.lane, update.episode)
         else:
-            self._states[lane] = LaneState(starting=now - self._began)
-        self._states[lane].episode = episode.id
-        self._since[lane] = now
+            self.played(update.lane, update.record)
+
+    def plays(self, lane: int, episode: Episode) -> None:
+        with self._lock:
+            now = time.monotonic()
+            if lane in self._states:
+                self._states[lane].idle += now - self._since[lane]
+            else:
+                self._states[lane] = LaneState(starting=now - self._began)
+            self._states[lane].episode = episode.id
+            self._since[lane] = now
 
     def played(self, lane: int, record: EpisodeRecord) -> None:
+        with self._lock:
+            self._account(lane, record)
+
+    def _account(self, lane: int, record: EpisodeRecord) -> None:
         now, state = time.monotonic(), self._states[lane]
         took = now - self._since[lane]
         if record.spent is not None and record.recording is not None:
@@ -84,19 +114,20 @@ class Lanes:
         state.episode, self._since[lane] = "", now
 
     def states(self) -> dict[int, LaneState]:
-        """As of now."""
-        now, states = time.monotonic(), {}
-        for number, state in sorted(self._states.items()):
-            lasted = now - self._since[number]
-            if state.episode:
-                states[number] = msgspec.structs.replace(state, seconds=lasted)
-            else:
-                states[number] = msgspec.structs.replace(state, idle=state.idle + lasted)
-        return states
+        """Return what each lane does now."""
+        with self._lock:
+            now = time.monotonic()
+            return {number: self._state(number, now) for number in sorted(self._states)}
+
+    def _state(self, number: int, now: float) -> LaneState:
+        state, lasted = self._states[number], now - self._since[number]
+        if state.episode:
+            return msgspec.structs.replace(state, seconds=lasted)
+        return msgspec.structs.replace(state, idle=state.idle + lasted)
 
 
 def together(states: Iterable[LaneState]) -> LaneState:
-    """What all of them did."""
+    """Add up what all of them did."""
     total = LaneState()
     for state in states:
         for name in ("seconds", "played", "errors", *PARTS):

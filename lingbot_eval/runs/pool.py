@@ -10,11 +10,12 @@ from pathlib import Path
 
 from lingbot_eval.errors import BadInput, LingbotEvalError
 from lingbot_eval.plausible import impossible
-from lingbot_eval.settings import RaySettings, RunSettings
+from lingbot_eval.runs.directory import RunDirectory
 from lingbot_eval.runs.presence import Presence
-from lingbot_eval.runs.directory import RecordFile, RunDirectory
+from lingbot_eval.runs.records import RecordFile
 from lingbot_eval.runs.worker import Job, Order, Played, Ready, Refused
 from lingbot_eval.runs.workers import GRACE_SECONDS, Ended, LocalWorkers, Lost, Workers
+from lingbot_eval.settings import RaySettings, RunSettings
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome, Provenance
 
 Finished = tuple[int, Order, EpisodeRecord, bool]

@@ -1,10 +1,10 @@
-"""Who plays in a run directory: one session per coordinator, its heartbeat, and which sessions are dead.
+"""Who plays in a run directory: each coordinator keeps a file and a heartbeat there, by which others see that it lives.
 
     sessions/<id>.json        how it was started; written by itself alone, again when it ends
     sessions/<id>.live.json   its heartbeat: a counter, and what each lane plays
 
-No two clocks are compared. A session is dead when its counter has stood still for LEASE_SECONDS of the observer's own
-monotonic clock; at once where it says that it has ended, or where it ran on this machine and its process is gone.
+No two clocks are compared. A coordinator is dead when its counter has stood still for LEASE_SECONDS of the observer's
+own monotonic clock; at once where it says that it has ended, or where it ran on this machine and its process is gone.
 """
 
 from __future__ import annotations
@@ -27,10 +27,11 @@ import msgspec
 
 from lingbot_eval import files
 from lingbot_eval.errors import CorruptRecords, NotReady
+from lingbot_eval.files import listed
 from lingbot_eval.names import safe_name
+from lingbot_eval.runs.directory import ELSEWHERE, LIVE, RunDirectory
 from lingbot_eval.runs.lanes import Lanes, LaneState
-from lingbot_eval.runs.directory import LIVE, RunDirectory, listed
-from lingbot_eval.types import Episode, EpisodeRecord, Provenance
+from lingbot_eval.types import Provenance
 
 HEARTBEAT_SECONDS = 5.0
 
@@ -39,23 +40,23 @@ LEASE_SECONDS = 90.0
 
 
 ID = re.compile(r"\d{8}T\d{6}-[A-Za-z0-9._-]+-\d+-[0-9a-f]{4}")
-"""Of a session: when it began (UTC), host, pid, and chance."""
+"""A coordinator's id says when it began (UTC), host and pid; the rest is chance."""
 
 
 class Process(msgspec.Struct, frozen=True):
-    """One process among all that ever ran; empty strings where there is no Linux to say so."""
+    """One process among all that ever ran; its strings are empty where there is no Linux to fill them."""
 
     boot: str
-    """Of the machine, since it was started."""
+    """The machine has this id since it was started."""
     namespace: str
-    """Of the pid: containers of one machine have their own."""
+    """The pid is of this namespace: containers of one machine have their own."""
     pid: int
     began: str
-    """In the kernel's clock ticks: a pid is given again."""
+    """It began then, in the kernel's clock ticks: a pid is given again."""
 
 
-class Session(msgspec.Struct, frozen=True):
-    """A coordinator's file."""
+class Coordinator(msgspec.Struct, frozen=True):
+    """A coordinator's file in ``sessions/``."""
 
     command: str
     host: str
@@ -64,24 +65,24 @@ class Session(msgspec.Struct, frozen=True):
     settings: dict[str, Any]
     to_play: int
     started: str
-    """UTC, ISO 8601."""
+    """The time is UTC, in ISO 8601."""
     ended: str = ""
-    """Empty while it plays, and for ever where it was killed."""
+    """It is empty while the coordinator plays, and for ever where it was killed."""
     seconds: float | None = None
-    """From start to end."""
+    """So long it played, from start to end."""
     lanes: dict[int, LaneState] = {}
-    """At its end."""
+    """The lanes had done this at the end."""
 
 
 class Heartbeat(msgspec.Struct):
     counter: int
     seconds: float
-    """Since the session began."""
+    """The coordinator has played for so long."""
     lanes: dict[int, LaneState]
 
 
 class Presence:
-    """This process as a session of ``folder``, from ``with`` to its end; heartbeats come from a thread.
+    """Makes this process a coordinator in ``folder``, from ``with`` to its end; heartbeats come from a thread.
 
     Raises NotReady where nothing can be written.
     """
@@ -94,28 +95,29 @@ class Presence:
         self.id = f"{now:%Y%m%dT%H%M%S}-{safe_name(provenance.host)[:40]}-{os.getpid()}-{secrets.token_hex(2)}"
         started = now.isoformat(timespec="seconds")
         me = this_process()
-        self._session = Session(
+        self._file = Coordinator(
             command, provenance.host, me, dict(provenance.versions), dict(settings), to_play, started
         )
         self._counter = 0
-        self._lanes = Lanes()
-        self._lock, self._over = threading.Lock(), threading.Event()
+        self.lanes = Lanes()
+        """Whoever hands out episodes tells them; every heartbeat says what they do."""
+        self._over = threading.Event()
         self._heart = threading.Thread(target=self._beat_on, name="heartbeat", daemon=True)
 
     @property
     def tmp(self) -> Path:
-        """Of the processes that this session starts."""
+        """Name the folder for temporary files of the processes that this coordinator starts."""
         return self._folder / "tmp" / self.id
 
     def __enter__(self) -> Presence:
         try:
             for name in ("sessions", "claims"):
                 (self._folder / name).mkdir(exist_ok=True)
-            self._write(self._session)
+            self._write(self._file)
             self.tmp.mkdir(parents=True)
             self._beat()
         except OSError as error:
-            raise NotReady(f"cannot write to {self._folder}: {error.strerror}; choose another with --out DIR") from None
+            raise files.unwritable(self._folder, error, ELSEWHERE) from None
         self._heart.start()
         return self
 
@@ -124,30 +126,23 @@ class Presence:
         self._heart.join()
         shutil.rmtree(self.tmp, ignore_errors=True)
         now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-        seconds, lanes = round(self._lanes.seconds, 1), self._lanes.states()
+        seconds, lanes = round(self.lanes.seconds, 1), self.lanes.states()
         with contextlib.suppress(OSError):  # a full disk: whoever looks sees that this process is gone
-            self._write(msgspec.structs.replace(self._session, ended=now, seconds=seconds, lanes=lanes))
+            self._write(msgspec.structs.replace(self._file, ended=now, seconds=seconds, lanes=lanes))
             self._live.unlink(missing_ok=True)
 
     def require_folder(self) -> None:
         """Raises NotReady where the run directory is there no more."""
         if not (self._folder / "sessions" / f"{self.id}.json").exists():
-            raise NotReady(f"{self._folder} is gone: it was removed or moved while this session played in it")
-
-    def plays(self, lane: int, episode: Episode) -> None:
-        with self._lock:
-            self._lanes.plays(lane, episode)
-
-    def played(self, lane: int, record: EpisodeRecord) -> None:
-        with self._lock:
-            self._lanes.played(lane, record)
+            raise NotReady(f"{self._folder} is gone: it was removed or moved while this run-suite played in it")
 
     @property
     def _live(self) -> Path:
         return self._folder / "sessions" / f"{self.id}{LIVE}"
 
-    def _write(self, session: Session) -> None:
-        files.write_whole(self._folder / "sessions" / f"{self.id}.json", files.with_checksum(msgspec.to_builtins(session)))
+    def _write(self, coordinator: Coordinator) -> None:
+        content = files.with_checksum(msgspec.to_builtins(coordinator))
+        files.write_whole(self._folder / "sessions" / f"{self.id}.json", content)
 
     def _beat_on(self) -> None:
         while not self._over.wait(HEARTBEAT_SECONDS):
@@ -155,46 +150,46 @@ class Presence:
                 self._beat()
 
     def _beat(self) -> None:
-        with self._lock:
-            self._counter += 1
-            content = msgspec.json.encode(Heartbeat(self._counter, self._lanes.seconds, self._lanes.states()))
-        files.write_whole(self._live, content)
+        self._counter += 1
+        files.write_whole(
+            self._live, msgspec.json.encode(Heartbeat(self._counter, self.lanes.seconds, self.lanes.states()))
+        )
 
 
 class Life(Enum):
-    """Of a session."""
+    """Whether a coordinator plays."""
 
     PLAYS = "plays"
     UNKNOWN = "unknown"
     """It runs elsewhere, and its heart has not been seen to beat."""
     ENDED = "ended"
     DIED = "died"
-    """Without having said that it ended."""
+    """It never said that it ended."""
 
 
 class Watch:
-    """Tells dead sessions of ``folder`` from those that play."""
+    """Tells dead coordinators of ``folder`` from those that play."""
 
     def __init__(self, folder: RunDirectory, lease: float = LEASE_SECONDS) -> None:
         self._folder, self._lease = folder.path / "sessions", lease
         self._seen: dict[str, tuple[int, float]] = {}
-        """By session: the counter, and when it was first seen so."""
+        """By coordinator: the counter, and when it was first seen so."""
         self._beating: set[str] = set()
-        """Sessions whose counter has moved."""
+        """Their counters have moved."""
 
     def dead(self, id: str) -> bool:
-        """Whether it will record nothing more.
+        """Tell whether it will record nothing more.
 
-        Raises CorruptRecords for a session file that cannot be read.
+        Raises CorruptRecords for a coordinator's file that cannot be read.
         """
         return self.life(id) in (Life.ENDED, Life.DIED)
 
     def life(self, id: str) -> Life:
-        """Raises as :meth:`dead`."""
-        session = self.session(id)
-        if session is not None and session.ended:
+        """Tell whether it plays, as far as can be seen from here. Raises as :meth:`dead`."""
+        coordinator = self.coordinator(id)
+        if coordinator is not None and coordinator.ended:
             return Life.ENDED
-        if session is not None and gone(session.process):
+        if coordinator is not None and gone(coordinator.process):
             return Life.DIED
         heartbeat = self.heartbeat(id)
         counter = -1 if heartbeat is None else heartbeat.counter  # it has not begun, or its end is not visible yet
@@ -206,11 +201,12 @@ class Watch:
                 self._beating.add(id)
         elif now - since >= self._lease:
             return Life.DIED
-        here = session is not None and _ran_here(session.process)
+        here = coordinator is not None and _ran_here(coordinator.process)
         return Life.PLAYS if here or id in self._beating else Life.UNKNOWN
 
-    def session(self, id: str) -> Session | None:
-        found: Session | None = self._read(f"{id}.json", Session)
+    def coordinator(self, id: str) -> Coordinator | None:
+        """Read its file; None where there is none, or none any more."""
+        found: Coordinator | None = self._read(f"{id}.json", Coordinator)
         return found
 
     def heartbeat(self, id: str) -> Heartbeat | None:
@@ -224,15 +220,15 @@ class Watch:
         try:
             return msgspec.convert(files.parsed(content, file), kind, str_keys=True)
         except msgspec.ValidationError as error:
-            raise CorruptRecords(f"{file}: {error}; delete it if that session is over") from None
+            raise CorruptRecords(f"{file}: {error}; delete it if that run-suite is over") from None
 
 
 def sweep(folder: RunDirectory, watch: Watch) -> None:
-    """Remove the temporary files of dead sessions of this run: folders that bear the name of one, and nothing that is
-    reached through a link."""
+    """Remove the temporary files of dead coordinators of this run: folders that bear the name of one, and nothing that
+    is reached through a link."""
     tmp = folder.path / "tmp"
     for left in [] if tmp.is_symlink() else listed(tmp):
-        ours = ID.fullmatch(left.name) and left.is_dir() and not left.is_symlink() and watch.session(left.name)
+        ours = ID.fullmatch(left.name) and left.is_dir() and not left.is_symlink() and watch.coordinator(left.name)
         if ours and watch.dead(left.name):
             shutil.rmtree(left, ignore_errors=True)
 
@@ -245,7 +241,7 @@ def this_process() -> Process:
 
 
 def gone(process: Process) -> bool:
-    """Whether it ran here and has ended; False for all that this machine cannot tell."""
+    """Tell whether it ran here and has ended; False for all that this machine cannot tell."""
     if not _ran_here(process):
         return False
     try:
@@ -263,7 +259,7 @@ def _ran_here(process: Process) -> bool:
 
 
 def _began(pid: int) -> str:
-    """Empty where it is not running."""
+    """Say when the process began; nothing where it is not running."""
     fields = _read(f"/proc/{pid}/stat").rpartition(")")[2].split()  # proc(5), from the third field on
     return fields[19] if len(fields) > 19 and fields[0] not in "ZX" else ""
 

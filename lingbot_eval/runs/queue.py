@@ -1,6 +1,7 @@
-"""Which episode is played next. A lane that asks again gets an episode of the task it has at hand while there is one,
-because changing the task costs a simulator start; else one of the task that would keep it busy for longest, so that
-the short ones are left for the end, when lanes run out of work. An ERROR is tried once more, by whoever is free."""
+"""The queue chooses which episode is played next. A lane that asks again gets an episode of the task it has at hand
+while there is one, because changing the task costs a simulator start; else one of the task that would keep it busy for
+longest, so that the short ones are left for the end, when lanes run out of work. An ERROR is tried once more, by
+whoever is free."""
 
 from __future__ import annotations
 
@@ -8,39 +9,38 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from lingbot_eval.runs.durations import Durations
-from lingbot_eval.runs.plan import Task, by_task, task_of
-from lingbot_eval.runs.directory import Records
+from lingbot_eval.runs.plan import by_task, task_of
+from lingbot_eval.runs.records import Records
+from lingbot_eval.suites.suite import Task
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome
 
 TRIES = 2
-"""Per run: an ERROR is retried once, and again by the next run of the same command."""
+"""An ERROR is retried once, and again by the next run of the same command."""
 
 SPARED = 2
-"""Further tries of an episode whose worker died while it played others too: nobody knows whose fault that was."""
+"""An episode whose worker died while it played others too has further tries: nobody knows whose fault that was."""
 
 Shelf = dict[Task, dict[str, Episode]]
 """Episodes by task and id, in the order in which they are handed out."""
 
 
 class Queue:
-    """``limits``: by task, the most commands of an episode. ``records``: all so far, also of before; it grows.
-
-    To hand out an episode costs the same however many are planned or recorded.
-    """
+    """Hands out episodes one by one. To hand out one costs the same however many are planned or recorded."""
 
     def __init__(self, episodes: Sequence[Episode], limits: Mapping[Task, int], records: Records) -> None:
+        """``limits`` has the most commands of an episode, by task; ``records`` are all so far, and those to come."""
         self._shelf: Shelf = {
             task: {episode.id: episode for episode in those} for task, those in by_task(episodes).items()
         }
         self._suspects: Shelf = {}
-        """Episodes whose worker died while it played others too."""
+        """The worker of these died while it played others too."""
         self._suspected: set[str] = set()
-        """Their ids, also while they are played."""
+        """These are their ids, also while they are played."""
         self._put_off: list[Episode] = []
         self._returned: list[Episode] = []
-        """Queued once more since we last looked."""
+        """These were queued once more since :meth:`see` was last called."""
         self._records, self._seen = records, 0
-        """How many of the records were looked at."""
+        """So many of the records are known here."""
         self._durations = Durations(limits)
         self._before = Counter(record.episode.id for record in records.all)
         self._failures: Counter[str] = Counter()
@@ -49,19 +49,19 @@ class Queue:
 
     @property
     def waiting(self) -> int:
-        """Episodes that can be handed out."""
+        """Count the episodes that can be handed out."""
         return sum(len(those) for shelf in (self._shelf, self._suspects) for those in shelf.values())
 
     @property
     def left(self) -> int:
-        """With those that other sessions play."""
+        """Count the episodes that can be handed out, and those that other coordinators play."""
         return self.waiting + len(self._put_off)
 
     def next_for(self, last: Episode | None, beside: Sequence[Episode]) -> Episode | None:
-        """An episode of the task that was played last, else of the task with the most work for one more lane.
+        """Choose an episode of the task that was played last, else of the task with the most work for one more lane.
 
-        ``beside``: what the lane's worker plays on its other lanes. A suspect comes after all others, and is never
-        played beside another: so an episode that kills its worker uses up no more than one try of any other.
+        The lane's worker plays ``beside`` on its other lanes. A suspect comes after all others, and is never played
+        beside another: so an episode that kills its worker uses up no more than one try of any other.
         """
         shelf = self._shelf
         if not any(shelf.values()) and not any(episode.id in self._suspected for episode in beside):
@@ -77,7 +77,7 @@ class Queue:
         return episode
 
     def put_off(self, episode: Episode) -> None:
-        """What was handed out is another session's, or done."""
+        """Take back what was handed out: another coordinator plays it, or it is done."""
         self._playing[task_of(episode)] -= 1
         self._put_off.append(episode)
 
@@ -88,7 +88,8 @@ class Queue:
         self._put_off = []
 
     def finished(self, record: EpisodeRecord, alone: bool) -> bool:
-        """Whether what was played is queued once more; ``alone``: no other episode may have been the cause."""
+        """Tell whether what was played is queued once more; ``alone`` says that no other episode may have been the
+        cause."""
         episode, task = record.episode, task_of(record.episode)
         self._playing[task] -= 1
         self._suspected.discard(episode.id)
@@ -105,8 +106,8 @@ class Queue:
         return True
 
     def see(self) -> list[EpisodeRecord]:
-        """Learn how long episodes take, and drop those that other sessions have finished or given up: their final
-        records."""
+        """Learn how long episodes take, drop those that other coordinators have finished or given up, and return their
+        final records."""
         new = [episode for record in self._learn() if (episode := self._find(record.episode))]
         settled = {
             episode.id: final
@@ -135,5 +136,5 @@ class Queue:
         return self._suspects if episode.id in self._suspected else self._shelf
 
     def _find(self, episode: Episode) -> Episode | None:
-        """It, where it waits."""
+        """Return the episode as it waits here; None where it does not."""
         return self._shelf_of(episode).get(task_of(episode), {}).get(episode.id)

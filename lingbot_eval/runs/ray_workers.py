@@ -22,14 +22,15 @@ import msgspec
 import ray
 from ray.exceptions import RayActorError, RayError
 
-from lingbot_eval.agents import agent_versions, place_agent
-from lingbot_eval.envs.check import inspect
+from lingbot_eval.agents import kind_of
 from lingbot_eval.errors import BadInput, LingbotEvalError, NotReady
 from lingbot_eval.plain import say
 from lingbot_eval.revision import code_hash
-from lingbot_eval.settings import RaySettings, RunSettings, as_struct, to_dict
-from lingbot_eval.runs.worker import Job, Order, Refused
+from lingbot_eval.runs.worker import Job, Order, Refused, job_from
 from lingbot_eval.runs.workers import PATIENCE, Ended, Lost, Message, News, WorkerProcess
+from lingbot_eval.settings import RaySettings, RunSettings, as_struct, to_dict
+from lingbot_eval.suites import suite_named
+from lingbot_eval.suites.machine import inspect
 
 SMALLEST_STORE = 80_000_000
 """Bytes of shared memory for Ray's objects; Ray refuses less than 75 MiB. Ours are messages."""
@@ -161,7 +162,7 @@ class Relay:
             if versions() != same:
                 raise NotReady(f"it has {versions()}, the coordinator {same}: install the same")
             _enter(Path(folder), Path(jobs[0]["tmp"]))
-            self._worker = WorkerProcess(adapted([as_struct(job, Job) for job in jobs]), {})
+            self._worker = WorkerProcess(adapted([job_from(job) for job in jobs]), {})
         except LingbotEvalError as error:
             return [(0, to_dict(Refused(f"Ray node {socket.gethostname()}: {error}")))]
         return []
@@ -172,7 +173,7 @@ class Relay:
         assert worker is not None  # noqa: S101  (one that was refused ends the run)
         for lane, order in orders:
             worker.tell(lane, as_struct(order, Order))
-        wait([line.fileno() for line in worker.lines], timeout=LISTENS_SECONDS)
+        wait([connection.fileno() for connection in worker.connections], timeout=LISTENS_SECONDS)
         return [(lane, to_dict(message)) for lane, message in worker.heard()]
 
     def end(self) -> None:
@@ -196,13 +197,14 @@ def adapted(jobs: Sequence[Job]) -> list[Job]:
     Raises NotReady where its simulator is another: what it played would count for an experiment that it is not.
     """
     settings, provenance = jobs[0].settings, jobs[0].provenance
-    machine = inspect(settings.env, draws=settings.agent.looks or settings.films != "off")
+    suite, kind = suite_named(settings.suite.name), kind_of(settings.agent)
+    machine = inspect(suite, settings.env, draws=settings.agent.looks or settings.films != "off")
     for name, here in machine.facts.items():
         if (wanted := provenance.versions.get(name)) != here:
             raise NotReady(f"{name} is {here} there, and {wanted} in this experiment")
-    agent = place_agent(settings.agent, settings.suite.name, workers=1)
+    agent = kind.place(settings.agent, workers=1)
     settings = msgspec.structs.replace(settings, env=machine.simulator, agent=agent)
-    versions = {**provenance.versions, **machine.notes, **agent_versions(agent)}
+    versions = {**provenance.versions, **machine.notes, **kind.versions(agent)}
     provenance = replace(provenance, versions=versions)
     return [replace(job, settings=settings, provenance=provenance) for job in jobs]
 

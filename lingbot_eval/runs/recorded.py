@@ -8,8 +8,9 @@ from typing import Any
 from lingbot_eval.errors import BadInput, CorruptRecords
 from lingbot_eval.names import actions_name
 from lingbot_eval.recording import recording
-from lingbot_eval.settings import RunSettings, as_struct
 from lingbot_eval.runs.directory import RunDirectory
+from lingbot_eval.runs.settings import run_settings
+from lingbot_eval.settings import RunSettings
 from lingbot_eval.types import Actions, EpisodeRecord
 
 
@@ -45,16 +46,26 @@ def settings_of(folder: RunDirectory) -> RunSettings:
     if not sessions:
         raise BadInput(f"{folder.path} was played by no simulator: there is nothing to play again")
     try:
-        settings: RunSettings = as_struct(_fetching(_today(sessions[-1]["settings"])), RunSettings)
+        return run_settings(_fetching(_today(sessions[-1]["settings"])))
     except BadInput as error:
         git = sessions[-1].get("versions", {}).get("git") or "unknown"
         raise BadInput(f"{folder.path} was played with another version of lingbot_eval (git {git}): {error}") from None
-    return settings
 
 
 def _today(settings: Mapping[str, Any]) -> Mapping[str, Any]:
-    """With what older versions had no setting for, as they did it."""
+    """With what older versions had no setting for, as they did it; and without what they had for every agent, and which
+    said nothing where it was null."""
+    limits = settings.get("limits")
+    if isinstance(limits, dict):
+        settings = {**settings, "limits": {"agent_seconds": 600.0, **limits}}
     agent = settings.get("agent")
-    if not isinstance(agent, dict) or not isinstance(lingbot := agent.get("lingbot"), dict):
+    if not isinstance(agent, dict):
         return settings
-    return {**settings, "agent": {**agent, "lingbot": {"parts": None, **lingbot}}}
+    agent = {name: value for name, value in agent.items() if value is not None or name not in _OF_EVERY_AGENT}
+    if isinstance(lingbot := agent.get("lingbot"), dict):
+        agent["lingbot"] = {"parts": None, **lingbot}
+    return {**settings, "agent": agent}
+
+
+_OF_EVERY_AGENT = ("path", "checkpoint", "lingbot")
+"""Fields of 0.1.0's only struct of an agent's settings."""

@@ -1,31 +1,34 @@
-"""How a run stands, from its directory alone: nothing is written, so anybody may look from anywhere."""
+"""How a run stands is told from its directory alone: nothing is written, so anybody may read from anywhere."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import ChainMap
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from lingbot_eval.errors import BadInput
-from lingbot_eval.settings import Protocol, as_struct
 from lingbot_eval.runs.contents import Reader
+from lingbot_eval.runs.directory import RunDirectory
 from lingbot_eval.runs.durations import Durations, command_limits
 from lingbot_eval.runs.lanes import Lanes, LaneState
-from lingbot_eval.runs.plan import Task, by_task, task_of
-from lingbot_eval.runs.presence import Life, Process, Session, Watch
-from lingbot_eval.runs.directory import LIVE, RunDirectory, listed
+from lingbot_eval.runs.plan import by_task, task_of
+from lingbot_eval.runs.presence import Coordinator, Life, Process, Watch
+from lingbot_eval.settings import as_struct
+from lingbot_eval.suites import suite_named
+from lingbot_eval.suites.suite import Task
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome
 
 
 @dataclass(frozen=True)
 class Player:
-    """A session, as far as somebody who looks can tell."""
+    """A coordinator, as far as can be told from outside."""
 
-    session: Session
+    coordinator: Coordinator
     life: Life
     counter: int
-    """Of its last heartbeat; 0 where there is none."""
+    """Its last heartbeat had this number; 0 where there is none."""
     seconds: float
-    """Since it began, at its last heartbeat or its end."""
+    """So long it had played at its last heartbeat, or at its end."""
     lanes: Mapping[int, LaneState]
 
     @property
@@ -34,13 +37,13 @@ class Player:
 
     @property
     def per_hour(self) -> float | None:
-        """Episodes with a result, since its first one began; None before the first has one."""
+        """Return the episodes with a result since its first one began; None before the first has one."""
         results = sum(state.played - state.errors for state in self.lanes.values())
         return 3600 * results / self._playing if results else None
 
     @property
     def speed(self) -> float:
-        """Seconds of episodes that pass in a second: at most its number of lanes."""
+        """Return how many seconds of episodes pass in a second: at most its number of lanes."""
         useful = sum(state.useful + state.seconds for state in self.lanes.values())
         return useful / self._playing if useful else 0.0
 
@@ -49,17 +52,89 @@ class Player:
         return max(1e-3, self.seconds - min(state.starting for state in self.lanes.values()))
 
 
+@dataclass
+class Tally:
+    """What has become of a task's planned episodes."""
+
+    planned: int
+    successes: int = 0
+    failures: int = 0
+    errors: int = 0
+
+    @property
+    def trials(self) -> int:
+        """Count the episodes that have a result."""
+        return self.successes + self.failures
+
+    @property
+    def waiting(self) -> int:
+        """Count the episodes without any record."""
+        return self.planned - self.trials - self.errors
+
+    def count(self, outcome: Outcome, by: int) -> None:
+        self.successes += by * (outcome is Outcome.SUCCESS)
+        self.failures += by * (outcome is Outcome.FAILURE)
+        self.errors += by * (outcome is Outcome.ERROR)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What has become of ``plan``. To add a record costs the same however many are planned or recorded."""
+
+    plan: Sequence[Episode]
+    tasks: Mapping[str, Task]
+    """Every planned episode's task, by the episode's id."""
+    tallies: Mapping[Task, Tally]
+    """They are in planned order."""
+    final: MutableMapping[str, EpisodeRecord]
+    """The records that count (:meth:`Records.final_of`) of planned episodes, by id."""
+
+    def add(self, final: EpisodeRecord) -> None:
+        """Have ``final`` count for its episode, in place of any other; nothing happens where that is not planned."""
+        id = final.episode.id
+        if (task := self.tasks.get(id)) is None:
+            return
+        if (known := self.final.get(id)) is not None:
+            self.tallies[task].count(known.outcome, -1)
+        self.tallies[task].count(final.outcome, +1)
+        self.final[id] = final
+
+    def beside(self, told: Iterable[EpisodeRecord]) -> Scores:
+        """Return these with the records of ``told`` whose episodes have none; these themselves stay as they are."""
+        tallies = {task: replace(tally) for task, tally in self.tallies.items()}
+        both = replace(self, tallies=tallies, final=ChainMap({}, self.final))
+        for record in told:
+            if record.episode.id not in self.final:
+                both.add(record)
+        return both
+
+
+def scores(plan: Sequence[Episode], final: Iterable[EpisodeRecord] = ()) -> Scores:
+    tasks = {episode.id: task_of(episode) for episode in plan}
+    made = Scores(plan, tasks, {task: Tally(len(those)) for task, those in by_task(plan).items()}, {})
+    for record in final:
+        made.add(record)
+    return made
+
+
 @dataclass(frozen=True)
 class Standing:
-    plan: Sequence[Episode]
-    final: Mapping[str, EpisodeRecord]
-    """By episode id: as :meth:`Records.final`."""
+    scores: Scores
+    """They are those of the StatusReader: they grow when it reads again."""
     players: Sequence[Player] = ()
-    """The oldest first."""
+    """The oldest comes first."""
     expected: Mapping[Task, float] = field(default_factory=dict)
-    """By task: seconds that an episode takes; in another unit where nothing was measured."""
+    """An episode of the task takes so many seconds; in another unit where nothing was measured."""
     warnings: Sequence[str] = ()
-    """What a reader of the numbers should know."""
+    """A reader of the numbers should know these."""
+
+    @property
+    def plan(self) -> Sequence[Episode]:
+        return self.scores.plan
+
+    @property
+    def final(self) -> Mapping[str, EpisodeRecord]:
+        return self.scores.final
 
     @property
     def playing(self) -> list[Player]:
@@ -67,35 +142,43 @@ class Standing:
 
     @property
     def per_hour(self) -> float | None:
-        """Of all that play now."""
+        """Add up the rates of all that play now."""
         known = [rate for player in self.playing if (rate := player.per_hour) is not None]
         return sum(known) if known else None
 
     @property
     def running(self) -> dict[str, float]:
-        """By episode id: for how many seconds it has been played."""
+        """Return for how many seconds each episode (id) has been played."""
         states = [state for player in self.playing for state in player.lanes.values()]
         return {state.episode: state.seconds for state in states if state.episode}
 
-    def seconds_left(self, episodes: Iterable[Episode]) -> float | None:
-        """Until those that play now have played ``episodes``, and nothing else before; None where nobody can tell.
+    def seconds_left(self, tasks: Iterable[Task]) -> float | None:
+        """Estimate when those that play now have played ``tasks``, and nothing else before; None where nobody can tell.
 
-        At the speed of until now, but no sooner than the longest of them.
+        They go on at the speed of until now, but end no sooner than the longest episode.
         """
-        running, speed = self.running, sum(player.speed for player in self.playing)
-        seconds = [
-            max(0.0, self.expected[task_of(episode)] - running.get(episode.id, 0.0))
-            for episode in episodes
-            if (known := self.final.get(episode.id)) is None
-            or (known.outcome is Outcome.ERROR and episode.id in running)  # tried again
-        ]
         if self.per_hour is None:
             return None
-        return max(sum(seconds) / speed, *seconds) if seconds else 0.0
+        waiting = {task: self.scores.tallies[task].waiting for task in tasks}
+        left = []
+        for id, seconds in self.running.items():
+            if (task := self.scores.tasks.get(id)) not in waiting:
+                continue
+            known = self.final.get(id)
+            if known is None or known.outcome is Outcome.ERROR:  # which is tried again
+                left.append(max(0.0, self.expected[task] - seconds))
+            waiting[task] -= known is None
+        whole = [(count, self.expected[task]) for task, count in waiting.items() if count > 0]
+        if not left and not whole:
+            return 0.0
+        speed = sum(player.speed for player in self.playing)
+        seconds = sum(left) + sum(count * each for count, each in whole)
+        return max(seconds / speed, *left, *(each for _, each in whole))
 
 
-class Lookout:
-    """Looks at ``folder`` again and again, for what is said of ``plan`` (default: all that is planned).
+class StatusReader:
+    """Reads again and again how ``folder`` stands, of ``plan`` (default: all that is planned). A reading costs what was
+    added since the one before, and what the tasks and coordinators are.
 
     Raises BadInput and CorruptRecords.
     """
@@ -103,57 +186,65 @@ class Lookout:
     def __init__(self, folder: RunDirectory, plan: Sequence[Episode] | None = None) -> None:
         self.folder, self._watch, self._reader = folder, Watch(folder), Reader(folder, plan or ())
         self._over: dict[str, Player] = {}
-        """By id: sessions that have ended and change no more."""
+        """By id: coordinators that have ended and change no more."""
         self._mine = plan
-        self._protocol = folder.run()["experiment"]["protocol"]
+        experiment = folder.run()["experiment"]
+        self._suite, self._protocol = experiment["suite"]["name"], experiment["protocol"]
+        self._follow(plan or ())
 
-    def look(self) -> Standing:
+    def _follow(self, plan: Sequence[Episode]) -> None:
+        self._scores, self._durations = scores(plan), Durations(self._limits(plan))
+        self._seen = 0
+        """So many of the records are in both."""
+
+    def read(self) -> Standing:
         """Raises CorruptRecords."""
         plan = self._reader.plan() if self._mine is None else self._mine
+        if plan is not self._scores.plan:
+            self._follow(plan)
         records = self._reader.records()
-        final = {episode.id: record for episode in plan if (record := records.final_of(episode))}
-        players = [
-            self._player(file.stem)
-            for file in listed(self.folder.path / "sessions", ".json")
-            if not file.name.endswith(LIVE)
-        ]
-        durations = Durations(self._limits(plan))
-        for record in records.all:
-            durations.add(record)
+        new = records.all[self._seen :]
+        self._seen += len(new)
+        for record in new:
+            self._durations.add(record)
+            if (final := records.final_of(record.episode)) is not None:
+                self._scores.add(final)
         warnings = [*records.torn, *records.doubts]
-        if self._mine is None and (foreign := len(records) - len(final)):
+        if self._mine is None and (foreign := len(records) - len(self._scores.final)):
             warnings.append(f"{foreign} episodes in records/ are not in the plan and count nowhere")
-        return Standing(plan, final, [player for player in players if player], durations.expected(), warnings)
+        players = [player for id in self.folder.coordinators() if (player := self._player(id))]
+        return Standing(self._scores, players, self._durations.expected(), warnings)
 
     def _player(self, id: str) -> Player | None:
-        """None where its file has gone since."""
+        """Return None where its file has gone since."""
         if id in self._over:
             return self._over[id]
         life = self._watch.life(id)
-        heartbeat, session = self._watch.heartbeat(id), self._watch.session(id)
-        if session is None:
+        heartbeat, coordinator = self._watch.heartbeat(id), self._watch.coordinator(id)
+        if coordinator is None:
             return None
-        if session.ended:
-            self._over[id] = Player(session, Life.ENDED, 0, session.seconds or 0.0, session.lanes)
+        if coordinator.ended:
+            self._over[id] = Player(coordinator, Life.ENDED, 0, coordinator.seconds or 0.0, coordinator.lanes)
             return self._over[id]
         if heartbeat is None:
-            return Player(session, life, 0, 0.0, {})
-        return Player(session, life, heartbeat.counter, heartbeat.seconds, heartbeat.lanes)
+            return Player(coordinator, life, 0, 0.0, {})
+        return Player(coordinator, life, heartbeat.counter, heartbeat.seconds, heartbeat.lanes)
 
     def _limits(self, plan: Sequence[Episode]) -> dict[Task, int]:
         tasks = by_task(plan)
         try:
-            return command_limits(as_struct(self._protocol, Protocol), tasks)
-        except BadInput:  # of a real robot, or of another version: all tasks are taken to be alike
+            suite = suite_named(self._suite)
+            return command_limits(suite, as_struct(self._protocol, suite.protocol), tasks)
+        except BadInput:  # a real robot's, another version's, or not installed: all tasks are taken to be alike
             return dict.fromkeys(tasks, 1)
 
 
-def with_mine(standing: Standing, process: Process, lanes: Lanes, final: Mapping[str, EpisodeRecord]) -> Standing:
-    """``standing`` with what ``process`` knows of itself: ``lanes``, and records that were not on disk yet."""
+def with_mine(standing: Standing, process: Process, lanes: Lanes, told: Iterable[EpisodeRecord]) -> Standing:
+    """Return ``standing`` with what ``process`` knows of itself: ``lanes``, and records that were not on disk yet."""
     players = [
         replace(player, life=Life.PLAYS, seconds=lanes.seconds, lanes=lanes.states())
-        if player.session.process == process and not player.session.ended
+        if player.coordinator.process == process and not player.coordinator.ended
         else player
         for player in standing.players
     ]
-    return replace(standing, players=players, final={**final, **standing.final})
+    return replace(standing, players=players, scores=standing.scores.beside(told))

@@ -15,23 +15,27 @@ import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
-from lingbot_eval.agents import hardware, load_agent
+from lingbot_eval.agents import kind_of
+from lingbot_eval.agents.kind import AgentFor
 from lingbot_eval.envs.remote import RemoteEnv
 from lingbot_eval.envs.wrappers import RecordActions, RecordImagined, RecordVideo
 from lingbot_eval.episode import Env, run_episode
-from lingbot_eval.errors import ImpossibleAnswer, LingbotEvalError, SimulatorError
+from lingbot_eval.errors import ChildError, ImpossibleAnswer, LingbotEvalError
+from lingbot_eval.hardware import hardware
 from lingbot_eval.plausible import impossible
-from lingbot_eval.processes import Closed, Line, decoded, die_with_parent, words_of
-from lingbot_eval.settings import EnvSettings, RunSettings
+from lingbot_eval.processes import Closed, Connection, decoded, die_with_parent, words_of
 from lingbot_eval.runs.lanes import Lanes
-from lingbot_eval.runs.directory import RecordFile
+from lingbot_eval.runs.records import RecordFile
+from lingbot_eval.runs.settings import run_settings
+from lingbot_eval.settings import EnvSettings, RunSettings, as_struct
 from lingbot_eval.timing import TimedAgent, TimedEnv, spent
 from lingbot_eval.types import Agent, Episode, EpisodeRecord, Imagines, Outcome, Provenance
 
@@ -52,6 +56,12 @@ class Job:
     """Where the worker's temporary files go, and its simulators'."""
     settings: RunSettings
     provenance: Provenance
+
+
+def job_from(plain: Mapping[str, Any]) -> Job:
+    """A job as it came. Raises BadInput, UnknownName."""
+    given = {"settings": run_settings(plain["settings"]), "provenance": as_struct(plain["provenance"], Provenance)}
+    return Job(**{**plain, **given})
 
 
 @dataclass(frozen=True)
@@ -79,11 +89,12 @@ class Played(msgspec.Struct, tag="played", forbid_unknown_fields=True):
 class Lane:
     """One episode at a time, and the environment of the task at hand, which is kept while episodes of it follow."""
 
-    def __init__(self, job: Job, agent_for: Callable[[RemoteEnv], Agent]) -> None:
+    def __init__(self, job: Job, agent_for: AgentFor) -> None:
         self._job, self._settings = job, job.settings
         self.name = Path(job.simulator_log).stem
         self._folder = Path(job.folder)
-        self._agent_for = agent_for
+        self._agent_for: Callable[[Any], Agent] = agent_for
+        self._privileged = kind_of(job.settings.agent).privileged
         self._file = RecordFile(Path(job.records))
         self._task = ("", "")
         self._env: Env | None = None
@@ -101,7 +112,7 @@ class Lane:
             record = run_episode(env, agent, order.episode)
             record = _checked(replace(record, spent=spent(self._timed, agent)))
         except Exception as error:  # the package's one bulkhead: a crash is a result, not the end of the run
-            words = str(error) if isinstance(error, SimulatorError) else traceback.format_exc()
+            words = str(error) if isinstance(error, ChildError) else traceback.format_exc()
             record = EpisodeRecord(order.episode, Outcome.ERROR, 0, time.perf_counter() - start, error=words_of(words))
         try:
             record = _checked(self._with_imagination(record))
@@ -130,7 +141,8 @@ class Lane:
             self._simulator = RemoteEnv(env_settings, limits, Path(self._job.simulator_log))
             self._timed = TimedEnv(self._simulator)
             self._env, self._task = self._wrapped(self._timed), (episode.suite, episode.task)
-        self._agent = TimedAgent(self._agent_for(self._simulator))
+        given = self._simulator if self._privileged else self._simulator.env_spec
+        self._agent = TimedAgent(self._agent_for(given))
         return self._env, self._agent
 
     def _wrapped(self, env: Env) -> Env:
@@ -195,17 +207,18 @@ def main() -> None:
     parser.add_argument("--parent", type=int, required=True)
     given = parser.parse_args()
     die_with_parent(given.parent)
-    lines = [Line(socket.socket(fileno=int(number))) for number in given.sockets.split(",")]
-    times = [Lanes() for _ in lines]
+    connections = [Connection(socket.socket(fileno=int(number))) for number in given.sockets.split(",")]
+    times = [Lanes() for _ in connections]
     try:
-        jobs: list[Job] = [decoded(line.receive(None), Job) for line in lines]
-        agent_for = load_agent(jobs[0].settings.agent, jobs[0].settings.suite.name)
+        jobs = [job_from(decoded(connection.receive(None), dict[str, Any])) for connection in connections]
+        settings = jobs[0].settings
+        agent_for = kind_of(settings.agent).load(settings.agent, settings.limits, Path(jobs[0].log))
         lanes = [Lane(_here(job), agent_for) for job in jobs]
     except LingbotEvalError as error:
-        lines[0].send(Refused(words_of(str(error))))
+        connections[0].send(Refused(words_of(str(error))))
         sys.exit(2)
     threading.excepthook = _end_the_worker
-    threads = [threading.Thread(target=serve, args=work) for work in zip(lines, lanes, times, strict=True)]
+    threads = [threading.Thread(target=serve, args=work) for work in zip(connections, lanes, times, strict=True)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -214,20 +227,21 @@ def main() -> None:
 
 def _here(job: Job) -> Job:
     """The job with this machine in its provenance."""
-    versions = {**job.provenance.versions, **hardware(job.settings.agent)}
+    agent = job.settings.agent
+    versions = {**job.provenance.versions, **hardware(), **kind_of(agent).hardware(agent)}
     return replace(job, provenance=replace(job.provenance, versions=versions, host=socket.gethostname()))
 
 
-def serve(line: Line, lane: Lane, times: Lanes) -> None:
+def serve(connection: Connection, lane: Lane, times: Lanes) -> None:
     """Play what is ordered until the parent is gone; say then where the time went (since ``times`` was made)."""
     try:
-        line.send(Ready())
+        connection.send(Ready())
         while True:
-            order: Order = decoded(line.receive(None), Order)
+            order: Order = decoded(connection.receive(None), Order)
             times.plays(0, order.episode)
             record = lane.play(order)
             times.played(0, record)
-            line.send(Played(record))
+            connection.send(Played(record))
     except Closed:
         for state in times.states().values():
             print(f"{lane.name}: {state}", flush=True)

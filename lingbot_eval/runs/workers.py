@@ -21,9 +21,9 @@ from msgspec.structs import replace
 
 from lingbot_eval.errors import BadInput, NotReady
 from lingbot_eval.gpus import require, visible
-from lingbot_eval.processes import CLOSED, Closed, Garbled, Kin, Line, Log, decoded, how_it_ended
-from lingbot_eval.settings import LocalSettings, RaySettings, RunSettings
+from lingbot_eval.processes import CLOSED, Closed, Connection, Garbled, Kin, Log, decoded, how_it_ended
 from lingbot_eval.runs.worker import Job, Order, Played, Ready, Refused
+from lingbot_eval.settings import LocalSettings, RaySettings, RunSettings
 
 GRACE_SECONDS = 60.0
 """A lane notices a hung simulator itself; one that does not within this is hung too (an agent stuck on a GPU)."""
@@ -95,9 +95,7 @@ def decided(settings: RunSettings) -> RunSettings:
         if importlib.util.find_spec("ray") is None:
             raise NotReady("cluster=ray needs pip install 'lingbot_eval[ray]'; cluster=local needs nothing")
         return settings
-    lingbot = settings.agent.lingbot
-    devices = (lingbot.device, lingbot.text_device, lingbot.vae_device) if lingbot else ()
-    numbered = [device for device in devices if device and device.startswith("cuda:")]
+    numbered = [device for device in settings.agent.devices if device.startswith("cuda:")]
     gpus = None if cluster.gpus is None else tuple(map(str, cluster.gpus))
     if gpus is not None:
         if numbered:
@@ -131,7 +129,8 @@ class LocalWorkers:
         self._processes[number].tell(lane, order)
 
     def news(self, seconds: float) -> list[News]:
-        wait([line.fileno() for process in self._processes.values() for line in process.lines], timeout=seconds)
+        everybody = [connection for process in self._processes.values() for connection in process.connections]
+        wait([connection.fileno() for connection in everybody], timeout=seconds)
         heard = [
             News(number, lane, message)
             for number, process in self._processes.items()
@@ -172,7 +171,7 @@ class WorkerProcess:
         theirs = [pair[1] for pair in pairs]
         for ours, _ in pairs:  # a job is sent before anybody reads, and macOS has room for 8 kB unless it is asked
             ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, JOB_BYTES)
-        self.lines = [Line(ours) for ours, _ in pairs]
+        self.connections = [Connection(ours) for ours, _ in pairs]
         self._loading, self._started = True, time.monotonic()
         self._load_seconds = jobs[0].settings.limits.load_seconds + GRACE_SECONDS
         command = [sys.executable, "-m", "lingbot_eval.runs.worker", "--parent", str(os.getpid())]
@@ -199,7 +198,7 @@ class WorkerProcess:
     def tell(self, lane: int, message: Job | Order) -> None:
         with contextlib.suppress(Closed):  # it died idle; heard() says so
             try:
-                self.lines[lane].send(message, PATIENCE)
+                self.connections[lane].send(message, PATIENCE)
             except TimeoutError:
                 self._deaf = f"took no message within {PATIENCE:g} s"
 
@@ -222,12 +221,12 @@ class WorkerProcess:
         """A message of each lane that has one, and why no more can be heard; empty where it can. A lane says one thing
         and waits."""
         said, why = list[tuple[int, Message]](), ""
-        readable = wait([line.fileno() for line in self.lines], timeout=0.0)
-        for lane, line in enumerate(self.lines):
-            if line.fileno() not in readable:
+        readable = wait([connection.fileno() for connection in self.connections], timeout=0.0)
+        for lane, connection in enumerate(self.connections):
+            if connection.fileno() not in readable:
                 continue
             try:
-                said.append((lane, decoded(line.receive(0.0), Refused | Ready | Played)))
+                said.append((lane, decoded(connection.receive(0.0), Refused | Ready | Played)))
             except TimeoutError:  # half a message; the rest comes
                 pass
             except Closed:
@@ -244,8 +243,8 @@ class WorkerProcess:
 
     def leave(self) -> None:
         """Tell it to end."""
-        for line in self.lines:
-            line.close()
+        for connection in self.connections:
+            connection.close()
 
     def end(self, patience: float) -> None:
         """Kill it, with all that it started, if it has not ended itself after ``patience`` seconds."""

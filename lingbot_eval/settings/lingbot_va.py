@@ -1,16 +1,17 @@
-"""The numbers a LingBot-VA checkpoint is played with.  Apart from ``settings/__init__.py`` because they are many."""
+"""LingBot-VA's settings: the numbers a checkpoint is played with, and the agent's own."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 
 from lingbot_eval.errors import BadInput
+from lingbot_eval.settings.agent import AgentSettings
+from lingbot_eval.settings.structs import to_dict
 
-Count = Annotated[int, msgspec.Meta(ge=1)]
 Size = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
 """Of a model or of what it is given: what is larger is a damaged file, and would be allocated."""
 
@@ -147,3 +148,29 @@ class LingBotAgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tr
     """CUDA graphs and a channels-last VAE; on a GPU only."""
     settings: LingBotSettings
     """Those of the benchmark; a checkpoint's own win."""
+
+
+class LingBotVASettings(AgentSettings, frozen=True, forbid_unknown_fields=True, tag="lingbot-va"):
+    """The agent LingBot-VA: which checkpoint, and how it is played."""
+
+    APART: ClassVar[frozenset[str]] = AgentSettings.APART | {"checkpoint"}
+    APART_WITHIN: ClassVar[frozenset[str]] = frozenset({"parts", "device", "text_device", "vae_device", "graphs"})
+    """The fields of ``lingbot`` that a run may be continued with other values of."""
+
+    checkpoint: str | None
+    """A folder, a repository that the hub's cache has, or ``owner/name@COMMIT``, which is downloaded."""
+    lingbot: LingBotAgentSettings
+
+    @property
+    def imagines(self) -> bool:
+        return True
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        named = (self.lingbot.device, self.lingbot.text_device, self.lingbot.vae_device)
+        return tuple(device for device in named if device)
+
+    def identity(self) -> dict[str, Any]:
+        within = to_dict(self.lingbot).items()
+        kept = {name: value for name, value in within if name not in self.APART_WITHIN}
+        return {**AgentSettings.identity(self), "lingbot": kept}

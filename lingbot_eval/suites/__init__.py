@@ -1,0 +1,81 @@
+"""The benchmarks that can be played: this package's, and whatever distribution names one of its own in the entry-point
+group ``lingbot_eval.suites`` (docs/extending.md)."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+from lingbot_eval.errors import BadInput
+from lingbot_eval.plugins import named, names
+from lingbot_eval.settings import EnvSettings, Protocol, as_struct
+from lingbot_eval.suites.suite import Suite
+
+GROUP = "lingbot_eval.suites"
+
+
+@functools.cache
+def suite_named(name: str) -> Suite:
+    """Raises UnknownName; BadInput where it cannot be loaded, or is no suite."""
+    found = named(GROUP, "benchmark", name)
+    if not isinstance(found, Suite):
+        raise BadInput(f"{GROUP}: {name} is a {type(found).__name__}, not a lingbot_eval.suites.suite.Suite")
+    if found.name != name:
+        raise BadInput(f"{GROUP}: {name} leads to a suite that calls itself {found.name!r}")
+    return found
+
+
+def suite_names() -> tuple[str, ...]:
+    """This package's first."""
+    return names(GROUP)
+
+
+def suites() -> list[Suite]:
+    """Raises BadInput where one cannot be loaded."""
+    return [suite_named(name) for name in suite_names()]
+
+
+def tasks_of(part: str) -> tuple[str, ...]:
+    """The tasks of a part of a benchmark, in the order that gives them their index; none where it is not installed."""
+    return next((suite.tasks[part] for suite in suites() if part in suite.tasks), ())
+
+
+def suite_of(settings: EnvSettings) -> Suite:
+    """The benchmark that an environment belongs to."""
+    return suite_named(str(settings.protocol.__struct_config__.tag))
+
+
+def load_protocol(suite: str, name: str) -> Protocol:
+    """A preset as shipped. Raises UnknownName."""
+    return suite_named(suite).load_protocol(name)
+
+
+def protocol_names(suite: str) -> list[str]:
+    """Raises UnknownName."""
+    return suite_named(suite).protocol_names()
+
+
+def env_settings(data: Mapping[str, Any]) -> EnvSettings:
+    """Plain data as the settings of an environment.
+
+    Raises BadInput, UnknownName.
+    """
+    protocol = data.get("protocol")
+    if not isinstance(protocol, Mapping) or not isinstance(name := protocol.get("benchmark"), str):
+        raise BadInput("protocol.benchmark: the settings of an environment say no benchmark")
+    settings: EnvSettings = as_struct(data, suite_named(name).env_settings())
+    return settings
+
+
+__all__ = [
+    "Suite",
+    "env_settings",
+    "load_protocol",
+    "protocol_names",
+    "suite_named",
+    "suite_names",
+    "suite_of",
+    "suites",
+    "tasks_of",
+]

@@ -1,7 +1,7 @@
-"""Scenes that a task's own expert solves, found once and kept: the manifests of RoboTwin and tabletop.
+"""Scenes that a task's own expert solves, found once and kept in a manifest.
 
     manifest.json            the suite, and what about the simulator decides which scenes are solved
-    <task>-<setting>.jsonl   one Trial per line, appended as seeds are tried
+    <task>-<setting>.jsonl   one Audition per line, appended as seeds are tried
     .<task>-<setting>.lock   held by the process that tries them
 
 A manifest knows no protocol: it holds seeds from wherever a protocol starts, with a sentence of either split. A folder
@@ -14,7 +14,8 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -22,42 +23,42 @@ from typing import Literal
 import msgspec
 
 from lingbot_eval import files
-from lingbot_eval.envs import tabletop
-from lingbot_eval.envs.robotwin.tasks import TASKS
-from lingbot_eval.errors import BadInput, CorruptRecords, NotReady, Taken, UnknownName
-from lingbot_eval.lines import LineReader, LineWriter
-from lingbot_eval.runs.directory import listed
-from lingbot_eval.settings import RoboTwinProtocol, Setting, SuiteSettings, TabletopProtocol
-from lingbot_eval.types import Episode
+from lingbot_eval.errors import BadInput, CorruptRecords, NotReady, Taken
+from lingbot_eval.files import listed
+from lingbot_eval.lines import UNCHECKED, LineReader, LineWriter
+from lingbot_eval.settings import Setting
 
 SCHEMA = 1
 
 PLAYED_ONLY = ("shader", "denoiser", "bimanual-commands")
-"""Facts that change pictures, or what an agent's commands come to, and no scene; a manifest holds under any of them."""
+"""Facts of these names change pictures, or what commands come to, and no scene; a manifest holds under any of them."""
 
 MANIFEST = "manifest.json"
 
+ELSEWHERE = "say suite.manifest=DIR"
+"""It is the remedy where nothing can be written in a manifest's folder."""
+
 HOPELESS = 50
-"""Tries in a row without a solved scene after which the search is given up."""
+"""After so many tries in a row without a solved scene the search is given up."""
 
 
 @dataclass(frozen=True)
-class Trial:
-    """One seed, tried."""
+class Audition:
+    """The expert has tried one seed."""
 
     seed: int
     outcome: Literal["solved", "unstable", "unsolved", "error"]
     """unstable: an object does not come to rest. unsolved: the expert ends without success, or raises. error: the
     simulator died or hung, twice."""
     reason: str
-    """Empty for a solved one."""
+    """It is empty for a solved scene."""
     sentences: Mapping[str, str]
-    """The instruction, by split; empty for all but a solved one."""
+    """The instruction, by split; empty for all but a solved scene."""
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """``count`` scenes of a task, the first from seed ``first`` on that are solved."""
+    """An experiment wants ``count`` scenes of a task, the first from seed ``first`` on that are solved."""
 
     task: str
     setting: Setting
@@ -84,7 +85,7 @@ class Manifest:
                 self.folder.mkdir(parents=True, exist_ok=True)
                 files.publish(file, files.with_checksum(content))
             except OSError as error:
-                raise NotReady(f"cannot write to {self.folder}: {error.strerror}; say suite.manifest=DIR") from None
+                raise files.unwritable(self.folder, error, ELSEWHERE) from None
         known, there = self._read(file)
         if known != suite:
             raise BadInput(f"{self.folder} is a manifest of {known}, not of {suite}")
@@ -95,62 +96,61 @@ class Manifest:
             if there.get(name) != here.get(name)
         ]
 
-    def trials(self, task: str, setting: str) -> dict[int, Trial]:
-        """By seed.
+    def auditions(self, task: str, setting: str) -> dict[int, Audition]:
+        """Read which seeds were tried, and how that ended, by seed.
 
         Raises CorruptRecords; a torn last line does not count.
         """
         return self._tried(task, setting)[0]
 
-    def _tried(self, task: str, setting: str) -> tuple[dict[int, Trial], LineReader[Trial]]:
-        """Trials by seed, and the file as it was read."""
+    def _tried(self, task: str, setting: str) -> tuple[dict[int, Audition], LineReader[Audition]]:
+        """Read the auditions by seed, and return them with the file as it was read."""
         remedy = "restore the line, or cut the file off before it: what is missing is tried again"
-        known = LineReader(self._file(task, setting), msgspec.json.Decoder(Trial).decode, remedy)
+        known = LineReader(self._file(task, setting), msgspec.json.Decoder(Audition).decode, remedy)
         try:
-            return {trial.seed: trial for trial in known.added()}, known
+            return {audition.seed: audition for audition in known.added()}, known
         except FileNotFoundError:
             return {}, known
 
     def warnings(self, wanted: Sequence[Wanted]) -> list[str]:
-        """A sentence each about torn lines, and about files without checksums."""
+        """Return a sentence each about torn lines, and one about files without checksums."""
         tried = [self._tried(want.task, want.setting)[1] for want in wanted]
-        torn = [f"{one.file}: the last line ({one.torn} bytes) is torn and counts nowhere" for one in tried if one.torn]
+        torn = [sentence for one in tried for sentence in one.torn_sentence("counts nowhere")]
         bare = [one.file for one in tried if one.bare]
         if "checksum" not in files.parsed(files.read(self.folder / MANIFEST) or b"{}", self.folder / MANIFEST):
             bare.insert(0, self.folder / MANIFEST)
         if bare:
-            words = "version 0.1.0 wrote none, so nobody can tell whether they were changed"
-            torn.append(f"{bare[0]}" + f" and {len(bare) - 1} more" * (len(bare) > 1) + f": no checksums; {words}")
+            torn.append(f"{bare[0]}" + f" and {len(bare) - 1} more" * (len(bare) > 1) + f": no checksums; {UNCHECKED}")
         return torn
 
-    def scenes(self, wanted: Wanted) -> list[Trial]:
-        """The solved ones among consecutive seeds; fewer than wanted where not enough were tried."""
-        return scan(self.trials(wanted.task, wanted.setting), wanted)[0]
+    def scenes(self, wanted: Wanted) -> list[Audition]:
+        """List the solved ones among consecutive seeds; fewer than wanted where not enough were tried."""
+        return scan(self.auditions(wanted.task, wanted.setting), wanted)[0]
 
-    def extend(self, wanted: Wanted, audition: Callable[[int], Trial], stop: Callable[[], bool]) -> None:
+    def extend(self, wanted: Wanted, audition_of: Callable[[int], Audition], stop: Callable[[], bool]) -> None:
         """Try seeds, each written to disk before the next, until there are enough scenes or ``stop()``.
 
         Raises Taken where another process does so, NotReady where HOPELESS seeds in a row are not solved.
         """
         with self._locked(wanted.task, wanted.setting):
-            trials, known = self._tried(wanted.task, wanted.setting)
-            self._append(known, [])  # what cannot be kept is not looked for
+            auditions, known = self._tried(wanted.task, wanted.setting)
             since = 0
-            while not stop():
-                found, seed = scan(trials, wanted)
-                if len(found) == wanted.count:
-                    return
-                trial = trials[seed] = audition(seed)
-                self._append(known, [trial])
-                since = 0 if trial.outcome == "solved" else since + 1
-                if since == HOPELESS:
-                    raise NotReady(
-                        f"{wanted.task} {wanted.setting}: the expert solved none of the last {HOPELESS} seeds "
-                        f"(the last: {trial.outcome}, {trial.reason}); see {known.file}"
-                    )
+            with contextlib.closing(_File(known)) as file:  # before any is tried: what cannot be kept is not looked for
+                while not stop():
+                    found, seed = scan(auditions, wanted)
+                    if len(found) == wanted.count:
+                        return
+                    audition = auditions[seed] = audition_of(seed)
+                    file.append(audition)
+                    since = 0 if audition.outcome == "solved" else since + 1
+                    if since == HOPELESS:
+                        raise NotReady(
+                            f"{wanted.task} {wanted.setting}: the expert solved none of the last {HOPELESS} seeds "
+                            f"(the last: {audition.outcome}, {audition.reason}); see {known.file}"
+                        )
 
     def merge(self, other: Manifest) -> int:
-        """Take over every trial that ``other`` has and this has not; returns how many.
+        """Take over every audition that ``other`` has and this has not, and return how many.
 
         Raises BadInput where they are about different simulators or disagree.
         """
@@ -160,31 +160,19 @@ class Manifest:
         for source in listed(other.folder, ".jsonl"):
             task, _, setting = source.stem.rpartition("-")
             with self._locked(task, setting):
-                (mine, known), new = self._tried(task, setting), other.trials(task, setting)
+                (mine, known), new = self._tried(task, setting), other.auditions(task, setting)
                 for seed in mine.keys() & new.keys():
                     if mine[seed] != new[seed]:
                         raise BadInput(f"{task} {setting} {seed}: there {new[seed]}, here {mine[seed]}")
                 fresh = [new[seed] for seed in sorted(new.keys() - mine.keys())]
-                self._append(known, fresh)
+                with contextlib.closing(_File(known)) as file:
+                    for audition in fresh:
+                        file.append(audition)
                 taken += len(fresh)
         return taken
 
-    def _append(self, known: LineReader[Trial], fresh: Sequence[Trial]) -> None:
-        """To the file that is read whole, and is so after this.
-
-        Raises NotReady where nothing can be written.
-        """
-        try:
-            with contextlib.closing(LineWriter(known.file, after=known)) as writer:
-                for trial in fresh:
-                    writer.append(msgspec.json.encode(trial))
-        except OSError as error:
-            raise NotReady(f"cannot write to {known.file}: {error.strerror}; say suite.manifest=DIR") from None
-        for _ in known.added():
-            pass
-
     def _read(self, file: Path) -> tuple[str, dict[str, str]]:
-        """(suite, facts)."""
+        """Return (suite, facts)."""
         if (content := files.read(file)) is None:
             raise BadInput(f"{file.parent} is no manifest: it has no {file.name}")
         try:
@@ -198,104 +186,68 @@ class Manifest:
     def _file(self, task: str, setting: str) -> Path:
         return self.folder / f"{task}-{setting}.jsonl"
 
-    @contextlib.contextmanager
-    def _locked(self, task: str, setting: str) -> Iterator[None]:
+    def _locked(self, task: str, setting: str) -> AbstractContextManager[None]:
         lock = self.folder / f".{task}-{setting}.lock"
-        with contextlib.ExitStack() as held:
-            try:
-                held.enter_context(files.locked(lock))
-            except BlockingIOError:
-                raise Taken(f"another process tries seeds of {task} {setting} in {self.folder}; wait for it") from None
-            except OSError as error:  # also of a file system without locks
-                raise NotReady(
-                    f"cannot lock {lock}: {error.strerror}; look for scenes on another disk (suite.manifest=DIR)"
-                ) from None
-            yield
+        taken = Taken(f"another process tries seeds of {task} {setting} in {self.folder}; wait for it")
+        return files.alone(lock, taken, "look for scenes on another disk (suite.manifest=DIR)")
+
+
+class _File:
+    """Appends to a file of auditions that was read whole. Every method raises NotReady where nothing can be written."""
+
+    def __init__(self, known: LineReader[Audition]) -> None:
+        try:
+            self._writer = LineWriter(known.file, after=known)
+        except OSError as error:
+            raise files.unwritable(known.file, error, ELSEWHERE) from None
+
+    def append(self, audition: Audition) -> None:
+        """Write ``audition``, which is on disk when this returns."""
+        try:
+            self._writer.append(msgspec.json.encode(audition))
+        except OSError as error:
+            raise files.unwritable(self._writer.file, error, ELSEWHERE) from None
+
+    def close(self) -> None:
+        self._writer.close()
 
 
 class _Head(msgspec.Struct):
-    """manifest.json."""
+    """manifest.json holds this."""
 
     schema: int
     suite: str
     facts: dict[str, str]
 
 
-def wanted_scenes(suite: SuiteSettings, protocol: RoboTwinProtocol) -> list[Wanted]:
-    """What the experiment needs, setting by setting.
-
-    Raises UnknownName, BadInput.
-    """
-    names = tuple(tabletop.TASKS if isinstance(protocol, TabletopProtocol) else TASKS)
-    for given in suite.suites:
-        if given != suite.name:
-            raise UnknownName("suite", given, [suite.name])
-    chosen = []
-    for given in map(str, suite.tasks):
-        if not (given in names or (given.isdecimal() and int(given) < len(names))):
-            raise UnknownName(f"task (an index 0..{len(names) - 1} or a name)", given, names)
-        chosen.append(names[int(given)] if given.isdecimal() else given)
-    if not suite.settings:
-        raise BadInput("suite.settings is empty; say --setting easy, hard or both")
-    base = protocol.seed if suite.seed is None else suite.seed
-    count = suite.episodes or protocol.episodes_per_task
-    first = protocol.seed_block * (1 + base)
-    if base < 0 or first >= 2**31:
-        raise BadInput(f"seed {base} starts at {first}; scenes have seeds 0..{2**31 - 1}")
-    tasks = [name for name in names if name in chosen or not chosen]
-    return [Wanted(task, setting, first, count) for setting in dict.fromkeys(suite.settings) for task in tasks]
-
-
-def episodes(manifest: Manifest, wanted: Sequence[Wanted], suite: str, protocol: RoboTwinProtocol) -> list[Episode]:
-    """One for each scene.
-
-    Raises NotReady where the manifest has too few.
-    """
-    planned = []
-    for want in wanted:
-        found = manifest.scenes(want)
-        if len(found) < want.count:
-            raise NotReady(f"{manifest.folder} has {len(found)} of {want.count} scenes of {want.task} {want.setting}")
-        split = protocol.instructions[want.setting]
-        if lacking := [scene.seed for scene in found if split not in scene.sentences]:
-            raise NotReady(
-                f"{manifest.folder} has no {split} sentence of {want.task} {want.setting}, seed {lacking[0]}"
-            )
-        planned += [
-            Episode(suite, want.task, scene.seed, scene.sentences[split], setting=want.setting, index=k)
-            for k, scene in enumerate(found)
-        ]
-    return planned
-
-
-def scan(trials: Mapping[int, Trial], wanted: Wanted) -> tuple[list[Trial], int]:
-    """(solved scenes, the first seed not tried yet), at most as many as wanted."""
-    found: list[Trial] = []
+def scan(auditions: Mapping[int, Audition], wanted: Wanted) -> tuple[list[Audition], int]:
+    """Return (solved scenes, the first seed not tried yet); no more scenes than are wanted."""
+    found: list[Audition] = []
     seed = wanted.first
-    while seed in trials and len(found) < wanted.count:
-        if trials[seed].outcome == "solved":
-            found.append(trials[seed])
+    while seed in auditions and len(found) < wanted.count:
+        if auditions[seed].outcome == "solved":
+            found.append(auditions[seed])
         seed += 1
     return found, seed
 
 
 def scene_facts(facts: Mapping[str, str]) -> dict[str, str]:
-    """Those that decide which scenes an expert solves."""
+    """Leave out the facts that do not decide which scenes an expert solves."""
     return {name: value for name, value in facts.items() if name not in PLAYED_ONLY}
 
 
 def default_folder(suite: str, facts: Mapping[str, str]) -> Path:
-    """Named by content: the same for the same simulator, wherever."""
+    """Name a folder by its content: it is the same for the same simulator, wherever that is."""
     digest = hashlib.sha256(json.dumps(scene_facts(facts), sort_keys=True).encode()).hexdigest()[:12]
     return Path("manifests") / f"{suite}-{digest}"
 
 
 def content_hash(manifest: Manifest, wanted: Sequence[Wanted]) -> str:
-    """12 hex digits over the trials that ``wanted`` rests on, solved or not."""
+    """Return 12 hex digits over the auditions that ``wanted`` rests on, solved or not."""
     digest = hashlib.sha256()
     for want in wanted:
-        trials = manifest.trials(want.task, want.setting)
-        last = scan(trials, want)[1]
+        auditions = manifest.auditions(want.task, want.setting)
+        last = scan(auditions, want)[1]
         for seed in range(want.first, last):
-            digest.update(msgspec.json.encode(trials[seed], order="deterministic"))
+            digest.update(msgspec.json.encode(auditions[seed], order="deterministic"))
     return digest.hexdigest()[:12]

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from lingbot_eval.envs.remote import RemoteEnv
 from lingbot_eval.errors import NotReady, SimulatorError, SimulatorRaised, Taken
-from lingbot_eval.settings import EnvSettings, Limits, RoboTwinProtocol, SimulatorSettings
-from lingbot_eval.suites.manifest import Manifest, Trial, Wanted
+from lingbot_eval.settings import EnvSettings, Limits, Protocol, SimulatorSettings
+from lingbot_eval.suites.manifest import Audition, Manifest, Wanted
 
 TRIES = 2
 """A simulator that dies or hangs is asked once more, in a fresh process."""
@@ -32,13 +32,13 @@ def search(
     wanted: Sequence[Wanted],
     suite: str,
     simulator: SimulatorSettings,
-    protocol: RoboTwinProtocol,
+    protocol: Protocol,
     limits: Limits,
     workers: int,
-    tell: Callable[[Wanted, Trial], None],
+    tell: Callable[[Wanted, Audition], None],
     waits: Callable[[Sequence[Wanted]], None],
 ) -> None:
-    """Extend ``manifest``; ``tell`` is called, from whatever thread, after every trial, and ``waits`` once, when there
+    """Extend ``manifest``; ``tell`` is called, from whatever thread, after every audition; ``waits`` once, when there
     is nothing left but what other processes are at.
 
     Raises NotReady.
@@ -80,7 +80,7 @@ def search(
             while left:
                 time.sleep(LOOK_SECONDS)
                 left = _left(pool, one, left)
-        finally:  # after the first failure, too, or interrupted: each thread ends with the trial that it is at
+        finally:  # after the first failure, too, or interrupted: each thread ends with the audition that it is at
             stopped.set()
             pool.shutdown(wait=True, cancel_futures=True)
 
@@ -94,26 +94,26 @@ def _left(pool: Executor, one: Callable[[Wanted], bool], wanted: Sequence[Wanted
 class Auditions:
     """Asks an environment about one seed after another."""
 
-    def __init__(self, env: RemoteEnv, want: Wanted, log: Path, tell: Callable[[Wanted, Trial], None]) -> None:
+    def __init__(self, env: RemoteEnv, want: Wanted, log: Path, tell: Callable[[Wanted, Audition], None]) -> None:
         self._env, self._want, self._log, self._tell = env, want, log, tell
         self._errors = 0
 
-    def of(self, seed: int) -> Trial:
+    def of(self, seed: int) -> Audition:
         for _ in range(TRIES):
             try:
                 answer = self._env.audition(seed, self._want.setting)
-                trial = Trial(seed, answer["outcome"], answer["reason"], answer["sentences"])
+                tried = Audition(seed, answer["outcome"], answer["reason"], answer["sentences"])
                 break
             except SimulatorRaised as error:  # experts do, where an arm reaches nothing: RoboTwin takes the next seed
-                trial = Trial(seed, "unsolved", f"it raised {_last_line(error)}", {})
+                tried = Audition(seed, "unsolved", f"it raised {_last_line(error)}", {})
                 break
             except SimulatorError as error:
-                trial = Trial(seed, "error", _last_line(error), {})
-        self._errors = self._errors + 1 if trial.outcome == "error" else 0
+                tried = Audition(seed, "error", _last_line(error), {})
+        self._errors = self._errors + 1 if tried.outcome == "error" else 0
         if self._errors == BROKEN:
-            raise NotReady(f"{self._want.task} {self._want.setting}: {trial.reason} ({BROKEN} times); see {self._log}")
-        self._tell(self._want, trial)
-        return trial
+            raise NotReady(f"{self._want.task} {self._want.setting}: {tried.reason} ({BROKEN} times); see {self._log}")
+        self._tell(self._want, tried)
+        return tried
 
 
 def _last_line(error: SimulatorError) -> str:

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from lingbot_eval.errors import NotReady
 from lingbot_eval.reports.stats.intervals import Count, macro, stratified
-from lingbot_eval.runs.coordinator import Event
+from lingbot_eval.runs.lanes import EpisodeUpdate
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome
 
 
@@ -33,10 +33,10 @@ def require(name: str) -> None:
 @contextlib.contextmanager
 def tracking(
     name: str, folder: Path, plan: Sequence[Episode], final: Mapping[str, EpisodeRecord]
-) -> Iterator[Callable[[Event], None]]:
-    """What is told of a run's events goes to the tracker ``name``, whose files lie in ``folder``, a run directory."""
+) -> Iterator[Callable[[EpisodeUpdate], None]]:
+    """What is told of a run's episodes goes to the tracker ``name``, whose files lie in ``folder``, a run directory."""
     if name == "none":
-        yield lambda event: None
+        yield lambda update: None
         return
     tracker = _made(name, folder)
     try:
@@ -64,11 +64,11 @@ class Tracking:
         planned = {episode.id for episode in plan}
         self._final = {id: record for id, record in final.items() if id in planned}
 
-    def tell(self, event: Event) -> None:
-        if event.record is None or event.will_retry:
+    def tell(self, update: EpisodeUpdate) -> None:
+        if update.record is None or update.will_retry:
             return
-        suite = _suite(event.episode)
-        self._final[event.episode.id] = event.record
+        suite = _suite(update.episode)
+        self._final[update.episode.id] = update.record
         self._played[suite] += 1
         hours = (time.monotonic() - self._start) / 3600
         done = [record for record in self._final.values() if record.outcome is not Outcome.ERROR]

@@ -80,5 +80,5 @@ def test_one_more_record_is_read_alone(runs, tmp_path):
 def test_the_benchmark_says_what_each_command_takes(tmp_path, capsys):
     size.measure(Path(tmp_path), 200, ["report", "status", "view"])
     said = capsys.readouterr().out
-    for words in ("200 episodes", "report: ", "status: ", "page: ", "poll "):
+    for words in ("200 episodes", "report: ", "status: ", "again ", "page: ", "poll "):
         assert words in said

@@ -10,22 +10,22 @@ pytest.importorskip("sapien", reason="the tabletop extra is not installed")
 pytest.importorskip("mujoco", reason="the libero extra is not installed")
 
 from lingbot_eval.cli import lingbot_eval, run_suite
-from lingbot_eval.envs import first_frame, vulkan
+from lingbot_eval.envs import first_picture, vulkan
 from lingbot_eval.errors import NotReady
 
-AT_ONCE = "from lingbot_eval.envs import check, first_frame; first_frame.SLOW_SECONDS = 0.0; check.main()"
+AT_ONCE = "from lingbot_eval.envs import check, first_picture; first_picture.SLOW_SECONDS = 0.0; check.main()"
 
 
 @pytest.fixture
 def impatient(tmp_path: Path) -> str:
-    """A Python that calls any first frame slow when it is asked for the machine."""
+    """A Python that calls any first picture slow when it is asked for the machine."""
     try:
         vulkan.probe()
     except NotReady as reason:
         pytest.skip(str(reason))
     python = tmp_path / "python"
     python.write_text(
-        f'#!/bin/sh\n[ "$2" = lingbot_eval.envs.check ] && exec {sys.executable} -c "{AT_ONCE}"\n'
+        f'#!/bin/sh\n[ "$2" = lingbot_eval.suites.machine ] && exec {sys.executable} -c "{AT_ONCE}"\n'
         f'exec {sys.executable} "$@"\n'
     )
     python.chmod(0o755)
@@ -35,12 +35,12 @@ def impatient(tmp_path: Path) -> str:
 def test_doctor_says_slow_and_refuses_nothing(
     impatient: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(first_frame, "SLOW_SECONDS", 0.0)
+    monkeypatch.setattr(first_picture, "SLOW_SECONDS", 0.0)
     lingbot_eval.main(["doctor", "--python", impatient])
     said = capsys.readouterr().out
     assert "ok    tabletop:" in said
     assert "note  tabletop: slow: " in said
-    assert " drew its first frame after " in said
+    assert " drew its first picture after " in said
     assert "note  GL backend osmesa: slow: " in said or "note  GL backend egl: slow: " in said
 
 
@@ -50,5 +50,5 @@ def test_a_run_says_slow_and_plays(
     monkeypatch.chdir(tmp_path)
     words = "tabletop --tasks lift_block --episodes 1 --agent expert --video on --out run"
     assert run_suite.main([*words.split(), f"env.python={impatient}"]) == 0
-    assert re.search(r"run-suite: slow: .* drew its first frame after \d+ s", capsys.readouterr().err)
+    assert re.search(r"run-suite: slow: .* drew its first picture after \d+ s", capsys.readouterr().err)
     assert "slow" not in (tmp_path / "run" / "run.json").read_text()  # how it was on one day is no fact of the run

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from lingbot_eval.agents import AGENTS
+from lingbot_eval.agents import kind_names
 from lingbot_eval.cli.lingbot_eval import main
 from lingbot_eval.cli.run_suite import main as run_suite
 from lingbot_eval.envs import tabletop
-from lingbot_eval.settings import protocol_names
+from lingbot_eval.suites import protocol_names
 from tests.reports.folders import copy_plan
 
 
@@ -54,7 +54,7 @@ def test_ls_lists_every_task_with_the_index_that_run_suite_takes(capsys):
 
 
 def test_ls_lists_agents_and_protocols(capsys):
-    assert listed("agents", capsys) == [[name] for name in AGENTS]
+    assert listed("agents", capsys) == [[name] for name in kind_names()]
     expected = [[suite, name] for suite in ("libero", "robotwin", "tabletop", "toy") for name in protocol_names(suite)]
     assert listed("protocols", capsys) == expected
 

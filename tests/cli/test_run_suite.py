@@ -15,12 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from lingbot_eval.agents import hardware
 from lingbot_eval.cli import lingbot_eval
 from lingbot_eval.cli.run_suite import main
+from lingbot_eval.hardware import hardware
 from lingbot_eval.runs.directory import LIVE, RunDirectory
 from lingbot_eval.types import Outcome
-from tests.conftest import toy_run
 from tests.processes import children, running, wait_for
 
 SLOW = ["env.faults.0=slow", "env.faults.1=slow", "env.faults.2=slow"]
@@ -446,7 +445,7 @@ def test_a_run_remembers_its_command_its_settings_and_how_long_it_took(finished)
     assert session["versions"].keys() >= {"lingbot_eval", "python", "numpy"}
     assert 0 < session["seconds"] < 60
     provenance = {json.dumps(r.provenance.versions, sort_keys=True) for r in records(finished).all if r.provenance}
-    here = session["versions"] | hardware(toy_run().agent)  # which the worker adds
+    here = session["versions"] | hardware()  # which the worker adds
     assert provenance == {json.dumps(here, sort_keys=True)}
 
 

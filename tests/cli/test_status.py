@@ -16,8 +16,8 @@ from lingbot_eval.cli.overview import overview
 from lingbot_eval.reports.stats.intervals import wilson
 from lingbot_eval.reports.table import percents
 from lingbot_eval.runs.lanes import LaneState
-from lingbot_eval.runs.presence import Life, Process, Session
-from lingbot_eval.runs.status import Player, Standing
+from lingbot_eval.runs.presence import Coordinator, Life, Process
+from lingbot_eval.runs.status import Player, Standing, scores
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome
 from tests.processes import wait_for
 
@@ -93,13 +93,13 @@ PLAN = [Episode("robotwin", "place_the_very_long_thing", 10_000 + k, "do", setti
 def busy(lanes: int, pid: int = 7, host: str = "node-1") -> Player:
     states = {n: LaneState(PLAN[n].id, 10.0 * n, 40, 1, 10.0, 700.0, 2000.0, 50.0, 3.0, 4.0, 5.0) for n in range(lanes)}
     process = Process("b", "n", pid, "1")
-    session = Session("run-suite", host, process, {}, {"agent": {"sessions": 1}}, 10, "2030-01-01T00:00:00+00:00")
+    session = Coordinator("run-suite", host, process, {}, {"agent": {"sessions": 1}}, 10, "2030-01-01T00:00:00+00:00")
     return Player(session, Life.PLAYS, 5, 3000.0, states)
 
 
 def drawn(players: list[Player], width: int, height: int | None) -> list[str]:
-    final = {episode.id: EpisodeRecord(episode, Outcome.SUCCESS, 5, 9.0) for episode in PLAN[70:]}
-    standing = Standing(PLAN, final, players, {("robotwin", PLAN[0].task, "easy"): 9.0})
+    final = [EpisodeRecord(episode, Outcome.SUCCESS, 5, 9.0) for episode in PLAN[70:]]
+    standing = Standing(scores(PLAN, final), players, {("robotwin", PLAN[0].task, "easy"): 9.0})
     console = Console(width=width, color_system=None)
     with console.capture() as shown:
         console.print(overview(standing, width, height))

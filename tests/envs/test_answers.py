@@ -14,9 +14,9 @@ import msgspec
 import numpy as np
 import pytest
 
-from lingbot_eval.envs.answers import Failed, Stepped
+from lingbot_eval.child import Failed
+from lingbot_eval.envs.answers import Stepped
 from lingbot_eval.envs.remote import RemoteEnv
-from lingbot_eval.envs.shared_memory import FRAME_BYTES, anonymous_memory
 from lingbot_eval.episode import run_episode
 from lingbot_eval.errors import (
     ImpossibleAnswer,
@@ -28,6 +28,7 @@ from lingbot_eval.errors import (
 )
 from lingbot_eval.processes import Garbled, decoded, resident_bytes
 from lingbot_eval.settings import Limits
+from lingbot_eval.shared_memory import MEMORY_BYTES, anonymous_memory
 from lingbot_eval.types import Outcome
 from tests.conftest import IMPATIENT, toy
 from tests.hosts import INFO, simulator, stepping, telling, with_orphan
@@ -64,8 +65,8 @@ def test_the_changed_host_is_a_toy_where_nothing_is_changed(playing):
     [
         ("said['terminated'] = 'no'", r"Expected bool, got str - at \$\.terminated"),
         ("said['info']['commands'] = float('nan')", r"Expected int, got null - at \$\.info\.commands"),
-        ("self._frame._state[:] = float('nan')", r"a state of \[nan\]"),
-        ("self._frame._state[:] = float('-inf')", r"a state of \[-inf\]"),
+        ("self._shared._state[:] = float('nan')", r"a state of \[nan\]"),
+        ("self._shared._state[:] = float('-inf')", r"a state of \[-inf\]"),
     ],
 )
 def test_an_answer_that_cannot_be_is_an_error_that_says_what_came_and_ends_the_simulator(playing, change, words):
@@ -142,7 +143,7 @@ def test_what_is_no_message_is_an_error_and_no_process_stays(playing, data):
         ("make", lambda env: None),
         ("reset", lambda env: env.reset(seed=0)),
         ("render", lambda env: env.render()),
-        ("expert", lambda env: env.use_expert("lingbot_eval.envs.testing:Pusher")),
+        ("expert", lambda env: env.use_expert()),
         ("audition", lambda env: env.audition(0, "easy")),
     ],
 )
@@ -161,26 +162,55 @@ def test_garbage_in_answer_to_close_closes(playing, data):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ("made['cameras'] = {'head': (8000, 8000)}", "an observation of 192000004 bytes; there is room for"),
-        ("made['cameras'] = {'face': (64, 64)}", r"cameras \['face'\]"),
-        ("made['low'] = [[0.5]]", "an action space of"),
-        ("made['low'] = [[-1e300]]", "an action space of"),
-        ("made['low'] = [[0.0], [0.0, 1.0]]", "inhomogeneous"),
-        ("made['low'] = made['high'] = [[0.0, 0.0]]", "an action space of"),
-        ("made['env_spec']['commands_per_second'] = 0", "cameras"),
+        ("spec['cameras'] = {'head': (8000, 8000)}", "an observation of 192000004 bytes; there is room for"),
+        ("spec['cameras'] = {'head': (64, 9000)}", r"pictures of {'head': \(64, 9000\)}"),
+        ("spec['cameras'] = {'head': (0, 64)}", r"pictures of {'head': \(0, 64\)}"),
+        ("spec['cameras'] = {'head': (64, 64, 3)}", r"Expected `?array`? of length 2.*env_spec\.cameras"),
+        ("spec['low'] = [0.5]", "an action space of 1 columns"),
+        ("spec['low'] = [-1e300]", "an action space of"),
+        ("spec['low'] = [float('nan')]", r"Expected float, got null - at \$\.env_spec\.low"),
+        ("spec['low'] = [[-0.1], [-0.1, 0.1]]", r"Expected float, got array - at \$\.env_spec\.low"),
+        ("spec['low'] = spec['high'] = [0.0, 0.0]", "an action space of"),
+        (
+            "spec['columns'] = []; spec['low'] = spec['high'] = spec['idle'] = spec['channels'] = []",
+            "an action space of",
+        ),
+        ("spec['columns'] *= 2", "each needs a name of its own"),
+        ("spec['state'] *= 2", "each needs a name of its own"),
+        ("spec['channels'] = [0, 1]", "2 channels for 1 command columns"),
+        ("spec['idle'] = [0.5]", "an idle command"),
+        ("spec['idle'], spec['state'] = [], []", "no idle command, and a state of 0 numbers"),
+        ("spec['commands_per_second'] = 0", "1 commands per action, 0"),
+        ("spec['commands_per_action'] = 0", "0 commands per action"),
+        ("spec['commands_per_action'] = 3", "3 commands per action; asked for were 1"),
     ],
 )
-def test_an_environment_that_does_not_fit_itself_is_refused(playing, change, words):
+def test_an_environment_that_does_not_fit_itself_or_what_was_asked_is_refused(playing, change, words):
     script = f"""
 make = Host.make
 def lying(self, settings):
     made = make(self, settings)
+    spec = made['env_spec']
     {change}
     return made
 Host.make = lying
 """
     with pytest.raises(ImpossibleAnswer, match=f"(?s)answer to 'make' cannot be.*{words}"):
         playing(script)
+    assert children(os.getpid()) == []
+
+
+def test_pictures_that_nobody_asked_for_are_refused(tmp_path):
+    script = """
+make = Host.make
+def lying(self, settings):
+    made = make(self, settings)
+    made['env_spec']['cameras'] = {'head': (64, 64)}
+    return made
+Host.make = lying
+"""
+    with pytest.raises(ImpossibleAnswer, match=r"cameras \['head'\]; asked for was none"):
+        RemoteEnv(msgspec.structs.replace(toy(cameras=False), simulator=simulator(tmp_path, script)), IMPATIENT)
     assert children(os.getpid()) == []
 
 
@@ -281,11 +311,11 @@ def test_a_traceback_as_long_as_a_book_arrives_shortened(playing):
 
 def test_a_child_that_reads_nothing_is_killed_at_the_time_limit(playing):
     script = """
-send = Line.send
+send = Connection.send
 def once(self, message, *seconds):
     send(self, message, *seconds)
     time.sleep(600)
-Line.send = once
+Connection.send = once
 """
     env = playing(script, msgspec.structs.replace(IMPATIENT, reset_seconds=1.0))
     start = time.monotonic()
@@ -301,7 +331,7 @@ def test_a_child_cannot_cut_the_memory_that_we_read(playing):
         env.step(PUSH)
     memory = anonymous_memory()
     with pytest.raises(PermissionError):
-        os.ftruncate(memory, FRAME_BYTES + 1)
+        os.ftruncate(memory, MEMORY_BYTES + 1)
     os.close(memory)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lingbot_eval.envs.first_frame import FirstFrame
+from lingbot_eval.envs.first_picture import FirstPicture
 from lingbot_eval.envs.gl import choose, probe
 from lingbot_eval.errors import NotReady
 from tests.processes import starved
@@ -43,7 +43,7 @@ def test_a_machine_that_draws_slowly_is_not_refused() -> None:
 
 
 def test_that_it_was_slow_is_said_with_what_it_means_for_a_run() -> None:
-    assert FirstFrame("llvmpipe", 3.0).slow == ""
-    said = FirstFrame("llvmpipe", 131.0).slow
-    assert "llvmpipe drew its first frame after 131 s" in said
+    assert FirstPicture("llvmpipe", 3.0).slow == ""
+    said = FirstPicture("llvmpipe", 131.0).slow
+    assert "llvmpipe drew its first picture after 131 s" in said
     assert "limits.reset_seconds" in said

@@ -17,17 +17,18 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env as check_gymnasium
 
-from lingbot_eval.envs import make_env
 from lingbot_eval.envs.remote import RemoteEnv
-from lingbot_eval.envs.testing import ReachEnv, check_env
+from lingbot_eval.envs.testing import check_env
+from lingbot_eval.envs.toy.env import ReachEnv
 from lingbot_eval.errors import BadAction, BadInput, NotReady, SimulatorDied, SimulatorHung, SimulatorRaised
 from lingbot_eval.processes import resident_bytes
-from lingbot_eval.settings import EnvSettings, Limits, ToySettings, load_protocol
+from lingbot_eval.settings import EnvSettings, Limits
+from lingbot_eval.settings.toy import ToySettings
+from lingbot_eval.suites import load_protocol, suite_of
 from tests.conftest import IMPATIENT, toy
 from tests.processes import children, running, wait_for
 
 PUSH = np.full((1, 1), 0.05, np.float32)
-EXPERT = "lingbot_eval.envs.testing:Pusher"
 
 Open = Callable[..., RemoteEnv]
 
@@ -77,7 +78,7 @@ def test_gymnasium_finds_nothing_wrong_with_a_remote_environment(remote):
 
 def test_a_remote_environment_shows_what_the_one_in_this_process_shows(remote):
     settings = msgspec.structs.replace(toy("return", commands_per_action=2), render=True)
-    here, there = make_env(settings), remote(settings)
+    here, there = suite_of(settings).make_env(settings), remote(settings)
     assert there.env_spec == here.env_spec
     assert there.action_space == here.action_space
     assert there.observation_space == here.observation_space
@@ -111,7 +112,7 @@ def test_an_environment_without_cameras_sends_no_pictures(remote):
     env = remote(toy(cameras=False))
     observation, _ = env.reset(seed=0)
     assert observation["images"] == {}
-    assert env.env_spec.cameras == ()
+    assert env.env_spec.cameras == {}
 
 
 def test_a_wrong_action_is_refused_and_the_simulator_goes_on(remote):
@@ -238,7 +239,8 @@ def test_the_simulators_prints_are_appended_to_the_log(remote, tmp_path):
 def test_the_simulator_ends_when_its_parent_is_killed(tmp_path, fault):
     code = f"""
 import numpy as np
-from lingbot_eval.envs.remote import RemoteEnv, default_limits
+from lingbot_eval.envs.remote import RemoteEnv
+from lingbot_eval.settings import default_limits
 from tests.conftest import toy
 env = RemoteEnv(toy(faults={{0: {fault!r}}} if {fault!r} else {{}}), default_limits())
 env.reset(seed=0)
@@ -261,7 +263,7 @@ while True:
 
 def test_the_expert_is_asked_beside_the_environment_and_survives_a_restart(remote):
     env = remote(toy(faults={1: "die"}))
-    env.use_expert(EXPERT)
+    env.use_expert()
     env.reset(seed=1)
     with pytest.raises(SimulatorDied):
         until_it_fails(env)
@@ -272,11 +274,6 @@ def test_the_expert_is_asked_beside_the_environment_and_survives_a_restart(remot
     assert command[0] == pytest.approx(0.05)
     assert set(observation) == {"images", "state"}
     assert not any("expert" in key for key in info)
-
-
-def test_an_expert_from_elsewhere_is_not_loaded(remote):
-    with pytest.raises(BadInput, match="an expert is a class of this package, not 'os:system'"):
-        remote().use_expert("os:system")
 
 
 def test_every_libero_task_has_a_gymnasium_id_and_none_a_limit_of_gymnasiums():

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lingbot_eval.envs.testing import ReachEnv
+from lingbot_eval.envs.toy.env import ReachEnv
 from lingbot_eval.envs.wrappers import LOOK_EVERY, RecordActions, RecordImagined, RecordVideo
 from lingbot_eval.episode import run_episode
 from lingbot_eval.names import safe_name, stem

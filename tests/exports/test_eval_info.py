@@ -6,7 +6,7 @@ import pytest
 
 from lingbot_eval.errors import BadInput
 from lingbot_eval.exports.eval_info import eval_info
-from lingbot_eval.suites.tasks import TASKS
+from lingbot_eval.suites import tasks_of
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome
 from tests.reports.folders import directory, film
 
@@ -68,7 +68,7 @@ def test_videos_that_there_are_are_named(tmp_path):
 def test_a_task_that_its_suite_no_longer_lists_comes_after_those_that_it_does(tmp_path):
     renamed = Episode("toy", "gone", 0, "")
     info = eval_info([renamed], {renamed.id: EpisodeRecord(renamed, Outcome.SUCCESS, 1, 1.0)}, tmp_path)
-    assert info["per_task"][0]["task_id"] == len(TASKS["toy"])
+    assert info["per_task"][0]["task_id"] == len(tasks_of("toy"))
 
 
 def test_a_run_without_results_is_refused(tmp_path):

@@ -12,7 +12,7 @@ import pytest
 
 from lingbot_eval.cli.lingbot_eval import main
 from lingbot_eval.cli.run_suite import main as run_suite
-from lingbot_eval.envs.testing import ReachEnv
+from lingbot_eval.envs.toy.env import ReachEnv
 from lingbot_eval.files import with_checksum
 from tests.conftest import toy
 from tests.envs.test_wrappers import read

@@ -24,6 +24,7 @@ from tests.reports.folders import directory
 pq = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed: pip install -e '.[export]'")
 
 from lingbot_eval.exports import records as exported
+from lingbot_eval.reports.frames import COLUMNS
 
 EPISODE = Episode("libero_goal", "turn_on_the_stove", 3, "turn it on", initial_state=5, index=5)
 FULL = EpisodeRecord(
@@ -52,7 +53,7 @@ def leaves(kind: type, path: str = "") -> set[str]:
 
 
 def test_no_field_of_a_record_is_left_out():
-    paths = {path.removesuffix(".value") for _, path, _, _ in exported.COLUMNS}
+    paths = {column.path.removesuffix(".value") for column in COLUMNS}
     assert paths == leaves(EpisodeRecord) | {"episode.id"}
 
 

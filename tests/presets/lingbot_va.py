@@ -153,7 +153,6 @@ AGENT: dict[str, Any] = {
     "name": "lingbot-va",
     "looks": True,
     "commands_per_action": 1,
-    "path": None,
     "checkpoint": "robbyant/lingbot-va-posttrain-libero-long",
     "sessions": 1,
     "lingbot": {

@@ -28,7 +28,7 @@ TOY: dict[str, Any] = {
 
 def agent(name: str, looks: bool) -> dict[str, Any]:
     """A scripted one."""
-    same = {"commands_per_action": 1, "path": None, "checkpoint": None, "sessions": 1, "lingbot": None}
+    same = {"commands_per_action": 1, "sessions": 1}
     return {"name": name, "looks": looks, **same}
 
 
@@ -54,6 +54,7 @@ LIMITS: dict[str, Any] = {
     "reset_seconds": 300,
     "command_seconds": 60,
     "episode_seconds": 3600,
+    "agent_seconds": 600,
     "env_gigabytes": 16,
 }
 
@@ -90,7 +91,7 @@ TABLES = {
     "agent/expert.yaml": agent("expert", looks=False),
     "agent/idle.yaml": agent("idle", looks=True),
     "agent/random.yaml": agent("random", looks=True),
-    "agent/replay.yaml": agent("replay", looks=False),
+    "agent/replay.yaml": {**agent("replay", looks=False), "path": None},
     "suite/libero.yaml": suite("libero", ["all"], []),
     "suite/robotwin.yaml": suite("robotwin", ["robotwin"], ["easy", "hard"]),
     "suite/tabletop.yaml": suite("tabletop", ["tabletop"], ["easy"]),

@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 
-from lingbot_eval.cli.compose import settings
 from lingbot_eval.cli.run_suite import _parser, chosen_settings
 from lingbot_eval.envs.robotwin import tasks as robotwin_tasks
 from lingbot_eval.envs.robotwin.groups import GROUPS
 from lingbot_eval.envs.tabletop.catalogue import catalogue
-from lingbot_eval.settings import as_struct, load_protocol
+from lingbot_eval.settings import as_struct
 from lingbot_eval.settings.lingbot_va import LingBotSettings
+from lingbot_eval.suites import load_protocol
+from tests.planning import settings
 from tests.presets import lingbot_va, ours, robotwin
 from tests.presets.held import TABLES, differing, unlike
 

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from lingbot_eval.runs.directory import RecordFile, RunDirectory
+from lingbot_eval.runs.directory import RunDirectory
+from lingbot_eval.runs.records import RecordFile
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome
 
 

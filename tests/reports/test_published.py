@@ -11,7 +11,7 @@ import pytest
 
 from lingbot_eval.envs.robotwin.tasks import TASKS
 from lingbot_eval.reports.published import COLUMNS, REGIMES, averages_that_do_not_follow, claims
-from lingbot_eval.settings import protocol_names
+from lingbot_eval.suites import protocol_names
 
 
 @pytest.mark.parametrize("name", COLUMNS)

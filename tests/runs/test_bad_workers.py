@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from lingbot_eval.errors import NotReady
-from lingbot_eval.settings import SuiteSettings
 from lingbot_eval.runs.directory import RunDirectory
 from lingbot_eval.runs.worker import Job
 from lingbot_eval.runs.workers import Ended, WorkerProcess
+from lingbot_eval.settings import SuiteSettings
 from lingbot_eval.types import Outcome, Provenance
 from tests.conftest import IMPATIENT, toy_run
 from tests.hosts import simulator, with_orphan
@@ -24,7 +24,7 @@ ONE = SuiteSettings(name="toy", suites=("toy",), tasks=("reach",), settings=(), 
 WORKER = """
 import dataclasses, os, socket, sys, time
 from lingbot_eval.runs import worker
-from lingbot_eval.runs.worker import Lane, Line, Order, Played, Ready
+from lingbot_eval.runs.worker import Lane, Order, Played, Ready
 
 def raw(data):
     socket.socket(fileno=os.dup(int(sys.argv[4].split(",")[0]))).sendall(data)

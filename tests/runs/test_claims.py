@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 from lingbot_eval import files
 from lingbot_eval.errors import CorruptRecords
 from lingbot_eval.runs.claims import Claims
+from lingbot_eval.runs.directory import RunDirectory
 from lingbot_eval.runs.plan import task_of
-from lingbot_eval.runs.queue import SPARED, TRIES, Queue
 from lingbot_eval.runs.presence import Watch
-from lingbot_eval.runs.directory import RecordFile, RunDirectory
+from lingbot_eval.runs.queue import SPARED, TRIES, Queue
+from lingbot_eval.runs.records import RecordFile
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome
 from tests.runs.test_presence import attended, beat, present
 
@@ -153,7 +154,7 @@ def test_an_episode_that_always_fails_is_given_up_by_all_and_each_try_has_a_numb
             queue.finished(EpisodeRecord(EPISODES[0], Outcome.ERROR, 1, 1.0, attempt=attempt), alone=True)
         else:
             queue.recall()
-            one.look()
+            one.read()
             queue.see()
             if episode := queue.next_for(None, []):
                 if attempt := one.take(episode):

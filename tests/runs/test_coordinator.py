@@ -17,14 +17,19 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from lingbot_eval.agents import hardware
 from lingbot_eval.errors import BadInput, LingbotEvalError
-from lingbot_eval.settings import AgentSettings, RunSettings, SuiteSettings, ToySettings
-from lingbot_eval.runs.coordinator import Event, play
-from lingbot_eval.runs.plan import plan, remaining
-from lingbot_eval.runs.directory import RecordFile, RunDirectory
+from lingbot_eval.hardware import hardware
+from lingbot_eval.runs.coordinator import play
+from lingbot_eval.runs.directory import RunDirectory
+from lingbot_eval.runs.lanes import EpisodeUpdate
+from lingbot_eval.runs.plan import remaining
+from lingbot_eval.runs.records import RecordFile
+from lingbot_eval.settings import RunSettings, SuiteSettings
+from lingbot_eval.settings.agent import ReplaySettings
+from lingbot_eval.settings.toy import ToySettings
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome, Provenance
 from tests.conftest import IMPATIENT, toy_run
+from tests.planning import plan
 from tests.processes import children, running, wait_for
 
 WHO = Provenance("expert", "", "toy", "0" * 12, {}, "here")
@@ -43,14 +48,14 @@ def temporary_files(tmp_path_factory, monkeypatch) -> None:
 
 
 def carry_on(
-    path: Path, settings: RunSettings, tell: Callable[[Event], None] = lambda event: None
-) -> tuple[dict[str, EpisodeRecord], list[Event]]:
+    path: Path, settings: RunSettings, tell: Callable[[EpisodeUpdate], None] = lambda update: None
+) -> tuple[dict[str, EpisodeRecord], list[EpisodeUpdate]]:
     """Play what is missing in ``path``; the final records, and what was told."""
     folder, episodes, told = RunDirectory(path), plan(settings.suite, settings.protocol), []
 
-    def listen(event: Event) -> None:
-        told.append(event)
-        tell(event)
+    def listen(update: EpisodeUpdate) -> None:
+        told.append(update)
+        tell(update)
 
     folder.open(experiment(episodes), episodes)
     play(folder, remaining(episodes, folder.records().done()), settings, WHO, listen)
@@ -70,15 +75,15 @@ def test_every_episode_is_played_once_and_recorded_by_who_played_it(tmp_path, wo
     final, told = carry_on(tmp_path, toy_run(workers=workers, limits=IMPATIENT))
     assert outcomes(final) == dict.fromkeys(ALL, "success")
     assert len(RunDirectory(tmp_path).records().all) == 6
-    here = dataclasses.replace(WHO, versions=hardware(toy_run().agent), host=socket.gethostname())
+    here = dataclasses.replace(WHO, versions=hardware(), host=socket.gethostname())
     assert all(record.provenance == here for record in final.values())
     assert here.versions["cpu"]
     assert len(list((tmp_path / "records").glob("*.jsonl"))) == workers
-    starts = [event.episode.id for event in told if event.record is None]
-    ends = [event.episode.id for event in told if event.record is not None]
+    starts = [update.episode.id for update in told if update.record is None]
+    ends = [update.episode.id for update in told if update.record is not None]
     assert sorted(starts) == sorted(ends) == sorted(final)
     for worker in range(workers):  # each keeps its simulator while there is work for it, and starts with its own task
-        tasks = [event.episode.task for event in told if event.record is None and event.lane == worker]
+        tasks = [update.episode.task for update in told if update.record is None and update.lane == worker]
         assert len(list(groupby(tasks))) <= 2
 
 
@@ -107,7 +112,7 @@ def test_an_episode_that_fails_is_tried_twice_and_recorded_with_its_reason_while
     errors = [r for r in RunDirectory(tmp_path).records().all if r.outcome is Outcome.ERROR]
     assert [(record.episode.seed, record.attempt) for record in errors] == [(0, 1), (0, 2)]
     assert all(reason in record.error for record in errors)
-    assert [event.will_retry for event in told if event.record and event.episode.seed == 0] == [True, False]
+    assert [update.will_retry for update in told if update.record and update.episode.seed == 0] == [True, False]
 
 
 def test_a_simulator_that_eats_memory_is_an_error_with_the_figure_while_others_go_on(tmp_path):
@@ -122,8 +127,8 @@ def test_a_worker_that_stands_still_is_replaced_when_its_episode_outlasts_the_ti
     monkeypatch.setattr("lingbot_eval.runs.pool.GRACE_SECONDS", 0.0)
     stopped: list[int] = []
 
-    def stop(event: Event) -> None:
-        if event.record is None and not stopped:
+    def stop(update: EpisodeUpdate) -> None:
+        if update.record is None and not stopped:
             stopped.extend(children(os.getpid()))
             os.kill(stopped[0], signal.SIGSTOP)
 
@@ -139,7 +144,7 @@ def test_errors_are_played_again_on_resume_and_every_attempt_stays_in_the_files(
     before = {file.name: file.read_bytes() for file in (tmp_path / "records").iterdir()}
     final, told = carry_on(tmp_path, toy_run(limits=IMPATIENT, suite=FEW))
     assert outcomes(final) == {"reach/0": "success", "reach/1": "success"}
-    assert {event.episode.seed for event in told} == {1}
+    assert {update.episode.seed for update in told} == {1}
     assert final["toy/reach/-/1/-"].attempt == 3
     assert all((tmp_path / "records" / name).read_bytes() == content for name, content in before.items())
     assert len(RunDirectory(tmp_path).records().all) == 2 + 1 + 1
@@ -158,8 +163,8 @@ def test_a_fault_that_goes_away_is_retried_to_a_result(tmp_path):
 
         killed = 0
 
-        def __call__(self, event: Event) -> None:
-            if not self.killed and event.record is None:
+        def __call__(self, update: EpisodeUpdate) -> None:
+            if not self.killed and update.record is None:
                 (worker,) = children(os.getpid())
                 wait_for(lambda: children(worker))
                 self.killed = children(worker)[0]
@@ -167,7 +172,7 @@ def test_a_fault_that_goes_away_is_retried_to_a_result(tmp_path):
 
     final, told = carry_on(tmp_path, toy_run(limits=IMPATIENT), Once())
     assert outcomes(final) == dict.fromkeys(ALL, "success")
-    first = next(event for event in told if event.record)
+    first = next(update for update in told if update.record)
     assert first.will_retry
     assert first.record is not None
     assert "SIGKILL" in first.record.error
@@ -177,8 +182,8 @@ def test_a_fault_that_goes_away_is_retried_to_a_result(tmp_path):
 def test_a_worker_that_is_killed_is_replaced_and_its_episode_played_again(tmp_path):
     killed = []
 
-    def kill_first_worker(event: Event) -> None:
-        if event.record is None and not killed:
+    def kill_first_worker(update: EpisodeUpdate) -> None:
+        if update.record is None and not killed:
             (worker,) = children(os.getpid())
             wait_for(lambda: children(worker))
             killed.extend([worker, *children(worker)])
@@ -186,7 +191,7 @@ def test_a_worker_that_is_killed_is_replaced_and_its_episode_played_again(tmp_pa
 
     final, told = carry_on(tmp_path, toy_run(faults={0: "slow"}, limits=IMPATIENT), kill_first_worker)
     assert outcomes(final) == dict.fromkeys(ALL, "success")
-    first = next(event for event in told if event.record)
+    first = next(update for update in told if update.record)
     assert first.record is not None
     assert (first.record.outcome, first.will_retry) == (Outcome.ERROR, True)
     assert first.record.error == "the worker was ended by SIGKILL"
@@ -196,8 +201,8 @@ def test_a_worker_that_is_killed_is_replaced_and_its_episode_played_again(tmp_pa
 def test_a_worker_that_dies_with_every_try_leaves_an_error_and_the_others_are_played(tmp_path):
     target = "toy/reach/-/0/-"
 
-    def kill_its_worker(event: Event) -> None:
-        if event.record is None and event.episode.id == target:
+    def kill_its_worker(update: EpisodeUpdate) -> None:
+        if update.record is None and update.episode.id == target:
             (worker,) = children(os.getpid())
             os.kill(worker, signal.SIGKILL)
 
@@ -212,8 +217,8 @@ def test_a_run_continued_with_another_number_of_workers_counts_each_episode_once
     class Enough(Exception):
         pass
 
-    def stop_at_third(event: Event) -> None:
-        done.extend([event.episode.id] if event.record else [])
+    def stop_at_third(update: EpisodeUpdate) -> None:
+        done.extend([update.episode.id] if update.record else [])
         if len(done) == 3:
             raise Enough
 
@@ -224,14 +229,14 @@ def test_a_run_continued_with_another_number_of_workers_counts_each_episode_once
     assert set(done) <= on_disk
     final, told = carry_on(tmp_path, toy_run(workers=then, faults={2: "slow"}))
     assert outcomes(final) == dict.fromkeys(ALL, "success")
-    assert not {event.episode.id for event in told} & on_disk
+    assert not {update.episode.id for update in told} & on_disk
     assert Counter(r.episode.id for r in RunDirectory(tmp_path).records().all) == Counter(list(final))
 
 
 def test_a_run_that_is_stopped_leaves_no_process(tmp_path):
     seen: list[int] = []
 
-    def interrupt(event: Event) -> None:
+    def interrupt(update: EpisodeUpdate) -> None:
         (worker,) = children(os.getpid())
         wait_for(lambda: children(worker))
         seen.extend([worker, *children(worker)])
@@ -259,12 +264,12 @@ def test_an_episode_that_failed_is_not_played_again(tmp_path):
     RecordFile(tmp_path / "records" / "z.jsonl").append(EpisodeRecord(episode, Outcome.FAILURE, 60, 1.0, attempt=1))
     final, told = carry_on(tmp_path, toy_run())
     assert outcomes(final)["reach/0"] == "failure"
-    assert episode.id not in {event.episode.id for event in told}
+    assert episode.id not in {update.episode.id for update in told}
 
 
 def test_two_workers_start_on_different_tasks(tmp_path):
     _, told = carry_on(tmp_path, toy_run(workers=2, faults={0: "slow"}))
-    assert {event.episode.task for event in [e for e in told if e.record is None][:2]} == {"reach", "return"}
+    assert {update.episode.task for update in [e for e in told if e.record is None][:2]} == {"reach", "return"}
 
 
 def test_videos_and_actions_are_kept_where_they_are_wanted(tmp_path):
@@ -288,7 +293,7 @@ def test_every_nth_episode_is_filmed_and_every_record_says_where_its_seconds_wen
 
 def test_a_recorded_run_can_be_replayed_to_the_same_outcomes(tmp_path):
     first, _ = carry_on(tmp_path / "first", toy_run(actions=True, suite=FEW))
-    replay = AgentSettings("replay", False, 1, str(tmp_path / "first" / "actions"), None, None, 1)
+    replay = ReplaySettings(False, 1, 1, str(tmp_path / "first" / "actions"))
     again, _ = carry_on(tmp_path / "again", msgspec.structs.replace(toy_run(suite=FEW), agent=replay))
     assert {id: (r.outcome, r.commands) for id, r in again.items()} == {
         id: (r.outcome, r.commands) for id, r in first.items()
@@ -305,8 +310,8 @@ def test_sessions_of_one_worker_play_at_the_same_time_and_change_no_record(tmp_p
         final, told = carry_on(tmp_path / str(sessions), shared(toy_run("random", faults={0: "slow"}), sessions))
         results.append({id: (r.outcome, r.commands, r.progress, r.out_of_bounds) for id, r in final.items()})
     assert results[0] == results[1]
-    assert {event.lane for event in told} == {0, 1, 2}
-    assert [event.record for event in told[:3]] == [None] * 3  # all began before one ended
+    assert {update.lane for update in told} == {0, 1, 2}
+    assert [update.record for update in told[:3]] == [None] * 3  # all began before one ended
     assert len(list((tmp_path / "3" / "records").glob("*.jsonl"))) == 3
     assert len(list((tmp_path / "3" / "logs").glob("*-worker-0*.log"))) == 4  # each lane's simulator, and the worker
 
@@ -314,31 +319,31 @@ def test_sessions_of_one_worker_play_at_the_same_time_and_change_no_record(tmp_p
 def test_a_killed_worker_takes_all_its_sessions_along_and_they_are_played_again(tmp_path):
     began = []
 
-    def kill(event: Event) -> None:
-        if event.record is None:
-            began.append(event.lane)
+    def kill(update: EpisodeUpdate) -> None:
+        if update.record is None:
+            began.append(update.lane)
             if len(began) == 2:
                 (worker,) = children(os.getpid())
                 os.kill(worker, signal.SIGKILL)
 
     final, told = carry_on(tmp_path, shared(toy_run(faults={0: "slow"}, limits=IMPATIENT), 2), kill)
     assert outcomes(final) == dict.fromkeys(ALL, "success")
-    assert len([event for event in told if event.record and event.record.error]) == 2
-    assert all(event.will_retry for event in told if event.record and event.record.error)
+    assert len([update for update in told if update.record and update.record.error]) == 2
+    assert all(update.will_retry for update in told if update.record and update.record.error)
 
 
 def test_an_episode_that_kills_its_worker_does_not_use_up_the_tries_of_those_beside_it(tmp_path):
     target = "toy/reach/-/0/-"
 
-    def kill_its_worker(event: Event) -> None:
-        if event.record is None and event.episode.id == target:
+    def kill_its_worker(update: EpisodeUpdate) -> None:
+        if update.record is None and update.episode.id == target:
             (worker,) = children(os.getpid())
             os.kill(worker, signal.SIGKILL)
 
     slow = dict.fromkeys(range(3), "slow")
     final, told = carry_on(tmp_path, shared(toy_run(faults=slow, limits=IMPATIENT), 2), kill_its_worker)
     assert outcomes(final) == {**dict.fromkeys(ALL, "success"), "reach/0": "error"}
-    deaths = Counter(event.episode.id for event in told if event.record and event.record.error)
+    deaths = Counter(update.episode.id for update in told if update.record and update.record.error)
     assert deaths.pop(target) >= 2
     assert set(deaths.values()) <= {1}
 
@@ -350,8 +355,8 @@ def test_a_hung_simulator_is_its_own_sessions_error_alone(tmp_path):
 
 
 def test_a_session_that_cannot_write_its_record_ends_the_worker(tmp_path):
-    def full(event: Event) -> None:
-        if event.record is None:
+    def full(update: EpisodeUpdate) -> None:
+        if update.record is None:
             (worker,) = children(os.getpid())
             limit = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
             resource.prlimit(worker, resource.RLIMIT_FSIZE, (0, limit))  # every write fails
@@ -363,13 +368,11 @@ def test_a_session_that_cannot_write_its_record_ends_the_worker(tmp_path):
 
 def test_an_agent_that_cannot_be_loaded_is_refused_by_the_first_worker(tmp_path):
     with pytest.raises(BadInput, match=r"agent\.path=RUN/actions"):
-        carry_on(
-            tmp_path, msgspec.structs.replace(toy_run(), agent=AgentSettings("replay", False, 1, None, None, None, 1))
-        )
+        carry_on(tmp_path, msgspec.structs.replace(toy_run(), agent=ReplaySettings(False, 1, 1, None)))
 
 
 def test_a_worker_that_cannot_start_ends_the_run_with_the_place_of_its_log(tmp_path):
-    def no_records(event: Event) -> None:
+    def no_records(update: EpisodeUpdate) -> None:
         raise AssertionError("nothing can be played")
 
     folder, settings = RunDirectory(tmp_path), toy_run()
@@ -396,8 +399,8 @@ def test_workers_that_die_while_they_load_do_not_end_a_run_in_which_others_play(
                 if len(known) % 2:
                     os.kill(worker, signal.SIGKILL)
 
-    def kill_after_an_episode(event: Event) -> None:
-        if event.record is not None and event.record.outcome is Outcome.SUCCESS:
+    def kill_after_an_episode(update: EpisodeUpdate) -> None:
+        if update.record is not None and update.record.outcome is Outcome.SUCCESS:
             for worker in children(os.getpid()):
                 os.kill(worker, signal.SIGKILL)
 

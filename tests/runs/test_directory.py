@@ -20,8 +20,9 @@ from hypothesis import strategies as st
 
 from lingbot_eval import files
 from lingbot_eval.errors import BadInput, CorruptRecords, NotReady, RunMismatch
+from lingbot_eval.runs.directory import RunDirectory
 from lingbot_eval.runs.plan import plan_hash, remaining, to_lines
-from lingbot_eval.runs.directory import RecordFile, RecordReader, Records, RunDirectory
+from lingbot_eval.runs.records import RecordFile, Records
 from lingbot_eval.types import Episode, EpisodeRecord, ImaginationError, Outcome, Provenance, Spent
 
 EPISODES = [Episode("toy", "reach", seed, "go to the mark", index=seed) for seed in range(4)]
@@ -196,7 +197,7 @@ def test_a_reader_sees_what_was_added_wherever_a_line_was_cut_when_it_looked(tmp
     run = RunDirectory(tmp_path_factory.mktemp("run") / "r")
     run.open(EXPERIMENT, EPISODES)
     lines = b"".join(msgspec.json.encode(record(n % 4, attempt=n % 3)) + b"\n" for n in range(1, 9))
-    reader, written = RecordReader(run), dict.fromkeys("ab", 0)
+    reader, written = run.record_reader(), dict.fromkeys("ab", 0)
     for name, size in pieces:
         with (run.path / "records" / f"{name}.jsonl").open("ab") as file:
             file.write(lines[written[name] : written[name] + size])
@@ -512,7 +513,7 @@ def test_a_run_that_lost_its_records_is_said_to(run):
 
 
 def test_records_that_are_removed_or_cut_while_they_are_read_are_said_to_be(run):
-    file, reader = write(run, "a.jsonl", [record(0), record(1)]), RecordReader(run)
+    file, reader = write(run, "a.jsonl", [record(0), record(1)]), run.record_reader()
     reader.read()
     os.truncate(file, 10)
     with pytest.raises(CorruptRecords, match="it was cut, or replaced"):
@@ -558,7 +559,7 @@ def test_a_run_directory_that_is_a_link_and_folders_of_it_that_are_play_on(run, 
 
 def test_a_record_file_that_a_listing_misses_is_read_all_the_same(run, monkeypatch):
     write(run, "a.jsonl", [record(0)])
-    file, reader, listdir = run.path / "records" / "b.jsonl", RecordReader(run), os.listdir
+    file, reader, listdir = run.path / "records" / "b.jsonl", run.record_reader(), os.listdir
     theirs = RecordFile(file)
     theirs.append(record(1))
     reader.read()
@@ -573,7 +574,7 @@ def test_a_record_file_that_a_listing_misses_is_read_all_the_same(run, monkeypat
 
 def test_what_is_said_of_a_bad_line_holds_for_who_has_counted_those_before_it(run):
     file = write(run, "a.jsonl", [record(0)], b'{"episode":7}\n')
-    reader = RecordReader(run)
+    reader = run.record_reader()
     with pytest.raises(CorruptRecords, match=rf"{file}:2: .*; restore the line, or cut the file off before it") as said:
         reader.read()
     assert "nothing was counted" not in str(said.value)
@@ -588,7 +589,7 @@ def test_a_plan_is_read_once_when_a_run_is_opened_again(run, monkeypatch):
 
 def test_doubts_are_put_together_for_who_asks_and_not_at_each_reading(run):
     assert Records(doubts=lambda: pytest.fail("nobody asked")).all == []
-    reader = RecordReader(run)
+    reader = run.record_reader()
     for number, name in enumerate("ab", start=1):
         (run.path / "records" / f"{name}.jsonl").write_bytes(msgspec.json.encode(record(number)) + b"\n")
         known = reader.read()

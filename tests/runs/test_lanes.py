@@ -7,9 +7,9 @@ import time
 import pytest
 
 from lingbot_eval.runs.lanes import PARTS, Lanes, together
-from lingbot_eval.runs.plan import plan
 from lingbot_eval.types import EpisodeRecord, Outcome, Spent
 from tests.conftest import toy_run
+from tests.planning import plan
 
 EPISODES = plan(toy_run().suite, toy_run().protocol)
 PLAYED = EpisodeRecord(EPISODES[0], Outcome.SUCCESS, 1, 0.04, spent=Spent(0.01, 0.02, 0.005))

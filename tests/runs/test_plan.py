@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 
 from lingbot_eval.envs.libero.tasks import SUITES
 from lingbot_eval.errors import BadInput, UnknownName
-from lingbot_eval.settings import Protocol, SuiteSettings, load_protocol, protocol_names
-from lingbot_eval.runs.plan import plan, plan_hash, remaining, shard, to_lines
+from lingbot_eval.runs.plan import plan_hash, remaining, shard, to_lines
+from lingbot_eval.settings import Protocol, SuiteSettings
+from lingbot_eval.suites import load_protocol, protocol_names
 from lingbot_eval.types import Episode
+from tests.planning import plan
 
 PRESETS = protocol_names("libero")
 NAMES = [*SUITES, "spatial", "object", "goal", "long", "10", "libero_long", "all"]

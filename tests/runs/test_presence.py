@@ -13,11 +13,11 @@ import pytest
 
 from lingbot_eval.errors import CorruptRecords, NotReady
 from lingbot_eval.runs import presence as sessions
-from lingbot_eval.runs.plan import plan
-from lingbot_eval.runs.presence import Heartbeat, Presence, Process, Session, Watch, sweep, this_process
 from lingbot_eval.runs.directory import LIVE, RunDirectory
+from lingbot_eval.runs.presence import Coordinator, Heartbeat, Presence, Process, Watch, sweep, this_process
 from lingbot_eval.types import EpisodeRecord, Outcome, Provenance, Spent
 from tests.conftest import toy_run
+from tests.planning import plan
 
 WHO = Provenance("expert", "", "toy", "0" * 12, {"python": "3"}, "a/strange host")
 ELSEWHERE = Process("another boot", "pid:[1]", 7, "8")
@@ -46,7 +46,7 @@ def present(run: RunDirectory) -> Presence:
 
 def attended(run: RunDirectory, id: str, process: Process = ELSEWHERE, counter: int | None = 1) -> str:
     """A session of some other process."""
-    session = Session("run-suite toy", "there", process, {}, {}, 6, "2030-01-01T00:00:00+00:00")
+    session = Coordinator("run-suite toy", "there", process, {}, {}, 6, "2030-01-01T00:00:00+00:00")
     (run.path / "sessions").mkdir(exist_ok=True)
     (run.path / "sessions" / f"{id}.json").write_bytes(msgspec.json.encode(session))
     if counter is not None:
@@ -82,12 +82,12 @@ def test_a_session_says_what_it_was_started_with_and_when_it_ended(run):
 def test_the_heartbeat_says_what_each_lane_plays_and_where_its_seconds_went(run, monkeypatch):
     monkeypatch.setattr(sessions, "HEARTBEAT_SECONDS", 0.01)
     with present(run) as session:
-        session.plays(0, EPISODES[0])
-        session.plays(1, EPISODES[1])
+        session.lanes.plays(0, EPISODES[0])
+        session.lanes.plays(1, EPISODES[1])
         record = EpisodeRecord(EPISODES[1], Outcome.SUCCESS, 1, 1.0, spent=Spent(1.0, 2.0, 3.0))
-        session.played(1, record)
-        session.plays(1, EPISODES[2])
-        session.played(1, replace(record, spent=None))
+        session.lanes.played(1, record)
+        session.lanes.plays(1, EPISODES[2])
+        session.lanes.played(1, replace(record, spent=None))
         first = heartbeat(run).counter
         while (seen := heartbeat(run)).counter < first + 2:
             pass

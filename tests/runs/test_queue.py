@@ -5,10 +5,10 @@ from __future__ import annotations
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from lingbot_eval.settings import load_protocol
 from lingbot_eval.runs.durations import Durations, command_limits
 from lingbot_eval.runs.queue import SPARED, TRIES, Queue
-from lingbot_eval.runs.directory import Records
+from lingbot_eval.runs.records import Records
+from lingbot_eval.suites import load_protocol, suite_named
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome
 
 SHORT, LONG = ("s", "short", ""), ("s", "long", "")
@@ -151,6 +151,6 @@ def test_every_benchmark_has_command_limits():
         "robotwin": ("lingbot-va", ("robotwin", "lift_pot", "easy"), None),
     }
     for benchmark, (preset, task, limit) in tasks.items():
-        (found,) = command_limits(load_protocol(benchmark, preset), [task]).values()
+        (found,) = command_limits(suite_named(benchmark), load_protocol(benchmark, preset), [task]).values()
         assert found > 0
         assert limit in (None, found)

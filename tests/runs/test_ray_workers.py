@@ -14,10 +14,12 @@ from pathlib import Path
 import pytest
 
 from lingbot_eval.errors import BadInput, NotReady
-from lingbot_eval.settings import RaySettings, RunSettings, TabletopSettings, load_protocol, to_dict
-from lingbot_eval.runs.coordinator import Event
 from lingbot_eval.runs.directory import RunDirectory
+from lingbot_eval.runs.lanes import EpisodeUpdate
 from lingbot_eval.runs.worker import Job
+from lingbot_eval.settings import RaySettings, RunSettings, to_dict
+from lingbot_eval.settings.tabletop import TabletopSettings
+from lingbot_eval.suites import load_protocol
 from lingbot_eval.types import Outcome
 from tests.conftest import IMPATIENT, toy_run
 from tests.processes import children
@@ -61,9 +63,9 @@ def test_two_nodes_share_a_run_and_a_worker_that_is_killed_is_replaced(cluster, 
     begun: set[int | None] = set()
     killed: list[int] = []
 
-    def kill(event: Event) -> None:
-        begun.add(event.lane)
-        if event.record is None and begun == {0, 1} and not killed:  # whichever node was the first
+    def kill(update: EpisodeUpdate) -> None:
+        begun.add(update.lane)
+        if update.record is None and begun == {0, 1} and not killed:  # whichever node was the first
             workers = workers_below(os.getpid())
             assert len(workers) == 2
             killed.append(workers[0])
@@ -71,8 +73,8 @@ def test_two_nodes_share_a_run_and_a_worker_that_is_killed_is_replaced(cluster, 
 
     final, told = carry_on(tmp_path, on(cluster, faults=dict.fromkeys(range(3), "slow")), kill)
     assert outcomes(final) == dict.fromkeys(ALL, "success")
-    assert {event.lane for event in told} == {0, 1}
-    (error,) = [event.record for event in told if event.record and event.record.outcome is Outcome.ERROR]
+    assert {update.lane for update in told} == {0, 1}
+    (error,) = [update.record for update in told if update.record and update.record.outcome is Outcome.ERROR]
     assert error.error == "the worker was ended by SIGKILL"
     assert workers_below(os.getpid()) == []
 
@@ -81,14 +83,14 @@ def test_a_node_that_leaves_takes_no_episode_along(cluster, tmp_path):
     """The cluster has one node afterwards."""
     left: list[str] = []
 
-    def leave(event: Event) -> None:
-        if event.record is None and event.lane == 1 and not left:
-            left.append(event.episode.id)
+    def leave(update: EpisodeUpdate) -> None:
+        if update.record is None and update.lane == 1 and not left:
+            left.append(update.episode.id)
             cluster.remove_node(next(iter(cluster.worker_nodes)), allow_graceful=False)
 
     final, told = carry_on(tmp_path, on(cluster, faults=dict.fromkeys(range(3), "slow")), leave)
     assert outcomes(final) == dict.fromkeys(ALL, "success")
-    (error,) = [event for event in told if event.record and event.record.outcome is Outcome.ERROR]
+    (error,) = [update for update in told if update.record and update.record.outcome is Outcome.ERROR]
     assert error.record is not None
     assert error.record.error.startswith("the worker was lost with its node")
     assert error.will_retry

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 
-from lingbot_eval.cli.compose import settings
 from lingbot_eval.cli.run_suite import main as run_suite
 from lingbot_eval.files import with_checksum
-from lingbot_eval.settings import to_dict
-from lingbot_eval.runs.recorded import settings_of
 from lingbot_eval.runs.directory import RunDirectory
+from lingbot_eval.runs.recorded import settings_of
+from lingbot_eval.settings import to_dict
+from tests.planning import settings
 
 
 def test_settings_that_fetched_whatever_was_newest_are_read_and_fetch_nothing(tmp_path):

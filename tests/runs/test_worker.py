@@ -11,14 +11,13 @@ import msgspec
 import numpy as np
 import pytest
 
-from lingbot_eval.cli.compose import settings
 from lingbot_eval.processes import WORDS
-from lingbot_eval.settings import RunSettings
-from lingbot_eval.runs.plan import plan
 from lingbot_eval.runs.worker import Job, Lane, Order
+from lingbot_eval.settings import RunSettings
 from lingbot_eval.types import Actions, EpisodeRecord, ImaginationError, Imagined, Observation, Outcome, Provenance
 from tests.conftest import IMPATIENT, toy_run
 from tests.hosts import simulator, stepping
+from tests.planning import plan, settings
 
 
 class Blind:

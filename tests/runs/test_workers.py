@@ -9,9 +9,9 @@ import msgspec
 import pytest
 
 from lingbot_eval.errors import BadInput, NotReady, UnknownName
-from lingbot_eval.settings import LocalSettings
-from lingbot_eval.runs.coordinator import Event
+from lingbot_eval.runs.lanes import EpisodeUpdate
 from lingbot_eval.runs.workers import decided
+from lingbot_eval.settings import LocalSettings
 from tests.conftest import IMPATIENT, toy_run
 from tests.processes import children
 from tests.runs.test_coordinator import ALL, carry_on, outcomes
@@ -48,7 +48,7 @@ def test_a_gpu_that_is_not_there_is_refused_with_those_that_are(monkeypatch):
 
 def test_a_device_by_number_and_a_gpu_for_each_worker_exclude_each_other(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
-    from lingbot_eval.cli.compose import settings
+    from tests.planning import settings
 
     groups = ["suite=libero", "env=libero", "agent=lingbot-va", "protocol=libero/strict"]
     devices = ["agent.lingbot.text_device=cuda:1"]
@@ -61,7 +61,7 @@ def test_a_device_by_number_and_a_gpu_for_each_worker_exclude_each_other(monkeyp
 def test_each_worker_sees_its_own_gpu_alone(tmp_path):
     seen = set()
 
-    def look(event: Event) -> None:
+    def look(update: EpisodeUpdate) -> None:
         for worker in children(os.getpid()):
             variables = (Path("/proc") / str(worker) / "environ").read_text().split("\0")
             seen.update(value for value in variables if value.startswith("CUDA_VISIBLE_DEVICES="))

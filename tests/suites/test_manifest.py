@@ -5,9 +5,12 @@ from __future__ import annotations
 import pytest
 
 from lingbot_eval.errors import BadInput, CorruptRecords, NotReady, Taken, UnknownName
-from lingbot_eval.settings import SuiteSettings, load_protocol
+from lingbot_eval.settings import SuiteSettings
+from lingbot_eval.suites import load_protocol
 from lingbot_eval.suites import manifest as seeds
-from lingbot_eval.suites.manifest import Manifest, Trial, Wanted, content_hash, episodes, wanted_scenes
+from lingbot_eval.suites.manifest import Audition, Manifest, Wanted, content_hash
+from lingbot_eval.suites.scenes import episodes
+from tests.planning import wanted_scenes
 
 FACTS = {"sapien": "3.0.3", "planner": "mplib", "shader": "default"}
 WANTED = Wanted("stack_blocks_two", "easy", first=10_000, count=4)
@@ -20,13 +23,13 @@ class Expert:
         self.asked: list[int] = []
         self._dies_at = dies_at
 
-    def __call__(self, seed: int) -> Trial:
+    def __call__(self, seed: int) -> Audition:
         self.asked.append(seed)
         if seed == self._dies_at:
             raise KeyboardInterrupt
         if seed % 2:
-            return Trial(seed, "unstable", "the block rolled away", {})
-        return Trial(seed, "solved", "", {"seen": f"seen {seed}", "unseen": f"unseen {seed}"})
+            return Audition(seed, "unstable", "the block rolled away", {})
+        return Audition(seed, "solved", "", {"seen": f"seen {seed}", "unseen": f"unseen {seed}"})
 
 
 def never() -> bool:
@@ -43,7 +46,8 @@ def test_seeds_are_tried_upwards_and_those_left_out_are_kept_with_the_reason(tmp
     manifest = opened(tmp_path)
     manifest.extend(WANTED, Expert(), never)
     assert [scene.seed for scene in manifest.scenes(WANTED)] == [10_000, 10_002, 10_004, 10_006]
-    assert manifest.trials("stack_blocks_two", "easy")[10_001] == Trial(10_001, "unstable", "the block rolled away", {})
+    unstable = Audition(10_001, "unstable", "the block rolled away", {})
+    assert manifest.auditions("stack_blocks_two", "easy")[10_001] == unstable
 
 
 def test_an_interrupted_search_goes_on_where_it_stopped(tmp_path):
@@ -77,13 +81,13 @@ def test_protocols_that_start_elsewhere_share_a_manifest(tmp_path):
 
 def test_a_task_that_its_expert_never_solves_ends_the_search(tmp_path):
     with pytest.raises(NotReady, match=rf"none of the last {seeds.HOPELESS} seeds \(the last: unsolved, too far\)"):
-        opened(tmp_path).extend(WANTED, lambda seed: Trial(seed, "unsolved", "too far", {}), never)
+        opened(tmp_path).extend(WANTED, lambda seed: Audition(seed, "unsolved", "too far", {}), never)
 
 
 def test_only_one_process_tries_seeds_of_a_task(tmp_path):
     manifest = opened(tmp_path)
 
-    def meanwhile(seed: int) -> Trial:
+    def meanwhile(seed: int) -> Audition:
         with pytest.raises(Taken, match="another process"):
             opened(tmp_path).extend(WANTED, Expert(), never)
         return Expert()(seed)
@@ -110,7 +114,7 @@ def test_manifests_of_different_simulators_do_not_merge(tmp_path):
         one.merge(other)
     one.extend(WANTED, Expert(), never)
     same = opened(tmp_path / "same")
-    same.extend(WANTED, lambda seed: Trial(seed, "solved", "", {"seen": "", "unseen": ""}), never)
+    same.extend(WANTED, lambda seed: Audition(seed, "solved", "", {"seen": "", "unseen": ""}), never)
     with pytest.raises(BadInput, match="10000"):
         one.merge(same)
 

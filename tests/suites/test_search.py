@@ -8,9 +8,9 @@ from queue import Queue
 import pytest
 
 from lingbot_eval.errors import NotReady, SimulatorDied, SimulatorRaised
-from lingbot_eval.settings import ToySettings, load_protocol
-from lingbot_eval.suites import search
-from lingbot_eval.suites.manifest import Manifest, Trial, Wanted
+from lingbot_eval.settings.toy import ToySettings
+from lingbot_eval.suites import load_protocol, search
+from lingbot_eval.suites.manifest import Audition, Manifest, Wanted
 from tests.conftest import toy_run
 
 
@@ -33,9 +33,9 @@ def test_seeds_at_which_the_simulator_raises_are_left_out_and_a_dying_one_ends_t
     manifest.open("tabletop", {})
     asked = Faulty({10_000: SimulatorRaised("Traceback:\nAssertionError: out of reach")})
     manifest.extend(want, search.Auditions(asked, want, tmp_path, lambda *_: None).of, lambda: False)
-    trials = manifest.trials("lift_block", "easy")
-    assert trials[10_000].reason == "it raised AssertionError: out of reach"
-    assert [seed for seed, trial in trials.items() if trial.outcome == "solved"] == [10_001, 10_002]
+    auditions = manifest.auditions("lift_block", "easy")
+    assert auditions[10_000].reason == "it raised AssertionError: out of reach"
+    assert [seed for seed, audition in auditions.items() if audition.outcome == "solved"] == [10_001, 10_002]
     dying = Faulty({seed: SimulatorDied("killed by SIGSEGV") for seed in range(10_003, 10_100)})
     more = Wanted("lift_block", "easy", 10_000, 3)
     with pytest.raises(NotReady, match=r"killed by SIGSEGV \(5 times\)"):
@@ -54,7 +54,7 @@ def test_what_another_process_looks_for_is_waited_for_and_not_tried_again(tmp_pa
     limits, protocol = toy_run().limits, load_protocol("tabletop", "tabletop")
     with ThreadPoolExecutor(1) as other:
 
-        def audition(seed: int) -> Trial:
+        def audition(seed: int) -> Audition:
             if seed == 10_000:
                 search_words = (ours, [want, done], "tabletop", none, protocol, limits, 2)
                 found.append(other.submit(search.search, *search_words, lambda *_: None, waits.put))
@@ -68,5 +68,5 @@ def test_what_another_process_looks_for_is_waited_for_and_not_tried_again(tmp_pa
     assert len(ours.scenes(want)) == 2
 
 
-def solved(seed: int) -> Trial:
-    return Trial(seed, "solved", "", {"seen": "", "unseen": ""})
+def solved(seed: int) -> Audition:
+    return Audition(seed, "solved", "", {"seen": "", "unseen": ""})

@@ -9,7 +9,7 @@ import pytest
 
 from lingbot_eval.errors import NotReady
 from lingbot_eval.reports.stats.intervals import wilson
-from lingbot_eval.runs.coordinator import Event
+from lingbot_eval.runs.lanes import EpisodeUpdate
 from lingbot_eval.trackers import require, tracking
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome
 from tests.processes import wait_for
@@ -23,9 +23,9 @@ def play(folder: Path, tracker: str) -> None:
     before = [EpisodeRecord(PLAN[4], Outcome.SUCCESS, 9, 1.0), EpisodeRecord(PLAN[0], Outcome.ERROR, 0, 1.0)]
     with tracking(tracker, folder, PLAN, {record.episode.id: record for record in before}) as tell:
         for episode, outcome in zip(PLAN, OUTCOMES, strict=False):
-            tell(Event(0, episode, None))
-            tell(Event(0, episode, EpisodeRecord(episode, Outcome.ERROR, 0, 1.0), will_retry=True))
-            tell(Event(0, episode, EpisodeRecord(episode, outcome, 9, 1.0)))
+            tell(EpisodeUpdate(0, episode, None))
+            tell(EpisodeUpdate(0, episode, EpisodeRecord(episode, Outcome.ERROR, 0, 1.0), will_retry=True))
+            tell(EpisodeUpdate(0, episode, EpisodeRecord(episode, outcome, 9, 1.0)))
 
 
 LOW, HIGH = wilson(3, 4)

@@ -1,5 +1,5 @@
-"""Everything that sessions of one model share: its weights, what is computed once for all episodes, and forwards that
-several of them make together."""
+"""Sessions of one model share its weights, what is computed once for all episodes, and forwards that several of them
+make together."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from lingbot_eval.agents.lingbot_va.batching import Batcher
 from lingbot_eval.agents.lingbot_va.forwards import Exact, Fast
 from lingbot_eval.agents.lingbot_va.graphs import Graphs
 from lingbot_eval.agents.lingbot_va.session import Noise, Session, Trace
+from lingbot_eval.agents.speaks import Speaks, require
 from lingbot_eval.errors import BadInput
 from lingbot_eval.models.lingbot_va.attention import Prompt
 from lingbot_eval.models.lingbot_va.key_value_cache import KeyValueCache
 from lingbot_eval.models.lingbot_va.model import LingBotVA
 from lingbot_eval.settings.lingbot_va import LingBotSettings
+from lingbot_eval.types import EnvSpec
 
 
 class Sessions:
@@ -66,6 +68,16 @@ class Sessions:
         )
         return cls(model, exact=exact, graphs=graphs)
 
+    def check_env(self, spec: EnvSpec) -> None:
+        """Raise BadInput where an environment has other cameras or commands than the checkpoint was trained on."""
+        settings = self.model.settings
+        speaks = Speaks(
+            cameras=tuple(settings.cameras),
+            channels=settings.channels,
+            commands_per_action=settings.commands_per_look,
+        )
+        require(speaks, spec, "this checkpoint of LingBot-VA")
+
     def new(
         self, *, open_loop: bool = False, trace: Trace | None = None, noise: Callable[[int], Noise] | None = None
     ) -> Session:
@@ -89,7 +101,8 @@ class Sessions:
         )
 
     def prompt(self, instruction: str) -> Prompt:
-        """Keys and values of an instruction (and of the negative prompt) in every layer; the last one is kept."""
+        """Return keys and values of an instruction (and of the negative prompt) in every layer; the last one is
+        kept."""
         known = self._prompts.get(instruction)  # read once: sessions in other threads replace it
         if known is None:
             texts = [instruction, ""][: self.model.settings.rows]

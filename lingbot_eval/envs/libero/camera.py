@@ -1,4 +1,4 @@
-"""Pictures only where somebody looks, identical to drawing after every command.
+"""Pictures are drawn only where somebody looks, and are identical to those of drawing after every command.
 
 robosuite samples its camera observables inside a command, before its last physics step; drawing after the command
 shows another instant (1 % of the pixels differ). So this hangs in as one more observable, which robosuite calls at the
@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 from PIL import Image as Pillow
 
-from lingbot_eval.settings import LiberoProtocol
+from lingbot_eval.settings.libero import LiberoProtocol
 from lingbot_eval.types import Image
 
 
 class Camera:
-    """Draws ``cameras`` (our name to LIBERO's) of ``domain`` at its sampling instant, when :attr:`wanted`."""
+    """It draws ``cameras`` (LIBERO's name by ours) of ``domain`` at its sampling instant, when :attr:`wanted`."""
 
     def __init__(self, domain: Any, cameras: Mapping[str, str], protocol: LiberoProtocol) -> None:
         from robosuite.utils.observables import Observable, sensor
@@ -42,7 +42,7 @@ class Camera:
         domain.add_observable(Observable("shutter", shutter, sampling_rate=domain.control_freq, active=False))
 
     def pictures(self) -> dict[str, Image]:
-        """The last drawn pictures as the protocol shows them: (size, size, 3) RGB each."""
+        """Return the last drawn pictures as the protocol shows them, (size, size, 3) RGB each."""
         return {name: developed(picture, self._protocol) for name, picture in self._pictures.items()}
 
     def draw_late(self) -> None:
@@ -61,7 +61,7 @@ class Camera:
 
 
 def developed(picture: Image, protocol: LiberoProtocol) -> Image:
-    """LIBERO's ``picture``, turned and then resized as the protocol says."""
+    """Return LIBERO's ``picture``, turned and then resized as the protocol says."""
     if protocol.flip == "vertical":
         picture = picture[::-1]
     elif protocol.flip == "rotate180":

@@ -1,6 +1,6 @@
-"""LIBERO's forty tasks as a Gymnasium environment, one task per instance.
+"""LIBERO's forty tasks are a Gymnasium environment here, one task per instance.
 
-Runs in a process of its own (``host.py``), because robosuite seeds and reads process-global state. The conventions
+It runs in a process of its own (``host.py``), because robosuite seeds and reads process-global state. The conventions
 come from the protocol (``conf/protocol/libero/``); nothing here chooses one.
 """
 
@@ -18,15 +18,16 @@ from lingbot_eval.envs.libero.assets import find_assets, libero_root
 from lingbot_eval.envs.libero.camera import Camera
 from lingbot_eval.envs.libero.process import prepare
 from lingbot_eval.envs.libero.seeding import Seeding
+from lingbot_eval.envs.libero.spec import CAMERAS, env_spec
 from lingbot_eval.envs.libero.states import load_states
-from lingbot_eval.envs.spaces import check_action, look_space
+from lingbot_eval.envs.spaces import action_space, check_action, look_space
 from lingbot_eval.errors import BadInput
-from lingbot_eval.settings import EnvSettings, LiberoProtocol, LiberoSettings
-from lingbot_eval.types import Action, EnvSpec, Image, Observation
+from lingbot_eval.settings import EnvSettings
+from lingbot_eval.settings.libero import LiberoProtocol, LiberoSettings
+from lingbot_eval.types import Action, Image, Observation
 
-CAMERAS = {"head": "agentview", "wrist": "robot0_eye_in_hand"}
 RENDER_SIZE = 256
-"""Pixels a side of each camera in ``render()``; for people, so no protocol decides it."""
+"""Pixels a side of each camera in ``render()``, which is for people, so no protocol decides it."""
 
 
 class LiberoEnv(gym.Env[Observation, Action]):
@@ -60,32 +61,20 @@ class LiberoEnv(gym.Env[Observation, Action]):
         self._libero = _libero(settings, self.protocol, horizon)
         self._control, self._states = self._libero.control, self._libero.states
         self.domain = self._control.env
-        """robosuite's environment; privileged."""
+        """robosuite's environment, which only the expert may see."""
         self._seeding = Seeding(self.protocol, self.domain, self._reset_domain)
         self._conjuncts = self.domain.parsed_problem["goal_state"]
         self._camera = Camera(self.domain, CAMERAS, self.protocol) if settings.cameras else None
-        size = self.protocol.resize or self.protocol.render_size
-        self.env_spec = EnvSpec(
-            cameras=tuple(CAMERAS) if settings.cameras else (),
-            channels=(0, 1, 2, 3, 4, 5, 6),
-            commands_per_second=20.0,
-            commands_per_action=settings.commands_per_action,
-            conventions={
-                "command": "OSC_POSE delta: world-frame translation (1 = 5 cm), axis-angle (1 = 0.5 rad)",
-                "gripper": f"-1 open .. 1 closed, {self.protocol.gripper}",
-                "picture": f"flip {self.protocol.flip} of LIBERO's picture",
-                "state": "EE position (m), axis-angle (rad), finger positions (m), world frame",
-            },
-            idle=(0.0,) * 7,
-        )
-        self.observation_space = look_space(dict.fromkeys(self.env_spec.cameras, (size, size)), state=8)
-        self._box = gym.spaces.Box(-1.0, 1.0, (settings.commands_per_action, 7), np.float32)
-        self.action_space = self._box
+        self.env_spec = env_spec(settings)
+        self.observation_space = look_space(self.env_spec)
+        self._box = self.action_space = action_space(self.env_spec)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
-        """Options: ``initial_state`` (index of the stored state; drawn from the seed when absent), ``index`` (k, see
+        """Begin an episode.
+
+        Options: ``initial_state`` (index of the stored state; drawn from the seed when absent), ``index`` (k, see
         Episode; 0 when absent), and ``task`` and ``setting``, which must be this environment's own.
 
         Raises BadInput.
@@ -131,7 +120,7 @@ class LiberoEnv(gym.Env[Observation, Action]):
         return self._observation(sample), float(success), success, late, self._info()
 
     def render(self) -> Image:
-        """(256, 512, 3): ``head`` beside ``wrist`` as they are now, upright."""
+        """Draw ``head`` beside ``wrist`` as they are now, upright, (256, 512, 3)."""
         views = [self.domain.sim.render(RENDER_SIZE, RENDER_SIZE, camera_name=name)[::-1] for name in CAMERAS.values()]
         return np.concatenate(views, axis=1)
 
@@ -155,7 +144,7 @@ class LiberoEnv(gym.Env[Observation, Action]):
         return int(index)
 
     def _reset_domain(self) -> None:
-        """As ``ControlEnv.reset`` does, which repeats a reset whose random placement failed; but that one's loop
+        """Reset as ``ControlEnv.reset`` does, which repeats a reset whose random placement failed; but that one's loop
         swallows every other exception too and so never ends when, say, a mesh is missing."""
         self._want_picture(False)
         if self.protocol.reset == "soft":  # keeps the gripper, whose commands add up from episode to episode
@@ -175,7 +164,7 @@ class LiberoEnv(gym.Env[Observation, Action]):
             self._camera.keeps = not wanted and self._box.shape[0] > 1
 
     def _note_progress(self) -> None:
-        """The most goal conjuncts that held at once so far."""
+        """Count the goal conjuncts that hold; progress is the most that held at once so far."""
         held = sum(bool(self.domain._eval_predicate(conjunct)) for conjunct in self._conjuncts)
         self._progress = max(self._progress, held)
 
@@ -196,7 +185,7 @@ class LiberoEnv(gym.Env[Observation, Action]):
 
 
 def as_commanded(command: npt.NDArray[np.float32], gripper: Literal["raw", "binary"]) -> npt.NDArray[np.float64]:
-    """(7,) as the simulator gets it; ``gripper`` as in LiberoProtocol."""
+    """Return the command (7,) as the simulator gets it; ``gripper`` is LiberoProtocol's."""
     command64 = command.astype(np.float64)
     if gripper == "binary":
         command64[6] = -1.0 if command64[6] < 0 else 1.0
@@ -206,7 +195,8 @@ def as_commanded(command: npt.NDArray[np.float32], gripper: Literal["raw", "bina
 def state_of(
     sample: Mapping[str, Any], sign: Literal["raw", "canonical"], axis_angle: Callable[[Any], Any]
 ) -> npt.NDArray[np.float32]:
-    """(8,) of ``sample``; ``sign``: ``state_quaternion`` of LiberoProtocol, ``axis_angle``: robosuite's function."""
+    """Return the state (8,) of ``sample``; ``sign`` is LiberoProtocol's ``state_quaternion``, ``axis_angle``
+    robosuite's function."""
     quaternion = np.array(sample["robot0_eef_quat"])  # x, y, z, w
     if sign == "canonical" and quaternion[3] < 0:
         quaternion = -quaternion
@@ -216,12 +206,12 @@ def state_of(
 
 
 class Libero(NamedTuple):
-    """What is used of LIBERO and robosuite."""
+    """This is what is used of LIBERO and robosuite."""
 
     control: Any
-    """ControlEnv of the task."""
+    """The task's ControlEnv."""
     states: Any
-    """(states, width), stored."""
+    """(states, width): the stored initial states."""
     axis_angle: Callable[[Any], Any]
     """robosuite's ``quat2axisangle``."""
     no_placement: type[Exception]
@@ -229,7 +219,7 @@ class Libero(NamedTuple):
 
 
 def _libero(settings: EnvSettings, protocol: LiberoProtocol, horizon: int) -> Libero:
-    """Changes this process for good."""
+    """Import LIBERO and make the task, which changes this process for good."""
     simulator, draws = settings.simulator, settings.cameras or settings.render
     assert isinstance(simulator, LiberoSettings)  # noqa: S101  (__init__ has looked)
     gl = choose(simulator.gl)[0] if draws else None

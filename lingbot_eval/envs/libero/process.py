@@ -1,6 +1,7 @@
 """Make a process ready to import LIBERO: everything global that its import and robosuite's import would decide.
 
-Only for a process that does nothing else (``host.py``): environment variables and module state are changed for good.
+This is only for a process that does nothing else (``host.py``): environment variables and module state are changed for
+good.
 """
 
 from __future__ import annotations
@@ -22,16 +23,17 @@ from lingbot_eval.envs.libero.assets import INSTALL, libero_root
 from lingbot_eval.errors import NotReady
 
 SCORE_MOVING = ("mujoco", "robosuite", "hf-libero")
-"""Packages whose version changes trajectories or pictures (docs/pitfalls.md); part of the protocol hash."""
+"""The versions of these packages change trajectories or pictures (docs/pitfalls.md); they are in the protocol hash."""
 
 
-REVISION = "1"
-"""Of our own LIBERO environment; part of the protocol hash. Raise it with every change that can move a score."""
+SCORE_VERSION = "1"
+"""The version of our own LIBERO environment, which is in the protocol hash. Raise it with every change that can move a
+score."""
 
 
 def prepare(assets: Path, gl: Backend | None) -> None:
-    """Set up before the first import of ``libero`` or ``robosuite``; ``gl`` None: nothing will be drawn, and no GL
-    library is loaded.
+    """Set up what must be before the first import of ``libero`` or ``robosuite``. With ``gl`` None nothing will be
+    drawn, and no GL library is loaded.
 
     Without it LIBERO's import asks on the terminal where to keep data sets and writes ``~/.libero``; robosuite's
     overrides ``MUJOCO_GL`` and appends to ``/tmp/robosuite.log``, which on a shared machine belongs to somebody else.
@@ -81,5 +83,5 @@ def _load_robosuite() -> None:
 
 
 def versions() -> dict[str, str]:
-    """The installed versions of :data:`SCORE_MOVING`, and our own :data:`REVISION`."""
-    return {**{name: metadata.version(name) for name in SCORE_MOVING}, "libero-env": REVISION}
+    """Return the installed versions of :data:`SCORE_MOVING`, and our own :data:`SCORE_VERSION`."""
+    return {**{name: metadata.version(name) for name in SCORE_MOVING}, "libero-env": SCORE_VERSION}

@@ -16,11 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from lingbot_eval.settings import LiberoProtocol
+from lingbot_eval.settings.libero import LiberoProtocol
 
 
 class Seeding:
-    """Resets ``domain`` for episode k of its task, in any order, as the protocol's upstream would in order.
+    """It resets ``domain`` for episode k of its task, in any order, as the protocol's upstream would in order.
 
     ``seeding: per-task`` (openpi, vla-eval) seeds once and never again, so the generator's state before the k-th reset
     is found by doing the resets before it, once per process; commands draw nothing (tested).
@@ -31,7 +31,7 @@ class Seeding:
         self._fresh = list(domain.object_property_initializers)
         self._seed: int | None = None
         self._before: list[Any] = []
-        """The generator's state before the k-th reset, as far as known; per-task only."""
+        """The generator's state before the k-th reset, as far as it is known; it is used for per-task seeding only."""
 
     def reset(self, seed: int, k: int) -> None:
         if self._protocol.seeding != "per-task":  # a drawn seed is an ordinary one once it stands in the plan
@@ -48,7 +48,7 @@ class Seeding:
                 self._before.append(np.random.get_state())
 
     def _reset_as(self, k: int) -> None:
-        """With the initializers that k episodes before this one have left; soft resets leave none."""
+        """Reset with the initializers that k episodes before this one have left; soft resets leave none."""
         behind = {"per-episode": 0, "per-task": k, "per-task-after-reset": k + 1}[self._protocol.environment]
         hard_resets = behind if self._protocol.reset == "hard" else 0
         self._domain.object_property_initializers[:] = self._fresh * (1 + hard_resets)

@@ -30,7 +30,7 @@ _ARRAY = [
 
 
 def load_states(path: Path) -> npt.NDArray[np.float64]:
-    """(states, width): each row is MuJoCo's time, then qpos, then qvel, as ``MjSimState.flatten`` orders them.
+    """Return (states, width): each row is MuJoCo's time, then qpos, then qvel, as ``MjSimState.flatten`` orders them.
 
     Raises NotReady when the file is missing or holds anything but one float64 array.
     """

@@ -1,15 +1,13 @@
-"""The forty tasks of LIBERO's four evaluated suites, in the benchmark's order.
+"""LIBERO's four evaluated suites have forty tasks, here in the benchmark's order.
 
 Source: hf-libero 0.1.4, ``libero/libero/benchmark/libero_suite_task_map.py`` (task order 0 is the file's order);
-``tests/envs/libero/test_tasks.py`` compares them with the installed package. Written out here so that a plan needs no
-simulator.
+``tests/envs/libero/test_tasks.py`` compares them with the installed package. They are written out here
+so that a plan needs no simulator.
 """
 
 from __future__ import annotations
 
 import re
-
-from lingbot_eval.errors import UnknownName
 
 SUITES: dict[str, tuple[str, ...]] = {
     "libero_spatial": (
@@ -63,33 +61,22 @@ SUITES: dict[str, tuple[str, ...]] = {
 }
 
 ALIASES = {
-    "spatial": "libero_spatial",
-    "object": "libero_object",
-    "goal": "libero_goal",
-    "long": "libero_10",
-    "10": "libero_10",
-    "libero_long": "libero_10",
+    "spatial": ("libero_spatial",),
+    "object": ("libero_object",),
+    "goal": ("libero_goal",),
+    "long": ("libero_10",),
+    "10": ("libero_10",),
+    "libero_long": ("libero_10",),
+    "all": tuple(SUITES),
 }
+"""The suites by their short names."""
 
 STORED_STATES = 50
-"""Initial states stored for each task (``init_files/<suite>/<task>.pruned_init``)."""
-
-
-def suite_names(name: str) -> tuple[str, ...]:
-    """The full names meant by ``spatial``, ``libero_spatial``, ``long``, ``all``, ...
-
-    Raises UnknownName.
-    """
-    if name == "all":
-        return tuple(SUITES)
-    full = ALIASES.get(name, name)
-    if full not in SUITES:
-        raise UnknownName("LIBERO suite", name, [*ALIASES, *SUITES, "all"])
-    return (full,)
+"""How many initial states are stored for each task (``init_files/<suite>/<task>.pruned_init``)."""
 
 
 def instruction(task: str) -> str:
-    """The sentence LIBERO's benchmark gives for a task: its file name, without the scene.
+    """Return the sentence that LIBERO's benchmark gives for a task: its file name, without the scene.
 
     >>> instruction("KITCHEN_SCENE8_put_both_moka_pots_on_the_stove")
     'put both moka pots on the stove'

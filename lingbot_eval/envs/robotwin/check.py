@@ -14,17 +14,18 @@ import msgspec
 
 from lingbot_eval.attempt import Stuck, attempt
 from lingbot_eval.envs import tabletop, vulkan
-from lingbot_eval.envs.first_frame import FirstFrame
+from lingbot_eval.envs.first_picture import FirstPicture
 from lingbot_eval.envs.robotwin import poses
 from lingbot_eval.envs.robotwin import process as robotwin_process
 from lingbot_eval.envs.robotwin.checkout import Checkout
 from lingbot_eval.errors import NotReady
-from lingbot_eval.settings import RoboTwinSettings, TabletopSettings
+from lingbot_eval.settings.robotwin import RoboTwinSettings
+from lingbot_eval.settings.tabletop import TabletopSettings
 
 Scenes = Iterable[tuple[str, str]]
 """(task, setting) pairs that will be played."""
 
-Found = tuple[RoboTwinSettings | TabletopSettings, dict[str, str], dict[str, str], FirstFrame | None]
+Found = tuple[RoboTwinSettings | TabletopSettings, dict[str, str], dict[str, str], FirstPicture | None]
 """The settings with every choice made, score-moving facts, notes, and what was drawn."""
 
 IMPORTED = {
@@ -52,7 +53,7 @@ def look_at(simulator: RoboTwinSettings | TabletopSettings, draws: bool, scenes:
         _load()
     frame = vulkan.probe() if draws else None
     notes = {"vulkan_device": frame.device} if frame else {}
-    ours = {"tabletop": tabletop.REVISION, "bimanual-commands": poses.REVISION}
+    ours = {"tabletop": tabletop.SCORE_VERSION, "bimanual-commands": poses.SCORE_VERSION}
     facts = {name: metadata.version(name) for name in ("sapien", "mplib")} | ours
     return simulator, facts, notes, frame
 
@@ -95,8 +96,8 @@ def _robotwin(simulator: RoboTwinSettings, scenes: Scenes) -> Found:
         "denoiser": denoiser,
         "embodiment": " ".join(map(str, arms)),
         "robotwin-assets": checkout.assets_hash(),
-        "robotwin-env": robotwin_process.REVISION,
-        "bimanual-commands": poses.REVISION,
+        "robotwin-env": robotwin_process.SCORE_VERSION,
+        "bimanual-commands": poses.SCORE_VERSION,
     }
     notes = {"vulkan_device": frame.device, "robotwin_root": str(checkout.root)}
     if warning:

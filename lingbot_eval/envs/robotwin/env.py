@@ -1,8 +1,8 @@
-"""RoboTwin 2.0's tasks, and tabletop's, as a Gymnasium environment, one task per instance.
+"""RoboTwin 2.0's tasks and tabletop's are one Gymnasium environment, one task per instance.
 
-Runs in a process of its own (``host.py``): RoboTwin changes the working directory and seeds global generators, prints,
-and exits. The conventions come from the protocol (``conf/protocol/``); nothing here chooses one. Both suites speak one
-task contract, ``tabletop/__init__.py``, and are driven by the same lines.
+It runs in a process of its own (``host.py``): RoboTwin changes the working directory and seeds global generators,
+prints, and exits. The conventions come from the protocol (``conf/protocol/``); nothing here chooses one. Both suites
+speak one task contract, ``tabletop/__init__.py``, and are driven by the same lines.
 """
 
 from __future__ import annotations
@@ -15,38 +15,18 @@ import numpy as np
 import numpy.typing as npt
 
 from lingbot_eval.envs.robotwin.poses import ARMS, Array, require_orientation
+from lingbot_eval.envs.robotwin.spec import CAMERAS, absolute_spec
 from lingbot_eval.envs.robotwin.tasks import EXPERT_FIRST
-from lingbot_eval.envs.spaces import check_action, look_space
+from lingbot_eval.envs.spaces import action_space, check_action, look_space
 from lingbot_eval.errors import BadInput, UnknownName, UnstableScene
-from lingbot_eval.settings import (
-    EnvSettings,
-    RoboTwinProtocol,
-    RoboTwinSettings,
-    Setting,
-    SimulatorSettings,
-    TabletopSettings,
-)
-from lingbot_eval.types import Action, EnvSpec, Image, Observation
-
-CAMERAS = {"head": "head_camera", "left_wrist": "left_camera", "right_wrist": "right_camera"}
-SIZE = (240, 320)
-"""Rows and columns of each: RoboTwin's D435."""
-
-CHANNELS = (*range(7), 28, *range(7, 14), 29)
-"""Left pose and gripper, right pose and gripper, among LingBot-VA's thirty."""
-
-COMMANDS_PER_SECOND = 250 / 15
-"""RoboTwin samples its demonstrations every 15 physics steps of 1/250 s (``save_freq``). A command takes as long as its
-path needs, so this is a nominal rate: of videos."""
-
-LOW, HIGH = (-1.5, -1.5, 0.0), (1.5, 1.5, 2.0)
-"""Metres, world frame: around the table, which is at z = 0.74, with room to spare for both arms."""
-
-FARTHEST = 1.5
-"""Metres that a hand can move away from where it starts, and then some."""
+from lingbot_eval.settings import EnvSettings, Setting, SimulatorSettings
+from lingbot_eval.settings.robotwin import RoboTwinProtocol, RoboTwinSettings
+from lingbot_eval.settings.tabletop import TabletopSettings
+from lingbot_eval.types import Action, Image, Observation
 
 CACHED_EPISODES = 5
-"""Between two clearings of SAPIEN's cache of meshes: ``clear_cache_freq`` of RoboTwin's ``demo_*.yml``."""
+"""How many episodes pass between two clearings of SAPIEN's cache of meshes: ``clear_cache_freq`` of RoboTwin's
+``demo_*.yml``."""
 
 
 class RoboTwinEnv(gym.Env[Observation, Action]):
@@ -68,7 +48,7 @@ class RoboTwinEnv(gym.Env[Observation, Action]):
     metadata = {"render_modes": ["rgb_array"], "render_fps": 17}
 
     def __init__(self, settings: EnvSettings) -> None:
-        """Changes this process for good.
+        """Import the task, which changes this process for good.
 
         Raises NotReady, UnknownName, BadInput.
         """
@@ -83,26 +63,16 @@ class RoboTwinEnv(gym.Env[Observation, Action]):
         self.domain = self
         self.render_mode = "rgb_array" if settings.render else None
         self._cameras, self._draws = settings.cameras, settings.cameras or settings.render
-        self.env_spec = EnvSpec(
-            cameras=tuple(CAMERAS) if settings.cameras else (),
-            channels=CHANNELS,
-            commands_per_second=COMMANDS_PER_SECOND,
-            commands_per_action=settings.commands_per_action,
-            conventions={
-                "command": "absolute end-effector poses, world frame, quaternion w first",
-                "gripper": "0 closed .. 1 open",
-                "state": "as an absolute command; poses measured, grippers as commanded",
-                "success": self.protocol.success,
-            },
-        )
-        self.observation_space = look_space(dict.fromkeys(self.env_spec.cameras, SIZE), state=16)
-        self._box = command_box(LOW, HIGH, settings.commands_per_action)
-        self.action_space = self._box
+        self.env_spec = absolute_spec(settings)
+        self.observation_space = look_space(self.env_spec)
+        self._box = self.action_space = action_space(self.env_spec)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
-        """Options: ``setting`` (easy, hard; easy when absent), and ``task`` and ``initial_state``, which must be this
+        """Begin an episode.
+
+        Options: ``setting`` (easy, hard; easy when absent), and ``task`` and ``initial_state``, which must be this
         environment's own and None; ``index`` changes nothing.
 
         Raises BadInput, and UnstableScene for a seed whose objects do not come to rest.
@@ -132,8 +102,8 @@ class RoboTwinEnv(gym.Env[Observation, Action]):
     def follow(
         self, commands: Array, outside: npt.NDArray[np.bool_]
     ) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
-        """As :meth:`step`, with every digit of ``commands`` (K, 16), which the simulator gets unchanged. ``outside``
-        (K,): which of them count as out of bounds.
+        """Do what :meth:`step` does with every digit of ``commands`` (K, 16), which the simulator gets unchanged;
+        ``outside`` (K,) says which of them count as out of bounds.
 
         Raises BadInput after the end of an episode.
         """
@@ -151,14 +121,14 @@ class RoboTwinEnv(gym.Env[Observation, Action]):
         return self._observation(), float(success), success, late, self._info()
 
     def pose(self) -> Array:
-        """(16,) float64: the state with every digit that the simulator gives."""
+        """Return the state, (16,) float64, with every digit that the simulator gives."""
         poses = self._task.endpose()
         return np.array(
             [v for side in ("left", "right") for v in (*poses[f"{side}_endpose"], poses[f"{side}_gripper"])], np.float64
         )
 
     def render(self) -> Image:
-        """(240, 960, 3): the three cameras in a row, as they are now."""
+        """Draw the three cameras in a row, as they are now, (240, 960, 3)."""
         return np.concatenate(list(self._pictures().values()), axis=1)
 
     def close(self) -> None:
@@ -167,7 +137,7 @@ class RoboTwinEnv(gym.Env[Observation, Action]):
             self._task = None
 
     def audition(self, seed: int, setting: Setting) -> dict[str, Any]:
-        """Whether the task's own expert solves the scene of ``seed``, and the episode's sentences if it does.
+        """Find out whether the task's own expert solves the scene of ``seed``, and the episode's sentences if it does.
 
         Returns ``outcome`` ("solved", "unstable", "unsolved"), ``reason``, and ``sentences`` by split. A seed always
         gives the same sentences: both generators that their making draws from are seeded with it (RoboTwin seeds one).
@@ -187,8 +157,8 @@ class RoboTwinEnv(gym.Env[Observation, Action]):
         return {"outcome": "solved", "reason": "", "sentences": drawn}
 
     def rehearse(self) -> Array:
-        """(n, 16): the commands along the expert's path from the present episode's beginning; the scene is then set up
-        again."""
+        """Return (n, 16): the commands along the expert's path from the present episode's beginning. The scene is then
+        set up again."""
         seed, setting = self._scene
         self._set_up(seed, setting)
         self._task.play_once()
@@ -208,7 +178,7 @@ class RoboTwinEnv(gym.Env[Observation, Action]):
         self._scene = (seed, setting)
 
     def _execute(self, command: Array) -> bool:
-        """Whether the task now counts as done."""
+        """Run one command; return whether the task now counts as done."""
         task = self._task
         if self.protocol.success == "any-moment":
             task.take_action(command, "ee")
@@ -248,15 +218,8 @@ class RoboTwinEnv(gym.Env[Observation, Action]):
         }
 
 
-def command_box(low: tuple[float, ...], high: tuple[float, ...], count: int) -> Any:
-    """The Box of (count, 16) commands with positions between ``low`` and ``high`` (3,), in metres."""
-    arm_low, arm_high = [*low, -1.0, -1.0, -1.0, -1.0, 0.0], [*high, 1.0, 1.0, 1.0, 1.0, 1.0]
-    lows, highs = (np.tile(np.array(arm, np.float32), (count, 2)) for arm in (arm_low, arm_high))
-    return gym.spaces.Box(lows, highs, dtype=np.float32)
-
-
 def _suite(simulator: SimulatorSettings) -> tuple[Any, type[Exception]]:
-    """Where tasks come from, and what they raise when a scene does not come to rest."""
+    """Return where tasks come from, and what they raise when a scene does not come to rest."""
     if isinstance(simulator, RoboTwinSettings):
         from lingbot_eval.envs.robotwin.task import CheckoutTasks
 

@@ -1,8 +1,6 @@
-"""The groups of eight in which LingBot-VA's RoboTwin numbers were made."""
+"""LingBot-VA's RoboTwin numbers were made in these groups of eight."""
 
 from __future__ import annotations
-
-from lingbot_eval.errors import BadInput
 
 GROUPS: tuple[tuple[str, ...], ...] = (
     (
@@ -34,13 +32,3 @@ GROUPS: tuple[tuple[str, ...], ...] = (
 """Robbyant/lingbot-va @ 6f092cb, evaluation/robotwin/launch_client_multigpus.sh: one task per GPU. Its last group names
 its two tasks four times each, so that four processes play the same seeds and overwrite each other's result. Here each
 stands once, and the queue (``runs/coordinator.py``) hands the episodes of both to however many workers there are."""
-
-
-def group(number: int) -> tuple[str, ...]:
-    """The tasks of a group.
-
-    Raises BadInput.
-    """
-    if not 0 <= number < len(GROUPS):
-        raise BadInput(f"group {number}: RoboTwin's tasks are in groups 0..{len(GROUPS) - 1}")
-    return GROUPS[number]

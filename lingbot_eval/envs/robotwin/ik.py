@@ -1,4 +1,4 @@
-"""An arm's joints for a pose, and its way there: mplib's CLIK with restarts, straight lines, TOPP.
+"""Find an arm's joints for a pose, and its way there, with mplib's CLIK and restarts, straight lines, and TOPP.
 
 What it does not do: it avoids no obstacle, neither the table nor the arm itself. CuRobo does; so a command that leads
 through something is a collision here and a detour there, and records say which planner served.
@@ -27,7 +27,7 @@ JUMP = 0.6
 
 
 class Arm:
-    """One arm's kinematics. ``link`` is the one whose pose is meant; its joints come first in the URDF."""
+    """It is one arm's kinematics. ``link`` is the one whose pose is meant; its joints come first in the URDF."""
 
     def __init__(self, urdf: Path, srdf: Path, link: str, *, speed: float, acceleration: float) -> None:
         """``speed`` (rad/s) and ``acceleration`` (rad/s²) limit every joint in :meth:`timed`."""
@@ -44,17 +44,18 @@ class Arm:
         self._generator = np.random.default_rng(seed)
 
     def within(self, joints: Array) -> Array:
-        """``joints`` moved into the limits, which a drive may overshoot."""
+        """Return ``joints`` moved into the limits, which a drive may overshoot."""
         return np.asarray(np.clip(joints, self._low + 1e-4, self._high - 1e-4))
 
     def forward(self, joints: Array) -> Array:
-        """The link's pose for (n,) joints in radians."""
+        """Return the link's pose for (n,) joints in radians."""
         self._model.compute_forward_kinematics(np.concatenate([joints, self._rest]))
         pose = self._model.get_link_pose(self._link)
         return np.concatenate([pose.p, pose.q], dtype=np.float64)
 
     def inverse(self, pose: Array, near: Array, restarts: int = 12) -> Array | None:
-        """(n,) joints for ``pose``: what CLIK finds from ``near``, else the nearest that it finds from guesses around.
+        """Return (n,) joints in radians for ``pose``: what CLIK finds from ``near``, else the nearest that it finds
+        from guesses around.
 
         None if there is none, or none was found.
         """
@@ -74,7 +75,8 @@ class Arm:
         return best
 
     def path(self, start: Array, pose: Array) -> Array | None:
-        """(m, n) joints from ``start`` to ``pose``: straight in space where the arm can, else straight in its joints.
+        """Return (m, n) joints from ``start`` to ``pose``: straight in space where the arm can, else straight in its
+        joints.
 
         None if ``pose`` has no solution.
         """
@@ -93,9 +95,9 @@ class Arm:
         return start + np.linspace(0, 1, count + 1)[:, None] * (goal - start)
 
     def timed(self, path: Array, rate: float) -> tuple[Array, Array]:
-        """Positions (rad) and velocities (rad/s) at ``rate`` Hz along ``path`` (m, n), both (t, n), t >= 2: as fast as
-        the limits allow (TOPP), at rest at both ends; at even speed where TOPP finds no timing, as it does for paths of
-        a tenth of a milliradian."""
+        """Return positions (rad) and velocities (rad/s) at ``rate`` Hz along ``path`` (m, n), both (t, n), t >= 2: as
+        fast as the limits allow (TOPP), at rest at both ends; at even speed where TOPP finds no timing, as it does for
+        paths of a tenth of a milliradian."""
         moved = np.abs(np.diff(path, axis=0)).max(axis=1) > 1e-6
         path = path[np.concatenate([[True], moved])]  # TOPP's spline wants no point twice
         if len(path) > 1 and np.abs(path[-1] - path[0]).max() > 1e-4:
@@ -110,24 +112,24 @@ class Arm:
 
 
 def waypoints(start: Array, end: Array, metres: float = STEP_METRES, radians: float = STEP_RADIANS) -> int:
-    """How many steps of at most ``metres`` and ``radians`` lead from one pose to the other; at least 1."""
+    """Return how many steps of at most ``metres`` and ``radians`` lead from one pose to the other; at least 1."""
     distance, angle = float(np.linalg.norm(end[:3] - start[:3])), turn(start[3:], end[3:])
     return max(1, int(np.ceil(max(distance / metres, angle / radians) - 1e-9)))
 
 
 def line(start: Array, end: Array, count: int) -> Array:
-    """(count, 7) poses at equal steps from ``start``, left out, to ``end``."""
+    """Return (count, 7) poses at equal steps from ``start``, left out, to ``end``."""
     share = np.arange(1, count + 1)[:, None] / count
     return np.column_stack([start[:3] + share * (end[:3] - start[:3]), slerp(start[3:], end[3:], share)])
 
 
 def turn(one: Array, other: Array) -> float:
-    """The angle between two orientations, radians."""
+    """Return the angle between two orientations, radians."""
     return float(2 * np.arccos(np.clip(abs(one @ other), 0, 1)))
 
 
 def slerp(start: Array, end: Array, share: Array) -> Array:
-    """(m, 4) unit quaternions on the short way from ``start`` to ``end`` (4,), at ``share`` (m, 1) of it."""
+    """Return (m, 4) unit quaternions on the short way from ``start`` to ``end`` (4,), at ``share`` (m, 1) of it."""
     end = end if start @ end >= 0 else -end
     half = turn(start, end) / 2
     if half < 1e-4:

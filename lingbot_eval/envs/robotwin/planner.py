@@ -1,7 +1,7 @@
-"""A planner for RoboTwin without CuRobo and without a GPU, on mplib (``ik.py``).
+"""This planner serves RoboTwin without CuRobo and without a GPU, on mplib (``ik.py``).
 
 It goes straight, in space where the arm can and in its joints where not. It avoids no obstacle, neither the table nor
-the other arm, and it does not know CuRobo's constraints on a path. Good for tasks with room above the table.
+the other arm, and it does not know CuRobo's constraints on a path. It is good for tasks with room above the table.
 """
 
 from __future__ import annotations
@@ -26,17 +26,18 @@ GRIPPER_STEPS = 200
 """Physics steps in which a gripper opens or closes: envs/robot/planner.py, plan_grippers."""
 
 NEAR_METRES, NEAR_RADIANS = 1e-3, 1e-2
-"""What RoboTwin and mplib may differ by about where the hand is."""
+"""RoboTwin and mplib may differ by this much about where the hand is."""
 
 
 class Planner:
-    """What RoboTwin calls CuroboPlanner, for one arm. Poses are the move group's last link, world frame."""
+    """It takes the place of RoboTwin's CuroboPlanner, for one arm. Poses are the move group's last link, world
+    frame."""
 
     def __init__(
         self, robot_origion_pose: Any, active_joints_name: Sequence[str], all_joints: Sequence[str], yml_path: str
     ) -> None:
-        """As RoboTwin calls it. ``yml_path`` is ``curobo.yml`` in the embodiment's folder; ``config.yml`` beside it is
-        what is read."""
+        """Take what RoboTwin gives. ``yml_path`` is ``curobo.yml`` in the embodiment's folder; ``config.yml`` beside it
+        is what is read."""
         folder = Path(yml_path).parent
         config = read_yaml(folder / "config.yml")
         side = 1 if "right" in Path(yml_path).name else 0
@@ -71,7 +72,8 @@ class Planner:
     def plan_path(
         self, curr_joint_pos: Any, target_gripper_pose: Any, constraint_pose: Any = None, arms_tag: Any = None
     ) -> dict[str, Any]:
-        """Joint positions (t, n) in rad and velocities in rad/s for every physics step; status Success or Fail."""
+        """Return joint positions (t, n) in rad and velocities in rad/s for every physics step; status Success or
+        Fail."""
         path = self._arm.path(self._own(curr_joint_pos), self._in_base(target_gripper_pose))
         if path is None:
             return {"status": "Fail"}
@@ -85,7 +87,7 @@ class Planner:
         constraint_pose: Any = None,
         arms_tag: Any = None,
     ) -> dict[str, Any]:
-        """Which of the poses can be reached (status Success or Failure), and with which joints, (1, n) each."""
+        """Return which of the poses can be reached (status Success or Failure), and with which joints, (1, n) each."""
         near = self._own(curr_joint_pos)
         found: dict[bytes, Array | None] = {}  # RoboTwin asks for one pose several times where wrists may not turn
         poses = [self._in_base(pose).round(6) for pose in target_gripper_pose_list]
@@ -105,10 +107,10 @@ class Planner:
         return {"num_step": GRIPPER_STEPS, "per_step": step, "result": path}
 
     def _own(self, joints: Any) -> Array:
-        """This arm's (n,) of all the robot's joints, within their limits."""
+        """Return this arm's (n,) of all the robot's joints, within their limits."""
         return self._arm.within(np.asarray(joints, np.float64)[self._columns])
 
     def _in_base(self, pose: Any) -> Array:
-        """(7,) in the frame of the arm's base."""
+        """Return the pose, (7,), in the frame of the arm's base."""
         inside = self._base.inv() * pose
         return np.concatenate([inside.p, inside.q], dtype=np.float64)

@@ -1,4 +1,4 @@
-"""Bimanual commands relative to the episode's first pose, exactly as LingBot-VA's client composes them.
+"""Bimanual commands relative to the episode's first pose are composed exactly as LingBot-VA's client does it.
 
 A command is (16,): per arm, left first, xyz in metres, four quaternion numbers, gripper 0 closed .. 1 open. An absolute
 command's quaternion is RoboTwin's: world frame, w first. A relative command's quaternion is *four raw numbers*, not w
@@ -17,10 +17,10 @@ from lingbot_eval.errors import BadAction
 
 Array = npt.NDArray[np.float64]
 
-REVISION = "2"
-"""Of how a command reaches the simulator of RoboTwin and tabletop; part of the protocol hash, and not of what decides
-which scenes their experts solve. Raise it with every change here or in ``relative.py`` that can move a score. 1 rounded
-the first pose and the composed command to float32; it had no name among the facts."""
+SCORE_VERSION = "2"
+"""The version of how a command reaches the simulator of RoboTwin and tabletop. It is in the protocol hash, and not
+among what decides which scenes their experts solve. Raise it with every change here or in ``relative.py`` that can move
+a score. 1 rounded the first pose and the composed command to float32; it had no name among the facts."""
 
 ARMS = (slice(0, 8), slice(8, 16))
 """Columns of the left and the right arm in a command."""
@@ -30,7 +30,7 @@ STILL = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0)
 
 
 def absolute(initial: npt.ArrayLike, relative: npt.ArrayLike) -> Array:
-    """(..., 16) absolute commands for ``relative`` ones (..., 16) and the ``initial`` pose (16,).
+    """Return (..., 16) absolute commands for ``relative`` ones (..., 16) and the ``initial`` pose (16,).
 
     Translations add up in world axes, quaternions multiply (initial on the left) and are normalised, grippers stay; all
     in float64, whatever came. Raises BadAction for a quaternion of length zero.
@@ -45,7 +45,7 @@ def absolute(initial: npt.ArrayLike, relative: npt.ArrayLike) -> Array:
 
 
 def relative(initial: npt.ArrayLike, wanted: npt.ArrayLike) -> Array:
-    """(..., 16): what :func:`absolute` turns into ``wanted`` (..., 16) again."""
+    """Return (..., 16): what :func:`absolute` turns into ``wanted`` (..., 16) again."""
     first, command = np.asarray(initial, np.float64), np.array(wanted, np.float64)
     for arm in ARMS:
         here, there = first[arm], command[..., arm]
@@ -55,7 +55,7 @@ def relative(initial: npt.ArrayLike, wanted: npt.ArrayLike) -> Array:
 
 
 def product(left: Array, right: Array) -> Array:
-    """(..., 4): Hamilton's product of raw numbers whose last is the scalar, summed in scipy's order."""
+    """Return (..., 4): Hamilton's product of raw numbers whose last is the scalar, summed in scipy's order."""
     a, b = np.broadcast_arrays(left, right)
     vector = a[..., 3:] * b[..., :3] + b[..., 3:] * a[..., :3] + np.cross(a[..., :3], b[..., :3])
     scalar = a[..., 3] * b[..., 3] - a[..., 0] * b[..., 0] - a[..., 1] * b[..., 1] - a[..., 2] * b[..., 2]
@@ -63,7 +63,7 @@ def product(left: Array, right: Array) -> Array:
 
 
 def unit(quaternion: Array) -> Array:
-    """(..., 4) of length one.
+    """Return the quaternions (..., 4) at length one.
 
     Raises BadAction as :func:`require_orientation`.
     """
@@ -72,6 +72,6 @@ def unit(quaternion: Array) -> Array:
 
 
 def require_orientation(quaternion: Array) -> None:
-    """Raises BadAction where one of (..., 4) has length zero."""
+    """Raise BadAction where one of (..., 4) has length zero."""
     if (np.linalg.norm(quaternion, axis=-1) < 1e-8).any():
         raise BadAction(f"a quaternion of length zero is no orientation: {quaternion.tolist()}")

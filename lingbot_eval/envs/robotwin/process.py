@@ -1,6 +1,6 @@
 """Make a process ready to import RoboTwin: working directory, import path, and what stands in for what is not there.
 
-Only for a process that does nothing else (``host.py``). No file of the checkout is changed: where it needs an
+This is only for a process that does nothing else (``host.py``). No file of the checkout is changed: where it needs an
 embodiment or an object list that it has not, a folder of links stands in for its root.
 """
 
@@ -21,13 +21,14 @@ from types import ModuleType
 from typing import Any
 
 from lingbot_eval.envs.robotwin.checkout import Checkout
-from lingbot_eval.settings import RoboTwinSettings
+from lingbot_eval.settings.robotwin import RoboTwinSettings
 
-REVISION = "1"
-"""Of our driving of RoboTwin; part of the protocol hash. Raise it with every change that can move a score."""
+SCORE_VERSION = "1"
+"""The version of our driving of RoboTwin, which is in the protocol hash. Raise it with every change that can move a
+score."""
 
 OWN_ARMS = "lingbot_eval-tabletop"
-"""Name of this package's arm among the checkout's embodiments."""
+"""The name of this package's arm among the checkout's embodiments."""
 
 APART = 0.7
 """Metres between the bases of two of them, as RoboTwin's manual puts two Frankas."""
@@ -47,7 +48,7 @@ def prepare(checkout: Checkout, simulator: RoboTwinSettings) -> None:
 
 
 def overlay(checkout: Checkout) -> Path:
-    """A folder that looks like the checkout and has this package's arm among its embodiments, and empty lists of
+    """Make a folder that looks like the checkout and has this package's arm among its embodiments, and empty lists of
     objects where the assets were never downloaded."""
     root = Path(tempfile.mkdtemp(prefix="lingbot_eval-robotwin-"))
     for entry in checkout.root.iterdir():
@@ -80,7 +81,7 @@ def stand_in(package: str, always: bool = False) -> None:
 
 
 class _Empty(MetaPathFinder, Loader):
-    """Finds the package and anything in it, as modules whose every name is a _Nothing."""
+    """It finds the package and anything in it, as modules whose every name is a _Nothing."""
 
     def __init__(self, package: str) -> None:
         self._package = package

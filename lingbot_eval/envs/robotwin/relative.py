@@ -1,20 +1,17 @@
-"""Relative commands around the absolute environment."""
+"""A wrapper around the absolute environment takes relative commands."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import gymnasium as gym
 
 from lingbot_eval.envs.robotwin import poses
-from lingbot_eval.envs.robotwin.env import FARTHEST, RoboTwinEnv, command_box
-from lingbot_eval.envs.spaces import check_action
+from lingbot_eval.envs.robotwin.env import RoboTwinEnv
+from lingbot_eval.envs.robotwin.spec import relative_spec
+from lingbot_eval.envs.spaces import action_space, check_action
 from lingbot_eval.settings import Setting
 from lingbot_eval.types import Action, Observation
-
-STILL = (*poses.STILL, 1.0, *poses.STILL, 1.0)
-"""Where the episode began, which is with open grippers."""
 
 
 class RelativePose(gym.Wrapper[Observation, Action, Observation, Action]):
@@ -31,11 +28,9 @@ class RelativePose(gym.Wrapper[Observation, Action, Observation, Action]):
 
     def __init__(self, env: RoboTwinEnv) -> None:
         super().__init__(env)
-        self._inner, spec = env, env.env_spec
-        words = {**spec.conventions, "command": "relative to the first state: LingBot-VA's raw four-number algebra"}
-        self.env_spec = replace(spec, conventions=words, idle=STILL)
-        self._box = command_box((-FARTHEST,) * 3, (FARTHEST,) * 3, spec.commands_per_action)
-        self.action_space = self._box
+        self._inner = env
+        self.env_spec = relative_spec(env.env_spec)
+        self._box = self.action_space = action_space(self.env_spec)
         self.domain = self
 
     def reset(
@@ -53,5 +48,5 @@ class RelativePose(gym.Wrapper[Observation, Action, Observation, Action]):
         return self._inner.audition(seed, setting)
 
     def rehearse(self) -> poses.Array:
-        """(n, 16): the expert's path as relative commands."""
+        """Return the expert's path as relative commands, (n, 16)."""
         return poses.relative(self._first, self._inner.rehearse())

@@ -1,4 +1,5 @@
-"""A checkout's tasks behind the contract of tabletop's (``tabletop/__init__.py``): one environment drives both."""
+"""A checkout's tasks keep the contract of tabletop's here (``tabletop/__init__.py``), so one environment drives
+both."""
 
 from __future__ import annotations
 
@@ -13,19 +14,20 @@ import numpy as np
 from lingbot_eval.envs.robotwin.checkout import CONFIGS, Checkout, read_yaml
 from lingbot_eval.envs.robotwin.planner import Planner
 from lingbot_eval.envs.robotwin.process import APART, OWN_ARMS, prepare
-from lingbot_eval.settings import RoboTwinSettings
+from lingbot_eval.settings.robotwin import RoboTwinSettings
 
 SENTENCES = 100
-"""Generated per episode and split, of which one is drawn: test_num of script/eval_policy.py:162, 258-259 @ 2eeec322."""
+"""How many are generated per episode and split, of which one is drawn: test_num of script/eval_policy.py:162, 258-259 @
+2eeec322."""
 
 SIDES = ("left", "right")
 
 
 class CheckoutTasks:
-    """``command_limit``, ``sentences`` and ``task_class`` as the tabletop module has them."""
+    """It has ``command_limit``, ``sentences`` and ``task_class`` as the tabletop module has them."""
 
     def __init__(self, simulator: RoboTwinSettings) -> None:
-        """Changes this process for good.
+        """Import the checkout, which changes this process for good.
 
         Raises NotReady, BadInput.
         """
@@ -38,19 +40,20 @@ class CheckoutTasks:
         return self._checkout.command_limit(name)
 
     def sentences(self, name: str, info: Mapping[str, Any]) -> dict[str, list[str]]:
-        """By split. Draws from Python's and numpy's global generators, which whoever asks has seeded."""
+        """Return the sentences by split, drawn with Python's and numpy's global generators, which whoever asks has
+        seeded."""
         generator = importlib.import_module("description.utils.generate_episode_instructions")
         (found,) = generator.generate_episode_descriptions(name, [info], SENTENCES)
         return {split: found[split] for split in ("seen", "unseen")}
 
     def task_class(self, name: str) -> Any:
-        """The checkout's class, extended."""
+        """Return the checkout's class, extended."""
         theirs = getattr(importlib.import_module(f"envs.{name}"), name)
         arguments = {setting: self._arguments(name, setting) for setting in CONFIGS}
         return type(name, (_Extended, theirs), {"arguments": arguments})
 
     def _arguments(self, name: str, setting: str) -> dict[str, Any]:
-        """What ``setup_demo`` is called with: script/eval_policy.py:72-124 @ 2eeec322, without its video."""
+        """Return what ``setup_demo`` is called with: script/eval_policy.py:72-124 @ 2eeec322, without its video."""
         config = self._checkout.config(setting)
         cameras = read_yaml(self._checkout.configs / "_camera_config.yml")
         head = cameras[config["camera"]["head_camera_type"]]
@@ -80,7 +83,7 @@ class CheckoutTasks:
 
 
 class _Extended:
-    """Comes before a RoboTwin task class and adds what the contract has and it has not."""
+    """It comes before a RoboTwin task class and adds what the contract has and it has not."""
 
     arguments: Mapping[str, dict[str, Any]]
     _pictures = False
@@ -129,17 +132,17 @@ class _Extended:
         return info
 
     def stages(self) -> tuple[int, int]:
-        """RoboTwin defines none."""
+        """Return (0, 0): RoboTwin defines none."""
         return 0, 0
 
     def _take_picture(self) -> None:
-        """Where RoboTwin's data collection takes a sample (every ``save_freq`` physics steps, and at the ends of a
-        motion) the expert's path takes one."""
+        """Take a sample of the expert's path where RoboTwin's data collection takes one: every ``save_freq`` physics
+        steps, and at the ends of a motion."""
         poses = self.endpose()
         self._samples.append([v for side in SIDES for v in (*poses[f"{side}_endpose"], poses[f"{side}_gripper"])])
 
     def _own_planners(self) -> list[tuple[str, Planner]]:
-        """By arm; none where CuRobo plans."""
+        """Return them by arm; there is none where CuRobo plans."""
         planners = ((side, getattr(self.robot, f"{side}_planner", None)) for side in SIDES)
         return [(side, planner) for side, planner in planners if isinstance(planner, Planner)]
 

@@ -1,4 +1,4 @@
-"""RoboTwin 2.0's fifty tasks: what is published about each, as data."""
+"""RoboTwin 2.0 has fifty tasks; what is published about each is here as data."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Task(NamedTuple):
-    """One task."""
+    """It is what is published about one task."""
 
     horizon: int
     """Class 1, 2 or 3, as LingBot-VA sorts its tables (evaluation/robotwin/calc_stat.py @ 7c6ffa9)."""

@@ -1,4 +1,4 @@
-"""What differs between ``easy`` and ``hard`` before any object is put down: lights, colours, table height, clutter."""
+"""``easy`` and ``hard`` differ before any object is put down: in lights, colours, table height and clutter."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from lingbot_eval.envs.robotwin.ik import Vector
 
 Colour = Vector
-"""Red, green, blue in 0 .. 1; of a light also brighter."""
+"""Red, green and blue are in 0 .. 1; a light may be brighter."""
 
 COLOURS = {
     "red": (0.80, 0.10, 0.09),
@@ -18,26 +18,27 @@ COLOURS = {
     "yellow": (0.92, 0.75, 0.08),
     "purple": (0.45, 0.15, 0.62),
 }
-"""Those that instructions name."""
+"""These are the colours that instructions name."""
 
 
 @dataclass(frozen=True)
-class Look:
-    """As it is in ``easy``."""
+class Appearance:
+    """A scene looks like this in ``easy``, which has the defaults."""
 
     table_shift: float = 0.0
-    """Metres the table top is above its usual height."""
+    """Metres that the table top is above its usual height."""
     table: Colour = (0.62, 0.47, 0.33)
     wall: Colour = (0.80, 0.81, 0.79)
     ambient: Colour = (0.45, 0.45, 0.45)
     sun: Colour = (1.6, 1.55, 1.45)
     sun_direction: Vector = (0.25, 0.2, -1.0)
     clutter: int = 0
-    """Things on the table that have nothing to do with the task."""
+    """How many things are on the table that have nothing to do with the task."""
 
 
-def hard_look(generator: np.random.Generator) -> Look:
-    return Look(
+def hard_appearance(generator: np.random.Generator) -> Appearance:
+    """Draw how a scene looks in ``hard``."""
+    return Appearance(
         table_shift=generator.uniform(-0.03, 0.0),  # RoboTwin's random_table_height
         table=dull(generator),
         wall=generator.uniform(0.2, 0.9, 3),
@@ -49,16 +50,16 @@ def hard_look(generator: np.random.Generator) -> Look:
 
 
 def dull(generator: np.random.Generator) -> Colour:
-    """A greyish colour, which no instruction can mean."""
+    """Draw a greyish colour, which no instruction can mean."""
     return np.clip(generator.uniform(0.15, 0.75) + generator.uniform(-0.08, 0.08, 3), 0.0, 1.0)
 
 
 def any_colour(generator: np.random.Generator) -> str:
-    """A name in COLOURS."""
+    """Draw a name in COLOURS."""
     return str(generator.choice(list(COLOURS)))
 
 
 def two_colours(generator: np.random.Generator) -> tuple[str, str]:
-    """Not the same."""
+    """Draw two names in COLOURS that are not the same."""
     one, two = generator.choice(list(COLOURS), 2, replace=False)
     return str(one), str(two)

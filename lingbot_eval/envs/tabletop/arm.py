@@ -1,4 +1,4 @@
-"""One arm in a scene: where its end effector is, which joints a pose needs, and its drives.
+"""An arm in a scene knows where its end effector is and which joints a pose needs, and drives them.
 
 A pose of the end effector is (7,), world frame: xyz in metres, then a unit quaternion, w first. Its x axis is the
 approach, its y axis the opening of the fingers; its origin is BEHIND metres behind the point between the fingertips.
@@ -26,21 +26,21 @@ APART = 0.7
 """Metres between the arms' bases."""
 
 STIFFNESS, DAMPING = 2000.0, 120.0
-"""Of the arm's drives. With a velocity target they follow closely; RoboTwin's 1000 and 200 without one lag by a fifth
-of a second."""
+"""Stiffness and damping of the arm's drives. With a velocity target these follow closely; RoboTwin's 1000 and 200
+without one lag by a fifth of a second."""
 
 GRIPPER_STIFFNESS, GRIPPER_DAMPING, GRIPPER_FORCE = 1000.0, 100.0, 40.0
 """The force, in newtons, carries some kilograms by friction and squeezes no block out of the grip."""
 
 SPEED = 1.5
-"""Of the fastest joint, rad/s."""
+"""The speed of the fastest joint, rad/s."""
 
 SHORTEST, CLOSING = 10, 50
-"""Physics steps of a command at least, and of one that opens or closes the gripper the whole way."""
+"""A command takes at least this many physics steps, and this many if it opens or closes the gripper the whole way."""
 
 
 class Arm:
-    """``joints`` (7,) and ``gripper`` (0 closed .. 1 open) are the drives' present targets."""
+    """One arm; ``joints`` (7,) in radians and ``gripper`` (0 closed .. 1 open) are its drives' present targets."""
 
     def __init__(self, scene: Scene, side: str) -> None:
         config = _config()
@@ -68,17 +68,18 @@ class Arm:
 
     @property
     def pose(self) -> Array:
-        """(7,): where the end effector is."""
+        """Where the end effector is, (7,), world frame."""
         pose = self._hand.pose * self._to_end_effector
         return np.concatenate([pose.p, pose.q], dtype=np.float64)
 
     @property
     def camera(self) -> Any:
-        """The wrist camera's pose."""
+        """The wrist camera's pose, world frame."""
         return self._camera.pose
 
     def solve(self, pose: Array) -> Array | None:
-        """(7,) joints in radians for the end effector at ``pose``, near the present targets; None if there are none."""
+        """Return (7,) joints in radians for the end effector at ``pose``, near the present targets; None if there are
+        none."""
         length = np.linalg.norm(pose[3:])
         if length < 1e-6:
             return None
@@ -86,7 +87,7 @@ class Arm:
         return self.solver.inverse(np.concatenate([hand.p, hand.q], dtype=np.float64), self.joints)
 
     def aim(self, command: Array) -> bool:
-        """Plan half a command, (8,) pose and gripper. False if the pose has no joints: the arm will hold."""
+        """Plan half a command, (8,) pose and gripper. It is False if the pose has no joints: the arm will hold."""
         joints = self.solve(command[:7])
         self._from = np.append(self.joints, self.gripper)
         self._to = np.append(self.joints if joints is None else joints, np.clip(command[7], 0.0, 1.0))
@@ -94,7 +95,7 @@ class Arm:
 
     @property
     def duration(self) -> int:
-        """Physics steps that what is aimed at takes."""
+        """How many physics steps it takes to get to what is aimed at."""
         far = np.abs(self._to - self._from)
         return int(np.ceil(max(SHORTEST, far[:7].max() / SPEED * RATE, far[7] * CLOSING)))
 
@@ -117,7 +118,7 @@ class Arm:
 
 @cache
 def solver() -> ik.Arm:
-    """Both arms' kinematics; one per process."""
+    """Return both arms' kinematics, one object per process."""
     config = _config()
     urdf, srdf = EMBODIMENT / config["urdf_path"], EMBODIMENT / config["srdf_path"]
     return ik.Arm(urdf, srdf, config["move_group"][0], speed=SPEED, acceleration=4.0)
@@ -130,7 +131,7 @@ def _config() -> dict[str, Any]:
 
 
 def _end_effector(config: dict[str, Any]) -> Any:
-    """The end effector's pose in the hand's frame."""
+    """Return the end effector's pose in the hand's frame."""
     matrix = np.eye(4)
     matrix[:3, :3] = config["delta_matrix"]
     matrix[:3, 3] = matrix[:3, 0] * (config["gripper_bias"] - BEHIND)

@@ -1,4 +1,4 @@
-"""Things made of boxes and cylinders."""
+"""Things in a scene are made of boxes and cylinders."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ DENSITY = 400.0  # kg/m³, of wood
 
 @dataclass(frozen=True)
 class Part:
-    """One box or upright cylinder of a body, in the body's frame."""
+    """It is one box or upright cylinder of a body, in the body's frame; metres."""
 
     half: Vector
-    """Half of a box's edges; a cylinder: (radius, half of its length)."""
+    """Half of a box's edges (3,), or a cylinder's radius and half of its length (2,)."""
     colour: Colour
     position: Vector = (0.0, 0.0, 0.0)
     solid: bool = True
-    """False: painted only."""
+    """A part that is not solid is only painted."""
 
     def build(self, builder: Any, painted: bool) -> None:
         """Add it to a SAPIEN builder."""
@@ -46,14 +46,14 @@ class Part:
 
     @property
     def reach(self) -> Array:
-        """(3,): how far it extends from the body's origin along each axis."""
+        """How far it extends from the body's origin along each axis, (3,)."""
         radius, length = self.half[0], self.half[-1]
         return np.abs(self.position) + (self.half if len(self.half) == 3 else (radius, radius, length))
 
 
 @dataclass(frozen=True)
 class Body:
-    """A thing in a scene."""
+    """It is a thing in a scene."""
 
     entity: Any = field(repr=False)
     parts: Sequence[Part]
@@ -64,12 +64,12 @@ class Body:
 
     @property
     def position(self) -> Array:
-        """(3,) of its frame's origin, world."""
+        """Where its frame's origin is, (3,), world frame."""
         return np.asarray(self.entity.pose.p, np.float64)
 
     @property
     def rotation(self) -> Array:
-        """(3, 3): its axes as columns, world."""
+        """Its axes as columns, (3, 3), world frame."""
         return np.asarray(self.entity.pose.to_transformation_matrix()[:3, :3], np.float64)
 
     @property
@@ -84,5 +84,5 @@ class Body:
 
     @property
     def radius(self) -> float:
-        """Of an upright cylinder around its origin that holds it; metres."""
+        """The radius in metres of an upright cylinder around its origin that holds it."""
         return float(np.max([np.hypot(*part.reach[:2]) for part in self.parts]))

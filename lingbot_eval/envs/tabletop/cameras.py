@@ -1,4 +1,4 @@
-"""Lights, and three cameras of 320 x 240. Needs a Vulkan device that draws."""
+"""A scene's lights and its three cameras, which need a Vulkan device that draws."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 import sapien
 
-from lingbot_eval.envs.tabletop.appearance import Look
+from lingbot_eval.envs.robotwin.spec import SIZE
+from lingbot_eval.envs.tabletop.appearance import Appearance
 from lingbot_eval.types import Image
 
-HEIGHT, WIDTH = 240, 320
 FIELDS = {"head_camera": np.deg2rad(55), "left_camera": np.deg2rad(50), "right_camera": np.deg2rad(50)}
-"""Vertical fields of view. RoboTwin's 37 degrees show its table and hardly an arm; these show what the hands do."""
+"""Vertical fields of view in radians. RoboTwin's 37 degrees show its table and hardly an arm; these show what the hands
+do."""
 
 HEAD_POSITION, HEAD_FORWARD, HEAD_LEFT = (0.0, -0.52, 1.46), (0.0, 0.6, -0.8), (-1.0, 0.0, 0.0)
 """World frame, metres and unit vectors: above the arms' bases, looking forward and down."""
@@ -30,13 +31,16 @@ look takes 0.2. Our surroundings are black, no scene having a cubemap, and what 
 
 
 class Cameras:
-    def __init__(self, world: Any, look: Look, table: float) -> None:
-        """``table``: height of its top, metres."""
-        world.set_ambient_light(look.ambient)
-        world.add_directional_light(look.sun_direction, look.sun, shadow=True, position=[0, 0, table], **SHADOWS)
+    def __init__(self, world: Any, appearance: Appearance, table: float) -> None:
+        """Light the ``world`` and put the cameras into it; ``table`` is the height of its top in metres."""
+        world.set_ambient_light(appearance.ambient)
+        world.add_directional_light(
+            appearance.sun_direction, appearance.sun, shadow=True, position=[0, 0, table], **SHADOWS
+        )
         self._world = world
+        height, width = SIZE
         self._cameras = {
-            name: world.add_camera(name, WIDTH, HEIGHT, fovy=field, near=0.02, far=10.0)
+            name: world.add_camera(name, width, height, fovy=field, near=0.02, far=10.0)
             for name, field in FIELDS.items()
         }
         nothing = sapien.render.RenderTexture(NOTHING, 2, "R8G8B8A8Unorm")
@@ -47,7 +51,7 @@ class Cameras:
         self._cameras["head_camera"].entity.set_pose(sapien.Pose(pose))
 
     def draw(self, left_wrist: Any, right_wrist: Any) -> dict[str, Image]:
-        """(240, 320, 3) per camera, row 0 on top; the wrist cameras look along x of the given poses."""
+        """Draw (240, 320, 3) per camera, row 0 on top; the wrist cameras look along x of the given poses."""
         self._cameras["left_camera"].entity.set_pose(left_wrist)
         self._cameras["right_camera"].entity.set_pose(right_wrist)
         self._world.update_render()

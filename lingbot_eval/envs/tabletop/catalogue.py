@@ -1,4 +1,4 @@
-"""What can be known about the tasks without a simulator: ``tasks.yaml``."""
+"""``tasks.yaml`` has what can be known about the tasks without a simulator."""
 
 from __future__ import annotations
 
@@ -14,20 +14,23 @@ from lingbot_eval.errors import UnknownName
 
 @cache
 def catalogue() -> dict[str, dict[str, Any]]:
-    """By task: ``limit``, and the templates ``seen`` and ``unseen``."""
+    """Return, by task, its ``limit`` and its templates ``seen`` and ``unseen``."""
     entries: dict[str, dict[str, Any]] = yaml.safe_load((Path(__file__).parent / "tasks.yaml").read_text())
     return entries
 
 
 def command_limit(task: str) -> int:
-    """Raises UnknownName."""
+    """Return how many commands an episode of the task may take.
+
+    Raises UnknownName.
+    """
     limit: int = _entry(task)["limit"]
     return limit
 
 
 def sentences(task: str, info: Mapping[str, str]) -> dict[str, list[str]]:
-    """Every instruction that fits, by ``seen`` and ``unseen``, in the order of the file. ``info``: ``info["info"]`` of
-    ``play_once``.
+    """Return every instruction that fits, by ``seen`` and ``unseen``, in the order of the file. ``info`` is
+    ``info["info"]`` of ``play_once``.
 
     Raises UnknownName.
     """

@@ -1,4 +1,4 @@
-"""The scripted expert's vocabulary: every motion is a sequence of ordinary commands, which it keeps.
+"""Every motion of the scripted expert is a sequence of ordinary commands, which it keeps.
 
 It knows where things are, moves in straight lines and avoids nothing: tasks keep what is strewn about below CRUISE and
 out of the way.
@@ -19,7 +19,7 @@ Side = Literal["left", "right"]
 SIDES: tuple[Side, Side] = ("left", "right")
 
 STEP, TURN = 0.025, 0.15
-"""Metres and radians per command."""
+"""How far a hand goes and turns per command, metres and radians."""
 
 CRUISE = 0.16
 """Metres above the table at which the fingertips travel."""
@@ -35,7 +35,7 @@ WAIT = 6
 
 
 class Expert:
-    """Moves both arms by ``execute(command)``, (16,), from their poses in ``start``.
+    """It moves both arms by ``execute(command)``, (16,), from their poses in ``start``.
 
     Points are (3,), world, of the fingertips of a hand that points down; a yaw of 0 opens the fingers along x.
     """
@@ -68,7 +68,7 @@ class Expert:
         self._go({side: downward(at, yaw)})
 
     def reach_both(self, left: Array, right: Array, yaw: float) -> None:
-        """Both arms at once, in the same time."""
+        """Move both arms at once, in the same time."""
         self._go({"left": downward(left, yaw), "right": downward(right, yaw)})
 
     def close(self, *sides: Side) -> None:
@@ -78,7 +78,7 @@ class Expert:
         self._grip(sides, 1.0)
 
     def go_home(self, side: Side) -> None:
-        """Up, then back to where the arm started."""
+        """Go up, then back to where the arm started."""
         raised = self._poses[side].copy()
         raised[2] = max(raised[2], self._table + CRUISE + BEHIND)
         self._go({side: raised})
@@ -110,6 +110,6 @@ def other(side: Side) -> Side:
 
 
 def downward(at: Vector, yaw: float) -> Array:
-    """(7,) end effector for fingertips at ``at``."""
+    """Return the pose (7,) of an end effector whose fingertips are at ``at`` and point down."""
     turned = sapien.Pose(q=[np.cos(yaw / 2), 0, 0, np.sin(yaw / 2)]) * sapien.Pose(q=DOWN)
     return np.array([*at[:2], at[2] + BEHIND, *turned.q], np.float64)

@@ -1,4 +1,4 @@
-"""The room: a table, a wall, the floor, and whatever is put there.
+"""The room has a table, a wall, a floor, and whatever is put there.
 
 World frame: the origin is on the floor under the middle of the table, x to the right as the arms see it, y away from
 them, z up; metres. No default of SAPIEN's is changed, so that two scenes share nothing.
@@ -16,7 +16,7 @@ import numpy as np
 import sapien
 
 from lingbot_eval.envs.robotwin.ik import Vector
-from lingbot_eval.envs.tabletop.appearance import Look
+from lingbot_eval.envs.tabletop.appearance import Appearance
 from lingbot_eval.envs.tabletop.bodies import FRICTION, Body, Part
 from lingbot_eval.envs.tabletop.cameras import Cameras
 from lingbot_eval.envs.vulkan import ADVICE
@@ -27,18 +27,21 @@ TABLE_HEIGHT, TABLE_HALF = 0.74, (0.6, 0.35, 0.025)  # RoboTwin's
 
 
 class Scene:
-    """One episode's world; made, used and dropped. ``table``: height of its top."""
+    """It is one episode's world, which is made, used and dropped; ``table`` is the height of its top in metres."""
 
-    def __init__(self, look: Look, pictures: bool) -> None:
-        """Raises NotReady for pictures where no device draws."""
-        self.look, self.table, self._painted = look, TABLE_HEIGHT + look.table_shift, pictures
+    def __init__(self, appearance: Appearance, pictures: bool) -> None:
+        """Make the room.
+
+        Raises NotReady for pictures where no device draws.
+        """
+        self.appearance, self.table, self._painted = appearance, TABLE_HEIGHT + appearance.table_shift, pictures
         self.world = sapien.Scene(_systems(pictures))
         self.world.set_timestep(1 / RATE)
-        self.add("table", [Part(TABLE_HALF, look.table, (0, 0, -TABLE_HALF[2]))], (0, 0), still=True)
-        self.add("wall", [Part((3.0, 0.6, 1.5), look.wall, (0, 0, 1.5 - self.table))], (0, 1.2), still=True)
+        self.add("table", [Part(TABLE_HALF, appearance.table, (0, 0, -TABLE_HALF[2]))], (0, 0), still=True)
+        self.add("wall", [Part((3.0, 0.6, 1.5), appearance.wall, (0, 0, 1.5 - self.table))], (0, 1.2), still=True)
         floor = sapien.render.RenderMaterial(base_color=[0.3, 0.3, 0.32, 1]) if pictures else None
         self.world.add_ground(0.0, pictures, render_material=floor)
-        self.cameras = Cameras(self.world, look, self.table) if pictures else None
+        self.cameras = Cameras(self.world, appearance, self.table) if pictures else None
 
     def add(
         self, name: str, parts: Sequence[Part], xy: Vector, yaw: float = 0.0, up: float = 0.0, still: bool = False
@@ -51,8 +54,8 @@ class Scene:
         return Body(builder.build_static(name) if still else builder.build(name), parts)
 
     def add_slider(self, name: str, base: Part, slider: Part, xy: Vector, travel: float, stiffness: float) -> Any:
-        """A body whose ``slider`` goes down by ``travel`` metres against a spring (N/m). Returns the articulation; its
-        one joint is 0 at rest and ``travel`` at the bottom."""
+        """Add a body whose ``slider`` goes down by ``travel`` metres against a spring (N/m). Returns the articulation;
+        its one joint is 0 at rest and ``travel`` at the bottom."""
         builder = self.world.create_articulation_builder()
         root = builder.create_link_builder()
         link = builder.create_link_builder(root)
@@ -70,7 +73,7 @@ class Scene:
         return articulation
 
     def load(self, urdf: Path) -> Any:
-        """The robot of ``urdf``, with its root fixed."""
+        """Load the robot of ``urdf``, with its root fixed."""
         loader = self.world.create_urdf_loader()
         loader.fix_root_link = True
         loader.set_material(FRICTION, FRICTION, 0.0)
@@ -94,7 +97,7 @@ def _systems(pictures: bool) -> list[Any]:
 
 
 def _without_visuals(urdf: Path, folder: Path) -> Path:
-    """A copy of ``urdf`` in ``folder`` that paints nothing: SAPIEN makes no material where no device draws."""
+    """Write a copy of ``urdf`` into ``folder`` that paints nothing: SAPIEN makes no material where no device draws."""
     tree = ElementTree.parse(urdf)  # noqa: S314 - our own file
     for link in tree.iter("link"):
         for visual in link.findall("visual"):

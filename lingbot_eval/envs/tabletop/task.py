@@ -1,4 +1,5 @@
-"""The contract of ``lingbot_eval.envs.tabletop``, written once; what a task adds is in ``tasks/``."""
+"""The contract of ``lingbot_eval.envs.tabletop`` is kept here, once for all tasks; what a task adds is in
+``tasks/``."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from lingbot_eval.envs.robotwin.ik import Array, Vector
-from lingbot_eval.envs.tabletop.appearance import COLOURS, Look, dull, hard_look
+from lingbot_eval.envs.tabletop.appearance import COLOURS, Appearance, dull, hard_appearance
 from lingbot_eval.envs.tabletop.arm import Arm
 from lingbot_eval.envs.tabletop.bodies import Body, Part
 from lingbot_eval.envs.tabletop.catalogue import command_limit
@@ -20,10 +21,10 @@ from lingbot_eval.errors import BadAction, BadInput, LingbotEvalError
 SETTINGS = ("easy", "hard")
 
 WATCHED, STRAYED, TURNED = 250, 0.01, 0.1
-"""Physics steps before the first look; metres and radians that an object may move in them."""
+"""How many physics steps pass before the first look, and how many metres and radians an object may move in them."""
 
 CLEAR = 0.09
-"""Metres from a task's own things within which nothing is strewn: a hand passes."""
+"""Nothing is strewn within this many metres of a task's own things, so that a hand passes."""
 
 
 class UnStableError(LingbotEvalError):
@@ -31,7 +32,7 @@ class UnStableError(LingbotEvalError):
 
 
 class TabletopTask(ABC):
-    """One task; the package's docstring gives the contract."""
+    """It is one task; the package's docstring gives the contract."""
 
     name: str
 
@@ -41,15 +42,15 @@ class TabletopTask(ABC):
 
     @abstractmethod
     def play_once(self) -> dict[str, Any]:
-        """Do it, by :attr:`expert`. Returns :meth:`words`."""
+        """Do the task with :attr:`expert`, and return :meth:`words`."""
 
     @abstractmethod
     def check_success(self) -> bool:
-        """Whether the scene is as the instruction wants it."""
+        """Return whether the scene is as the instruction wants it."""
 
     @abstractmethod
     def milestones(self) -> Sequence[bool]:
-        """What has to come true one after the other on the way; success is one more and comes last."""
+        """Return what has to come true one after the other on the way; success is one more and comes last."""
 
     def setup_demo(
         self, now_ep_num: int, seed: int, is_test: bool = True, *, setting: str = "easy", pictures: bool = False
@@ -58,7 +59,7 @@ class TabletopTask(ABC):
             raise BadInput(f"setting is one of {', '.join(SETTINGS)}, not {setting!r}")
         # Apart, so that both settings put the task's own things at the same places.
         self.generator, strewn = np.random.default_rng([seed, 0]), np.random.default_rng([seed, 1])
-        self.scene = Scene(hard_look(strewn) if setting == "hard" else Look(), pictures)
+        self.scene = Scene(hard_appearance(strewn) if setting == "hard" else Appearance(), pictures)
         self.arms: dict[Side, Arm] = {side: Arm(self.scene, side) for side in SIDES}
         self.arms["left"].solver.restart(seed)
         self._bodies: list[Body] = []
@@ -108,12 +109,12 @@ class TabletopTask(ABC):
         self.eval_success = self._execute(np.asarray(action, np.float64), until=self.check_success)
 
     def stages(self) -> tuple[int, int]:
-        """(reached, total)."""
+        """Return (reached, total)."""
         return (self._total, self._total) if self.eval_success or self.check_success() else (self._reached, self._total)
 
     @property
     def path(self) -> Array:
-        """(n, 16): the commands of ``play_once``."""
+        """The commands of ``play_once``, (n, 16)."""
         return np.array(self.expert.path)
 
     def close_env(self, clear_cache: bool = False) -> None:
@@ -126,7 +127,7 @@ class TabletopTask(ABC):
     def put(
         self, name: str, parts: Sequence[Part], xy: Vector, yaw: float = 0.0, up: float = 0.0, still: bool = False
     ) -> Body:
-        """A body on the table, as by ``Scene.add``; nothing is strewn near it."""
+        """Put a body on the table with ``Scene.add``; nothing is strewn near it."""
         body = self.scene.add(name, parts, xy, yaw, up, still)
         self.keep_clear(xy, body.radius)
         if not still:
@@ -134,23 +135,23 @@ class TabletopTask(ABC):
         return body
 
     def put_block(self, name: str, colour: str, xy: Vector, half: float, yaw: float) -> Body:
-        """A cube standing on the table, of a colour that has a name."""
+        """Put a cube on the table, of a colour that has a name."""
         return self.put(name, [Part((half, half, half), COLOURS[colour])], xy, yaw, up=half)
 
     def keep_clear(self, xy: Vector, radius: float) -> None:
-        """Nothing is strewn within ``radius`` and CLEAR of ``xy``."""
+        """Let nothing be strewn within ``radius`` and CLEAR of ``xy``."""
         self._taken.append((np.array(xy[:2]), radius))
 
     def above_table(self, body: Body) -> float:
-        """Metres of ``body``'s frame above the table top."""
+        """Return how many metres ``body``'s frame is above the table top."""
         return float(body.position[2]) - self.scene.table
 
     def open(self, *sides: Side) -> bool:
-        """Whether these grippers are as good as open."""
+        """Return whether these grippers are as good as open."""
         return all(self.arms[side].gripper > 0.8 for side in sides)
 
     def words(self, **info: str) -> dict[str, Any]:
-        """What ``play_once`` returns: the instruction's blanks, ``A="red block"`` for ``{A}``."""
+        """Return what ``play_once`` does: the instruction's blanks, ``A="red block"`` for ``{A}``."""
         return {"info": {f"{{{blank}}}": words for blank, words in info.items()}}
 
     def _play(self, command: Array) -> None:
@@ -159,7 +160,7 @@ class TabletopTask(ABC):
         self.plan_success &= self.plan_failures == failures
 
     def _execute(self, command: Array, until: Callable[[], bool]) -> bool:
-        """Run one command; True as soon as ``until`` says so after a physics step."""
+        """Run one command; it is True as soon as ``until`` says so after a physics step."""
         arms = [self.arms[side] for side in SIDES]
         for arm, half in zip(arms, (command[:8], command[8:]), strict=True):
             self.plan_failures += not arm.aim(half)
@@ -179,8 +180,8 @@ class TabletopTask(ABC):
             self._reached += 1
 
     def _strew(self, generator: np.random.Generator) -> None:
-        """Clutter, wherever there is room for it."""
-        for k in range(self.scene.look.clutter):
+        """Put clutter wherever there is room for it."""
+        for k in range(self.scene.appearance.clutter):
             for _ in range(50):
                 xy = generator.uniform((-0.5, -0.2), (0.5, 0.28))
                 if all(np.linalg.norm(xy - taken) > radius + CLEAR for taken, radius in self._taken):

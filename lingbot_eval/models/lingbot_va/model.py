@@ -18,13 +18,12 @@ from lingbot_eval.models.lingbot_va.transformer import VideoActionTransformer
 from lingbot_eval.models.lingbot_va.vision import Vision
 from lingbot_eval.plain import say
 from lingbot_eval.settings.lingbot_va import LingBotSettings
-from lingbot_eval.types import EnvSpec
 
 DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32}
 
 
 class LingBotVA:
-    """Transformer, VAE and text encoder, the scale of commands, and the schedules of noise."""
+    """Holds transformer, VAE and text encoder, the normalisation of commands, and the schedules of noise."""
 
     def __init__(
         self,
@@ -83,17 +82,6 @@ class LingBotVA:
         tokenizer = checkpoint.parts / "tokenizer" / "tokenizer.json"
         text = TextEncoder(tokenizer, encoder, device=text_home, padded=padded)
         return cls(settings, transformer, vision, text, kind, home)
-
-    def check_env(self, spec: EnvSpec) -> None:
-        """Raises BadInput where an environment has other cameras or commands than the checkpoint was trained on."""
-        settings = self.settings
-        for what, theirs, ours in (
-            ("cameras", spec.cameras, tuple(settings.cameras)),
-            ("channels", spec.channels, settings.channels),
-            ("commands per action", spec.commands_per_action, settings.commands_per_look),
-        ):
-            if theirs != ours:
-                raise BadInput(f"the environment's {what} are {theirs}, LingBot-VA's settings say {ours}")
 
 
 def _device(name: str) -> torch.device:

@@ -9,18 +9,17 @@ import msgspec
 import numpy as np
 import pytest
 
-from lingbot_eval.agents import check_agent
-from lingbot_eval.cli.compose import settings
+from lingbot_eval import hashes
 from lingbot_eval.cli.run_suite import main
 from lingbot_eval.errors import BadInput
-from lingbot_eval.models.lingbot_va import hashes
 from lingbot_eval.runs.directory import RunDirectory
-from lingbot_eval.runs.presence import Session, this_process
+from lingbot_eval.runs.presence import Coordinator, this_process
 from lingbot_eval.runs.recorded import settings_of
 from lingbot_eval.settings import to_dict
 from lingbot_eval.types import Outcome
 from lingbot_eval.videos import bar_height
 from tests.models.lingbot_va.test_loading import as_lerobot
+from tests.planning import checked, settings
 
 BAR = bar_height(256)
 
@@ -31,7 +30,7 @@ SHORT = ["protocol.command_limit.libero_object=32", "--suite", "object", "--task
 def chosen(benchmark: str, checkpoint: object, *overrides: str):
     groups = {"libero": "protocol=libero/strict", "toy": "protocol=toy/toy"}
     composed = [f"suite={benchmark}", f"env={benchmark}", "agent=lingbot-va", groups[benchmark]]
-    return settings(composed, [f"agent.checkpoint={checkpoint}", *QUICK, *overrides]).agent
+    return settings(composed, [f"agent.checkpoint={checkpoint}", *QUICK, *overrides])
 
 
 def test_two_identical_runs_give_identical_actions_and_say_which_weights(tiny, tmp_path, assets, monkeypatch):
@@ -55,7 +54,7 @@ def test_two_identical_runs_give_identical_actions_and_say_which_weights(tiny, t
     assert np.asarray(pictures.get_data(0)).shape == (2 * (BAR + 256), 2 * 256, 3)
     assert commands[0].shape == (32, 1, 7)
     assert np.array_equal(*commands)
-    _, checkpoint = check_agent(chosen("libero", tiny), "libero")
+    _, checkpoint = checked(chosen("libero", tiny))
     assert len(checkpoint) == 12
     assert record.provenance is not None
     assert record.provenance.checkpoint == checkpoint
@@ -66,28 +65,28 @@ def test_two_identical_runs_give_identical_actions_and_say_which_weights(tiny, t
 @pytest.mark.parametrize(
     ("benchmark", "overrides", "words"),
     [
-        ("toy", [], "plays libero"),
+        ("toy", [], r"plays environments with cameras=\('head',\), not \('head', 'wrist'\)"),
         ("libero", ["agent.commands_per_action=4"], "looks after every 1 commands"),
-        ("libero", ["agent.looks=false"], r"pictures: agent\.looks=True, not False"),
+        ("libero", ["agent.looks=false"], r"needs pictures: agent\.looks=true"),
         ("libero", ["agent.lingbot.settings.channels=[0,1]"], r"channels=\(0, 1, 2, 3, 4, 5, 6\), not \(0, 1\)"),
     ],
 )
 def test_what_cannot_be_played_is_refused_before_weights_are_loaded(tiny, benchmark, overrides, words):
     with pytest.raises(BadInput, match=words):
-        check_agent(chosen(benchmark, tiny, *overrides), benchmark)
+        checked(chosen(benchmark, tiny, *overrides))
 
 
 def test_what_a_checkpoint_says_itself_is_what_is_checked_recorded_and_told(tiny, tmp_path, capsys):
     two = as_lerobot(tiny, tmp_path / "two", action_num_inference_steps=7)
     with pytest.raises(BadInput, match=r"channels=\(0, 1, 2, 3, 4, 5, 6\), not \(3, 1\)"):
-        check_agent(chosen("libero", two), "libero")
+        checked(chosen("libero", two))
     assert "action_steps: the checkpoint says 7, the settings 2" in capsys.readouterr().err
     seven = as_lerobot(tiny, tmp_path / "seven", channels=range(7), action_num_inference_steps=7)
-    agent, _ = check_agent(chosen("libero", seven), "libero")
+    agent, _ = checked(chosen("libero", seven))
     assert agent.lingbot is not None
     assert (agent.lingbot.settings.action_steps, agent.lingbot.settings.q99[:3]) == (7, (1, 2, 3))
     capsys.readouterr()
-    assert check_agent(agent, "libero")[0] == agent
+    assert checked(msgspec.structs.replace(chosen("libero", seven), agent=agent))[0] == agent
     assert capsys.readouterr().err == ""
 
 
@@ -95,12 +94,12 @@ def test_rehash_believes_no_remembered_hash(tiny, tmp_path, assets, monkeypatch,
     monkeypatch.setenv("LIBERO_ASSETS", assets)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(hashes, "SETTLED_NS", -(10**18))  # files of this moment are remembered
-    right = check_agent(chosen("libero", tiny), "libero")[1]
+    right = checked(chosen("libero", tiny))[1]
     file = hashes.cache_file()
     file.write_text(
         json.dumps({name: {**entry, "sha256": "ab" * 32} for name, entry in json.loads(file.read_text()).items()})
     )
-    wrong = check_agent(chosen("libero", tiny), "libero")[1]
+    wrong = checked(chosen("libero", tiny))[1]
     assert wrong != right
     out = tmp_path / "out"
     arguments = [
@@ -115,7 +114,7 @@ def test_rehash_believes_no_remembered_hash(tiny, tmp_path, assets, monkeypatch,
         "--dry-run",
     ]
     assert main([*arguments, "--rehash"]) == 0
-    assert check_agent(chosen("libero", tiny), "libero")[1] == right  # which it has put right
+    assert checked(chosen("libero", tiny))[1] == right  # which it has put right
 
 
 def test_a_session_of_an_older_version_which_knew_no_parts_is_read(tiny, tmp_path):
@@ -124,7 +123,7 @@ def test_a_session_of_an_older_version_which_knew_no_parts_is_read(tiny, tmp_pat
     run = directory(tmp_path / "run", [], [])
     kept = to_dict(settings(["suite=libero", "env=libero", "agent=lingbot-va", "protocol=libero/strict"], []))
     del kept["agent"]["lingbot"]["parts"]
-    session = Session("run-suite libero", "there", this_process(), {}, kept, 1, "2026-01-01T00:00:00+00:00")
+    session = Coordinator("run-suite libero", "there", this_process(), {}, kept, 1, "2026-01-01T00:00:00+00:00")
     (run.path / "sessions").mkdir()
     (run.path / "sessions" / "0.json").write_bytes(msgspec.json.encode(session))
     lingbot = settings_of(run).agent.lingbot

@@ -7,7 +7,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install -e '.[lingbot]'")
 
-from lingbot_eval.agents import check_agent
+from lingbot_eval.agents import kind_of
 from lingbot_eval.agents.lingbot_va import memory
 from lingbot_eval.cli.run_suite import main
 from lingbot_eval.errors import BadInput, NotReady
@@ -34,7 +34,7 @@ def test_a_session_of_the_published_robotwin_model_takes_7_gigabytes():
 
 
 def test_more_sessions_than_fit_are_refused_with_the_sum(tiny, monkeypatch):
-    agent = chosen("libero", tiny, "agent.lingbot.device=cpu")
+    agent = chosen("libero", tiny, "agent.lingbot.device=cpu").agent
     cache = memory.Cache.of(agent.lingbot.settings, locate(str(tiny)).config, "float32").bytes
     weights = memory._values(locate(str(tiny)).transformer) * 4  # and less for the other parts
     monkeypatch.setattr(memory, "free_bytes", lambda device, gpu: weights + 3 * cache)
@@ -46,7 +46,7 @@ def test_more_sessions_than_fit_are_refused_with_the_sum(tiny, monkeypatch):
 
 
 def test_parts_count_where_they_are_put(tiny, monkeypatch):
-    agent = chosen("libero", tiny, "agent.lingbot.device=cpu", "agent.lingbot.text_device=cuda").lingbot
+    agent = chosen("libero", tiny, "agent.lingbot.device=cpu", "agent.lingbot.text_device=cuda").agent.lingbot
     asked = []
     monkeypatch.setattr(memory, "free_bytes", lambda device, gpu: asked.append(device) or 10**12)
     memory.require_memory(locate(str(tiny)), agent, 1, 1)
@@ -58,7 +58,7 @@ def test_parts_count_where_they_are_put(tiny, monkeypatch):
 
 
 def test_workers_share_the_gpus_that_they_have_in_turn_and_the_fullest_decides(tiny, monkeypatch):
-    agent = chosen("libero", tiny, "agent.lingbot.device=cuda").lingbot
+    agent = chosen("libero", tiny, "agent.lingbot.device=cuda").agent.lingbot
     free = {"0": 10**12, "1": 1000}
     monkeypatch.setattr(memory, "free_bytes", lambda device, gpu: free[gpu])
     memory.require_memory(locate(str(tiny)), agent, 2, 1, ["0"])
@@ -67,8 +67,9 @@ def test_workers_share_the_gpus_that_they_have_in_turn_and_the_fullest_decides(t
 
 
 def test_graphs_without_a_gpu_are_refused_before_anything_is_written(tiny):
+    agent = chosen("libero", tiny, "agent.lingbot.graphs=true", "agent.lingbot.device=cpu").agent
     with pytest.raises(BadInput, match=r"agent\.lingbot\.graphs=true needs device=cuda"):
-        check_agent(chosen("libero", tiny, "agent.lingbot.graphs=true", "agent.lingbot.device=cpu"), "libero")
+        kind_of(agent).place(agent, workers=1)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
@@ -78,7 +79,7 @@ def test_a_device_that_is_not_there_is_one_line(tiny, capsys):
 
 
 def test_a_large_model_is_not_put_on_a_cpu_unless_that_is_asked_for(tiny, monkeypatch):
-    agent, checkpoint = chosen("libero", tiny).lingbot, locate(str(tiny))
+    agent, checkpoint = chosen("libero", tiny).agent.lingbot, locate(str(tiny))
     monkeypatch.setattr(memory, "GPU_NODES", ("/nowhere",))
     assert memory.chosen_device(checkpoint, agent) == "cpu"
     monkeypatch.setattr(memory, "CPU_BYTES", 1000)

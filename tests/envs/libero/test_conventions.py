@@ -11,9 +11,12 @@ from PIL import Image as Pillow
 
 from lingbot_eval.envs.libero import env as libero
 from lingbot_eval.envs.libero.camera import developed
-from lingbot_eval.envs.libero.env import CAMERAS, LiberoEnv, as_commanded, state_of
+from lingbot_eval.envs.libero.env import LiberoEnv, as_commanded, state_of
 from lingbot_eval.envs.libero.seeding import Seeding
-from lingbot_eval.settings import EnvSettings, LiberoProtocol, LiberoSettings, load_protocol
+from lingbot_eval.envs.libero.spec import CAMERAS
+from lingbot_eval.settings import EnvSettings
+from lingbot_eval.settings.libero import LiberoProtocol, LiberoSettings
+from lingbot_eval.suites import load_protocol
 from tests.envs.libero.small import MARK, STATES, SmallControl, SmallDomain, quat2axisangle, small_libero
 
 RIGHT = np.float32([[1.0, 0, 0, 0, 0, 0, 0.25]])

@@ -15,7 +15,10 @@ from lingbot_eval.envs.robotwin.poses import absolute
 from lingbot_eval.envs.robotwin.relative import RelativePose
 from lingbot_eval.envs.robotwin.tasks import EXPERT_FIRST
 from lingbot_eval.errors import BadInput, UnstableScene
-from lingbot_eval.settings import EnvSettings, RoboTwinProtocol, TabletopSettings, load_protocol
+from lingbot_eval.settings import EnvSettings
+from lingbot_eval.settings.robotwin import RoboTwinProtocol
+from lingbot_eval.settings.tabletop import TabletopSettings
+from lingbot_eval.suites import load_protocol
 from tests.envs.robotwin.small_task import COLOURS, SmallTask, SmallTasks, Unstable
 
 

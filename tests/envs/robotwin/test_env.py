@@ -16,22 +16,21 @@ import pytest
 import lingbot_eval  # noqa: F401  (registers the ids)
 from lingbot_eval.agents.scripted import Expert, Idle
 from lingbot_eval.envs import vulkan
-from lingbot_eval.envs.check import inspect
-from lingbot_eval.envs.remote import RemoteEnv, default_limits
+from lingbot_eval.envs.remote import RemoteEnv
 from lingbot_eval.envs.robotwin.checkout import KNOWN, Checkout
-from lingbot_eval.envs.robotwin.make import simulator_settings
 from lingbot_eval.envs.robotwin.poses import STILL, relative
 from lingbot_eval.envs.robotwin.tasks import EXPERT_FIRST, TASKS
 from lingbot_eval.envs.testing import check_env
 from lingbot_eval.episode import run_episode
 from lingbot_eval.errors import BadAction, BadInput, NotReady
-from lingbot_eval.settings import EnvSettings, SimulatorSettings, load_protocol
+from lingbot_eval.settings import EnvSettings, SimulatorSettings, default_limits
+from lingbot_eval.suites import load_protocol, suite_named
+from lingbot_eval.suites.machine import inspect
 from lingbot_eval.types import Episode, Outcome
 
 pytest.importorskip("sapien", reason="the tabletop extra is not installed")
 pytest.importorskip("mplib", reason="the tabletop extra is not installed")
 
-EXPERT = "lingbot_eval.agents.experts.rehearsed:Rehearsed"
 BLOCKS = ("stack_blocks_two", "stack_blocks_three", "blocks_ranking_rgb", "blocks_ranking_size")
 SEEDS = range(10_000, 10_005)
 
@@ -53,7 +52,7 @@ def made(
 
 
 def tabletop(task: str = "lift_block", **more: Any) -> RemoteEnv:
-    return made("tabletop", task, simulator_settings("tabletop", {}), **more)
+    return made("tabletop", task, suite_named("tabletop").simulator_settings({}), **more)
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +92,7 @@ def test_with_pictures_it_keeps_the_contract_too():
 
 def test_standing_still_moves_nothing(lift):
     first, _ = lift.reset(seed=1)
-    idle = Idle(lift.action_space, lift.env_spec.idle)
+    idle = Idle(lift.env_spec)
     assert lift.env_spec.idle == (*STILL, 1.0, *STILL, 1.0)
     observation, *_ = lift.step(idle.act([first])[0])
     np.testing.assert_allclose(observation["state"], first["state"], atol=1e-3)
@@ -120,7 +119,7 @@ def test_an_absolute_command_is_the_state_that_it_leads_to():
 
 def test_the_expert_plays_like_any_agent_and_the_paths_commands_are_counted(lift):
     env = tabletop()
-    record = run_episode(env, Expert(env, EXPERT), Episode("tabletop", "lift_block", 3, "", setting="hard"))
+    record = run_episode(env, Expert(env), Episode("tabletop", "lift_block", 3, "", setting="hard"))
     assert record.outcome is Outcome.SUCCESS
     assert 5 < record.commands < 100
     assert (record.progress, record.plan_failures, record.out_of_bounds) == (record.max_progress, 0, 0)
@@ -130,7 +129,7 @@ def test_the_expert_plays_like_any_agent_and_the_paths_commands_are_counted(lift
 def test_success_may_be_asked_after_commands_only():
     """At any moment a block counts as lifted that is dropped at once; the expert holds it, and both rules agree."""
     env = tabletop(success="after-command")
-    record = run_episode(env, Expert(env, EXPERT), Episode("tabletop", "lift_block", 3, "", setting="easy"))
+    record = run_episode(env, Expert(env), Episode("tabletop", "lift_block", 3, "", setting="easy"))
     assert record.outcome is Outcome.SUCCESS
     env.close()
 
@@ -187,7 +186,7 @@ def test_a_sapien_that_cannot_be_loaded_is_one_line_also_without_pictures(tmp_pa
     (tmp_path / "sapien" / "__init__.py").write_text("raise ImportError('libX11.so.6: cannot open shared object file')")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
     with pytest.raises(NotReady, match=r"^SAPIEN cannot be loaded: libX11.so.6: .*apt install libx11-6.*$"):
-        inspect(simulator_settings("tabletop", {}), draws=False)
+        inspect(suite_named("tabletop"), suite_named("tabletop").simulator_settings({}), draws=False)
 
 
 # What follows drives a real checkout.
@@ -198,9 +197,11 @@ def checkout() -> SimulatorSettings:
     """The checkout's code with arms of our own, on a CPU."""
     if not os.environ.get("ROBOTWIN_ROOT"):
         pytest.skip("no RoboTwin checkout: set ROBOTWIN_ROOT to one of commit 2eeec322")
-    settings = simulator_settings("robotwin", {"embodiment": "tabletop", "planner": "mplib", "shader": "default"})
+    settings = suite_named("robotwin").simulator_settings(
+        {"embodiment": "tabletop", "planner": "mplib", "shader": "default"}
+    )
     try:
-        return inspect(settings, True, [(task, "easy") for task in BLOCKS]).simulator
+        return inspect(suite_named("robotwin"), settings, True, [(task, "easy") for task in BLOCKS]).simulator
     except NotReady as error:
         pytest.skip(str(error))
 
@@ -210,7 +211,7 @@ def test_robotwins_expert_solves_its_block_tasks_and_its_path_does_so_again_in_r
     env = made("robotwin", task, checkout)
     solved = [seed for seed in SEEDS if env.audition(seed, "easy")["outcome"] == "solved"]
     assert len(solved) >= 0.95 * len(SEEDS)
-    agent = Expert(env, EXPERT)
+    agent = Expert(env)
     records = [run_episode(env, agent, Episode("robotwin", task, seed, "", setting="easy")) for seed in solved[:2]]
     assert [record.outcome for record in records] == [Outcome.SUCCESS] * 2
     assert all(0 < record.commands < TASKS[task].command_limit for record in records)

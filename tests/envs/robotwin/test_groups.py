@@ -6,20 +6,25 @@ from collections import Counter
 
 import pytest
 
-from lingbot_eval.envs.robotwin.groups import GROUPS, group
+from lingbot_eval.envs.robotwin.groups import GROUPS
 from lingbot_eval.envs.robotwin.tasks import EXPERT_FIRST, TASKS
 from lingbot_eval.errors import BadInput
-from lingbot_eval.settings import RoboTwinProtocol, SuiteSettings, load_protocol
-from lingbot_eval.suites.manifest import Manifest, Trial, Wanted, episodes, wanted_scenes
+from lingbot_eval.runs.compose import Choices, choose
+from lingbot_eval.settings import SuiteSettings
+from lingbot_eval.settings.robotwin import RoboTwinProtocol
+from lingbot_eval.suites import load_protocol
+from lingbot_eval.suites.manifest import Audition, Manifest, Wanted
+from lingbot_eval.suites.scenes import episodes
+from tests.planning import wanted_scenes
 
 FACTS = {"sapien": "3.0.3"}
 
 
-def every_other(wanted: Wanted, seed: int) -> Trial:
+def every_other(wanted: Wanted, seed: int) -> Audition:
     """A stand-in for an expert: it solves even seeds."""
     if seed % 2:
-        return Trial(seed, "unsolved", "odd", {})
-    return Trial(seed, "solved", "", {split: f"{split} {wanted.task} {seed}" for split in ("seen", "unseen")})
+        return Audition(seed, "unsolved", "odd", {})
+    return Audition(seed, "solved", "", {split: f"{split} {wanted.task} {seed}" for split in ("seen", "unseen")})
 
 
 def suite(tasks: tuple[str, ...], count: int) -> SuiteSettings:
@@ -41,7 +46,7 @@ def test_the_groups_together_play_each_of_the_fifty_times_n_episodes_once(tmp_pa
     manifest.open("robotwin", FACTS)
     played = Counter()
     for number in range(len(GROUPS)):
-        wanted = wanted_scenes(suite(group(number), count), protocol)
+        wanted = wanted_scenes(suite(GROUPS[number], count), protocol)
         for want in wanted:
             manifest.extend(want, lambda seed, want=want: every_other(want, seed), lambda: False)
         played.update(episode.id for episode in episodes(manifest, wanted, "robotwin", protocol))
@@ -52,7 +57,7 @@ def test_the_groups_together_play_each_of_the_fifty_times_n_episodes_once(tmp_pa
 
 def test_a_group_that_there_is_not_is_refused():
     with pytest.raises(BadInput, match=r"groups 0\.\.6"):
-        group(7)
+        choose("robotwin", Choices(group=7))
 
 
 def test_limits_and_horizons_are_those_published():

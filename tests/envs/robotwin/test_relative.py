@@ -13,13 +13,12 @@ pytest.importorskip("mplib", reason="the tabletop extra is not installed")
 
 import msgspec
 
-from lingbot_eval.envs import make_env
-from lingbot_eval.envs.check import inspect
 from lingbot_eval.envs.robotwin import poses
-from lingbot_eval.envs.robotwin.make import simulator_settings
 from lingbot_eval.envs.tabletop.tasks import CLASSES
 from lingbot_eval.envs.tabletop.tasks.lift_block import LiftBlock
-from lingbot_eval.settings import EnvSettings, load_protocol
+from lingbot_eval.settings import EnvSettings
+from lingbot_eval.suites import load_protocol, suite_named
+from lingbot_eval.suites.machine import inspect
 
 COUNT = 4
 
@@ -47,9 +46,9 @@ def env(request, monkeypatch):
     monkeypatch.setitem(CLASSES, "lift_block", Fine)
     Fine.told.clear()
     protocol = load_protocol("tabletop", "tabletop")
-    made = make_env(
+    made = suite_named("tabletop").make_env(
         EnvSettings(
-            simulator=simulator_settings("tabletop", {}),
+            simulator=suite_named("tabletop").simulator_settings({}),
             protocol=msgspec.structs.replace(protocol, commands=getattr(request, "param", "relative")),
             suite="tabletop",
             task="lift_block",
@@ -118,5 +117,5 @@ def test_an_absolute_command_reaches_the_simulator_as_the_agent_gave_it(env):
 
 
 def test_how_commands_reach_the_simulator_is_among_the_facts_of_the_protocol_hash():
-    facts = inspect(simulator_settings("tabletop", {}), draws=False).facts
-    assert facts["bimanual-commands"] == poses.REVISION == "2"
+    facts = inspect(suite_named("tabletop"), suite_named("tabletop").simulator_settings({}), draws=False).facts
+    assert facts["bimanual-commands"] == poses.SCORE_VERSION == "2"

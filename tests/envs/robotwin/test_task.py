@@ -14,7 +14,7 @@ pytest.importorskip("mplib", reason="the tabletop extra is not installed")
 
 from lingbot_eval.envs.robotwin import task as robotwin_task
 from lingbot_eval.envs.robotwin.task import CheckoutTasks
-from lingbot_eval.settings import RoboTwinSettings
+from lingbot_eval.settings.robotwin import RoboTwinSettings
 
 TASK = """
 from types import SimpleNamespace

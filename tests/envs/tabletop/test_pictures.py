@@ -16,9 +16,10 @@ pytest.importorskip("sapien", reason="the tabletop extra is not installed")
 pytest.importorskip("mplib", reason="the tabletop extra is not installed")
 
 from lingbot_eval.envs.robotwin.check import SOFTWARE
+from lingbot_eval.envs.robotwin.spec import SIZE
 from lingbot_eval.envs.tabletop import TASKS, task_class
 from lingbot_eval.envs.tabletop.appearance import COLOURS
-from lingbot_eval.envs.tabletop.cameras import FIELDS, HEIGHT, WIDTH
+from lingbot_eval.envs.tabletop.cameras import FIELDS
 from lingbot_eval.envs.tabletop.task import SETTINGS, TabletopTask
 from lingbot_eval.envs.vulkan import probe
 from lingbot_eval.errors import NotReady
@@ -77,7 +78,7 @@ def test_pictures_are_those_with_sapiens_own_table_of_mirroring(device: str) -> 
         assert world.render_system.cubemap is None  # what is mirrored
         ours = task.get_obs()["observation"]
         for camera, field in FIELDS.items():
-            theirs = world.add_camera("theirs", WIDTH, HEIGHT, fovy=field, near=0.02, far=10.0)
+            theirs = world.add_camera("theirs", SIZE[1], SIZE[0], fovy=field, near=0.02, far=10.0)
             theirs.entity.set_pose(cameras._cameras[camera].entity.pose)
             world.update_render()
             theirs.take_picture()
@@ -129,7 +130,9 @@ def test_a_driver_that_hangs_is_given_up_with_how_far_it_came(tmp_path: Path) ->
     code = "import time; print('a device is found', flush=True); time.sleep(600)"
     hangs.write_text(f"#!/bin/sh\n{sys.executable} -c {shlex.quote(code)}\n")
     hangs.chmod(0o755)
-    said = "SAPIEN drew no frame: its process did nothing for 2 s, after it had said 'a device is found'. SAPIEN needs"
+    said = (
+        "SAPIEN drew no picture: its process did nothing for 2 s, after it had said 'a device is found'. SAPIEN needs"
+    )
     with pytest.raises(NotReady, match=re.escape(said)):
         probe(str(hangs), idle=2.0)
 

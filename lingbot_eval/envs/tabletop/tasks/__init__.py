@@ -1,4 +1,4 @@
-"""The tasks, of growing horizon."""
+"""Each task is a class; they are in order of growing horizon."""
 
 from lingbot_eval.envs.tabletop.task import TabletopTask
 from lingbot_eval.envs.tabletop.tasks.hand_over_bar import HandOverBar

@@ -1,4 +1,4 @@
-"""Where things are put and how they are taken; shared by tasks."""
+"""Tasks share where things are put and how they are taken."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def side_of(body: Body) -> Side:
 
 
 def place_on(side: Side, generator: np.random.Generator) -> Array:
-    """(2,) metres, well within the reach of that side's arm."""
+    """Draw a place (2,), metres, well within the reach of that side's arm."""
     x, y = generator.uniform((0.08, -0.14), (0.30, 0.08))
     return np.array([OUTWARDS[side] * x, y])
 
 
 def two_places_on(side: Side, generator: np.random.Generator, metres: float) -> tuple[Array, Array]:
-    """Two such places, at least ``metres`` apart."""
+    """Draw two such places, at least ``metres`` apart."""
     while True:
         one, two = place_on(side, generator), place_on(side, generator)
         if np.linalg.norm(one - two) >= metres:
@@ -35,12 +35,12 @@ def two_places_on(side: Side, generator: np.random.Generator, metres: float) -> 
 
 
 def any_yaw(generator: np.random.Generator) -> float:
-    """Radians; almost every way a square thing can lie."""
+    """Draw an angle in radians, of almost every way in which a square thing can lie."""
     return float(generator.uniform(-0.7, 0.7))
 
 
 def square_grasp(body: Body) -> float:
-    """The yaw of a hand that takes a square ``body`` by two faces, within an eighth of a turn."""
+    """Return the yaw of a hand that takes a square ``body`` by two faces, within an eighth of a turn."""
     return float((body.yaw + np.pi / 4) % (np.pi / 2) - np.pi / 4)
 
 

@@ -14,7 +14,7 @@ SUNK, TRAVEL, SPRING = 0.004, 0.014, 400.0
 """Metres of the cap that are in the base at rest, metres it goes further in, and N/m."""
 
 PRESSED = 0.8
-"""Of TRAVEL."""
+"""The share of TRAVEL that counts as pressed."""
 
 
 class PressButton(TabletopTask):

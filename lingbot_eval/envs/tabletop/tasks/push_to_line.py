@@ -10,7 +10,7 @@ from lingbot_eval.envs.tabletop.task import TabletopTask
 from lingbot_eval.envs.tabletop.tasks.places import OUTWARDS, any_side
 
 HALF = (0.07, 0.04, 0.03)
-"""Of the box: too wide for the fingers, which open along x here."""
+"""Half of the box's edges: it is too wide for the fingers, which open along x here."""
 
 LINE = 0.04
 """y of the line, which lies across the table."""

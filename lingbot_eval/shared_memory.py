@@ -1,4 +1,4 @@
-"""Observations from the simulator's process to ours, through shared memory.
+"""Observations come from the simulator's process to ours through shared memory.
 
 The memory is anonymous: it has no name that a crash could leave behind or that somebody else's exit could unlink. Its
 size is fixed before the simulator gets it: whoever reads beyond the end of memory that another process has cut is
@@ -15,28 +15,33 @@ import tempfile
 import numpy as np
 import numpy.typing as npt
 
-from lingbot_eval.types import Image, Observation
+from lingbot_eval.types import EnvSpec, Image, Observation
 
 PICTURE_BYTES = 4 << 20
-"""Room for one ``render()`` picture behind the observation."""
+"""The room for one ``render()`` picture behind the observation."""
 
-FRAME_BYTES = 64 << 20
-"""Room for all; what is not written to takes no memory. The largest observation known is RoboTwin's, 0.7 MB."""
+MEMORY_BYTES = 64 << 20
+"""The room for both; what is not written to takes no memory. The largest observation known is RoboTwin's, 0.7 MB."""
 
 
-class Frame:
-    """One observation and one picture in shared memory.
+class SharedObservation:
+    """One observation and one picture in memory that two processes share.
 
-    Bytes: state (S float32), then each camera's (H, W, 3) uint8 in order, then room for a picture.
+    Its bytes are the state (S float32), then each camera's picture (H, W, 3) uint8 in the order of the specification,
+    then PICTURE_BYTES of room for the picture that ``render()`` draws.
     """
 
-    def __init__(self, descriptor: int, state: int, cameras: dict[str, tuple[int, int]]) -> None:
-        """Raises ValueError where it has no room."""
-        sizes = [4 * state, *(3 * height * width for height, width in cameras.values())]
+    def __init__(self, descriptor: int, spec: EnvSpec) -> None:
+        """Lay an observation of ``spec`` out in the memory of ``descriptor``.
+
+        Raises ValueError where it has no room.
+        """
+        cameras = spec.cameras
+        sizes = [4 * len(spec.state), *(3 * height * width for height, width in cameras.values())]
         self._picture_at = sum(sizes)
         total = self._picture_at + PICTURE_BYTES
-        if total > FRAME_BYTES:
-            raise ValueError(f"an observation of {self._picture_at} bytes; there is room for {FRAME_BYTES}")
+        if total > MEMORY_BYTES:
+            raise ValueError(f"an observation of {self._picture_at} bytes; there is room for {MEMORY_BYTES}")
         self._bytes = np.frombuffer(mmap.mmap(descriptor, total), np.uint8)
         self._state = self._bytes[: sizes[0]].view(np.float32)
         self._images, start = {}, sizes[0]
@@ -50,7 +55,7 @@ class Frame:
             image[:] = observation["images"][name]
 
     def read(self) -> Observation:
-        """A copy: the next command overwrites the memory."""
+        """Return a copy of the observation, because the next command overwrites the memory."""
         return {"images": {name: image.copy() for name, image in self._images.items()}, "state": self._state.copy()}
 
     def write_picture(self, picture: Image) -> None:
@@ -60,7 +65,10 @@ class Frame:
         return self._picture(shape).copy()
 
     def _picture(self, shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
-        """Raises ValueError where it has no room."""
+        """Return the room of a picture of ``shape``.
+
+        Raises ValueError where it has none.
+        """
         start, size = self._picture_at, math.prod(shape)
         if size > PICTURE_BYTES:
             raise ValueError(f"a picture of {shape} does not fit {PICTURE_BYTES} bytes")
@@ -68,14 +76,14 @@ class Frame:
 
 
 def anonymous_memory() -> int:
-    """A file descriptor of FRAME_BYTES that vanish with their last user."""
+    """Return a file descriptor of MEMORY_BYTES that vanish with their last user."""
     if hasattr(os, "memfd_create"):
         import fcntl
 
         descriptor = os.memfd_create("lingbot_eval", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-        os.ftruncate(descriptor, FRAME_BYTES)
+        os.ftruncate(descriptor, MEMORY_BYTES)
         fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
         return descriptor
     with tempfile.TemporaryFile() as file:  # not Linux: a simulator could cut it
-        os.ftruncate(file.fileno(), FRAME_BYTES)
+        os.ftruncate(file.fileno(), MEMORY_BYTES)
         return os.dup(file.fileno())

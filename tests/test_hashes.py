@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from lingbot_eval import hashes
 from lingbot_eval.errors import NotReady
-from lingbot_eval.models.lingbot_va import hashes
-from lingbot_eval.models.lingbot_va.hashes import cache_file, sha256
+from lingbot_eval.hashes import cache_file, sha256
 
 
 @pytest.fixture

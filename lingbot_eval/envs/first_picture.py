@@ -1,4 +1,4 @@
-"""Draw a frame in a process of its own, as ``gl.py`` and ``vulkan.py`` ask for it: a broken driver may crash or hang.
+"""Draw a picture in a process of its own for ``gl.py`` and ``vulkan.py``, because a broken driver may crash or hang.
 
 A machine that is slow is not one that cannot draw: the process may take its time for as long as it gets on.
 """
@@ -15,41 +15,44 @@ from lingbot_eval.attempt import Stuck, attempt
 from lingbot_eval.errors import NotReady
 
 IDLE_SECONDS, BUSY_SECONDS = 120.0, 600.0
-"""Of wall clock without any progress, and of CPU: a first frame takes two to fifteen on a CPU."""
+"""How long the process may make no progress (wall clock), and how long it may compute: a first picture takes two to
+fifteen seconds of a CPU."""
 
 SLOW_SECONDS = 60.0
-"""Of wall clock, from which on it is worth saying."""
+"""From this much wall clock on, a first picture is said to be slow."""
 
 
 @dataclass(frozen=True)
-class FirstFrame:
+class FirstPicture:
     device: str
-    """That drew it."""
+    """The name of the device that drew it."""
     seconds: float
-    """From the start of the process on."""
+    """Wall clock from the start of the process to its end."""
 
     @property
     def slow(self) -> str:
-        """What to tell whoever waits; empty if it was fast enough."""
+        """What to tell whoever waits; it is empty where the picture came fast enough."""
         if self.seconds < SLOW_SECONDS:
             return ""
         return (
-            f"slow: {self.device} drew its first frame after {self.seconds:.0f} s, which takes a few where a CPU is "
+            f"slow: {self.device} drew its first picture after {self.seconds:.0f} s, which takes a few where a CPU is "
             "free. The run's time limits are of wall clock: raise limits.start_seconds, limits.reset_seconds and "
             "limits.command_seconds if episodes end as errors (SimulatorHung)"
         )
 
 
-def first_frame(
+def first_picture(
     script: str,
     who: str,
     python: str | None,
     environment: Mapping[str, str],
     advice: str = "",
     idle: float = IDLE_SECONDS,
-) -> FirstFrame:
-    """Run ``script``, which draws, prints what it has come to on the way, and then the device's name. ``who`` draws,
-    in words; ``environment``: variables in addition; ``idle``: seconds without progress after which it is ended.
+) -> FirstPicture:
+    """Run ``script`` in a Python. It draws, prints what it has come to on the way, and at last the device's name.
+
+    ``who`` says in words what draws; ``environment`` has variables in addition; the process is ended after ``idle``
+    seconds without progress.
 
     Raises NotReady with its last words, and ``advice`` where that is given and it is the drawing that failed.
     """
@@ -58,13 +61,13 @@ def first_frame(
     try:
         done = attempt(command, environment={**os.environ, **environment}, idle=idle, busy=BUSY_SECONDS)
     except Stuck as how:
-        raise NotReady(f"{who} drew no frame: its process {how}{remedy}") from None
+        raise NotReady(f"{who} drew no picture: its process {how}{remedy}") from None
     except OSError as error:
         raise NotReady(f"{command[0]} cannot be started: {error.strerror}") from None
     if done.code or not done.out.strip():
         words = [line for line in done.err.splitlines() if line.strip()][-1:] or [_ending(done.code)]
         raise NotReady(f"{who} draws nothing here: {words[0].strip()}{remedy}")
-    return FirstFrame(done.out.strip().splitlines()[-1], done.seconds)
+    return FirstPicture(done.out.strip().splitlines()[-1], done.seconds)
 
 
 def _ending(code: int) -> str:

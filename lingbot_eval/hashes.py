@@ -12,14 +12,11 @@ from typing import Annotated, BinaryIO
 import msgspec
 
 from lingbot_eval.errors import NotReady
-from lingbot_eval.files import bounded, write_whole
+from lingbot_eval.files import LARGEST, bounded, write_whole
 
 SETTLED_NS = 2_000_000_000
 """How long ago a file was changed before its state stands for its content: a second change within one tick of the file
 system's clock (NFS, FAT: up to 2 s) would leave the same state."""
-
-LARGEST = 1 << 24
-"""Bytes of the cache; an entry has some 250."""
 
 
 class Known(msgspec.Struct, frozen=True):

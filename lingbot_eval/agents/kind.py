@@ -1,0 +1,78 @@
+"""A kind of agent is one object: its settings, and how it is checked, placed and loaded.
+
+A kind of your own derives from :class:`AgentKind` and is named in the entry-point group ``lingbot_eval.agents``. A
+single policy needs none: ``--agent file.py:Class`` plays a class as it is (``own.py``; docs/extending.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
+
+from lingbot_eval.settings import AgentSettings, Limits
+from lingbot_eval.types import Action, Agent, EnvSpec
+
+S = TypeVar("S", bound=AgentSettings)
+
+AgentFor = Callable[[EnvSpec], Agent]
+"""Gives an agent for an episode in an environment that speaks so. A privileged kind's is given an :class:`Expertise`
+instead."""
+
+
+class Expertise(Protocol):
+    """The suite's scripted expert, in the simulator's process; all that a privileged agent gets of a simulator."""
+
+    def use_expert(self) -> None:
+        """Load it there."""
+
+    def expert_reset(self) -> None: ...
+
+    def expert_command(self) -> Action:
+        """(D,) float32: what it would command now."""
+
+
+class AgentKind(Generic[S]):
+    """What is known of a kind of agent before anything is loaded. Every method may raise BadInput and NotReady."""
+
+    name: ClassVar[str]
+    """As it is typed (``--agent NAME``); also the tag of its settings."""
+    settings: ClassVar[type[AgentSettings]]
+    """The type of its settings, an AgentSettings."""
+    privileged: ClassVar[bool] = False
+    """Whether it asks the suite's expert, which sees the simulator's state."""
+
+    def preset(self, name: str) -> dict[str, Any] | None:
+        """The settings where nothing else is said, as plain data; None: ``conf/agent/<name>.yaml`` of this package."""
+        return None
+
+    def check(self, settings: S, spec: EnvSpec, fresh: bool = False) -> tuple[S, str]:
+        """Refuse now what every worker would refuse, and load no weights for it. ``spec``: what the environments speak
+        that will be played. ``fresh``: files are read again for the hash, whatever is remembered of them.
+
+        Returns the settings with what the agent's files say themselves, which wins; and 12 hex digits over the content
+        of what it plays from, empty for an agent that plays from nothing.
+        """
+        return settings, ""
+
+    def place(self, settings: S, workers: int, gpus: Sequence[str] = ()) -> S:
+        """The settings with the device decided, for ``workers`` on this machine, in turn on ``gpus`` where there are
+        any. Raises NotReady where they do not fit."""
+        return settings
+
+    def versions(self, settings: S) -> dict[str, str]:
+        """What computes the agent's actions, for the record: libraries, precision, device."""
+        return {}
+
+    def hardware(self, settings: S) -> dict[str, str]:
+        """What else it computes on than the processor, asked in the worker."""
+        return {}
+
+    def in_words(self, settings: S) -> str:
+        """How it computes, for whoever starts a run; empty where there is nothing to say."""
+        return ""
+
+    def load(self, settings: S, limits: Limits, log: Path) -> AgentFor:
+        """What a worker keeps for a run. It is asked for an agent at every episode, in the thread of its lane.
+        ``limits``, ``log``: for processes that an agent starts, and the file for what they print."""
+        raise NotImplementedError

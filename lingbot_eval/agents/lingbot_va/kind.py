@@ -1,0 +1,124 @@
+"""LingBot-VA as a kind of agent.  No torch before it is loaded."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from lingbot_eval.agents.kind import AgentFor, AgentKind
+from lingbot_eval.errors import BadInput, NotReady
+from lingbot_eval.plain import say
+from lingbot_eval.settings import Limits
+from lingbot_eval.settings.lingbot_va import LingBotAgentSettings, LingBotVASettings
+from lingbot_eval.types import Agent, EnvSpec
+
+if TYPE_CHECKING:
+    from lingbot_eval.models.lingbot_va.checkpoint import Checkpoint
+
+ATTENTION = "torch.nn.functional.scaled_dot_product_attention"
+
+
+class LingBotVAKind(AgentKind[LingBotVASettings]):
+    name = "lingbot-va"
+    settings = LingBotVASettings
+
+    def check(self, settings: LingBotVASettings, spec: EnvSpec, fresh: bool = False) -> tuple[LingBotVASettings, str]:
+        """What differs from the settings in what the checkpoint says is printed (stderr)."""
+        checkpoint, chosen = _checkpoint(settings), settings.lingbot
+        from lingbot_eval.models.lingbot_va.configuration import overridden
+
+        own, differences = overridden(chosen.settings, checkpoint.settings)
+        for line in differences:
+            say(f"LingBot-VA {settings.checkpoint}: {line}", file=sys.stderr)
+        if not settings.looks:
+            raise BadInput("LingBot-VA needs pictures: agent.looks=true")
+        for what, ours, theirs in (
+            ("cameras", tuple(own.cameras), tuple(spec.cameras)),
+            ("channels", own.channels, spec.channels),
+        ):
+            if ours != theirs:
+                raise BadInput(f"LingBot-VA plays environments with {what}={theirs}, not {ours}")
+        looks = own.commands_per_look
+        if settings.commands_per_action != looks:
+            raise BadInput(f"LingBot-VA looks after every {looks} commands here: agent.commands_per_action={looks}")
+        return _with(settings, msgspec.structs.replace(chosen, settings=own)), checkpoint.hash(fresh)
+
+    def place(self, settings: LingBotVASettings, workers: int, gpus: Sequence[str] = ()) -> LingBotVASettings:
+        checkpoint = _checkpoint(settings)
+        from lingbot_eval.agents.lingbot_va.memory import chosen_device, require_memory
+
+        chosen = msgspec.structs.replace(settings.lingbot, device=chosen_device(checkpoint, settings.lingbot))
+        if chosen.graphs and (chosen.exact or chosen.device == "cpu"):
+            found = f"device={chosen.device}, exact={chosen.exact}"
+            raise BadInput(f"agent.lingbot.graphs=true needs device=cuda and exact=false, not {found}")
+        require_memory(checkpoint, chosen, workers, settings.sessions, gpus)
+        return _with(settings, chosen)
+
+    def versions(self, settings: LingBotVASettings) -> dict[str, str]:
+        found = {name: metadata.version(name) for name in ("torch", "diffusers", "transformers", "tokenizers")}
+        return {**found, "attention": ATTENTION, "precision": settings.lingbot.dtype, "device": settings.lingbot.device}
+
+    def hardware(self, settings: LingBotVASettings) -> dict[str, str]:
+        if settings.lingbot.device == "cpu":
+            return {}
+        from lingbot_eval.agents.lingbot_va.gpu import described
+
+        return described(settings.lingbot.device)
+
+    def in_words(self, settings: LingBotVASettings) -> str:
+        return f"{self.name} in {settings.lingbot.dtype} on {settings.lingbot.device}, attention by {ATTENTION}"
+
+    def load(self, settings: LingBotVASettings, limits: Limits, log: Path) -> AgentFor:
+        """The weights once; a session for each episode."""
+        _checkpoint(settings)
+        chosen = settings.lingbot
+        from lingbot_eval.agents.lingbot_va.imagination import Imagination
+        from lingbot_eval.agents.lingbot_va.sessions import Sessions
+
+        assert settings.checkpoint is not None  # noqa: S101  (checked above)
+        sessions = Sessions.from_pretrained(
+            settings.checkpoint,
+            chosen.settings,
+            parts=chosen.parts,
+            dtype=chosen.dtype,
+            device=chosen.device,
+            text_device=chosen.text_device,
+            vae_device=chosen.vae_device,
+            exact=chosen.exact,
+            graphs=chosen.graphs,
+        )
+
+        def session(spec: EnvSpec) -> Agent:
+            sessions.check_env(spec)
+            return Imagination(sessions.new(), sessions.model.vision)
+
+        return session
+
+
+def _with(settings: LingBotVASettings, chosen: LingBotAgentSettings) -> LingBotVASettings:
+    return msgspec.structs.replace(settings, lingbot=chosen)
+
+
+def _checkpoint(settings: LingBotVASettings) -> Checkpoint:
+    require_lingbot()
+    from lingbot_eval.models.lingbot_va.checkpoint import locate
+
+    if settings.checkpoint is None:
+        raise BadInput("lingbot-va needs agent.checkpoint=DIR; lingbot-eval make-tiny DIR writes a random one")
+    return locate(settings.checkpoint, settings.lingbot.parts)
+
+
+def require_lingbot() -> None:
+    """Raises NotReady where what LingBot-VA needs is not installed."""
+    needed = ("torch", "diffusers", "transformers", "tokenizers", "safetensors", "ftfy")
+    if missing := [name for name in needed if importlib.util.find_spec(name) is None]:
+        raise NotReady(
+            f"LingBot-VA needs {', '.join(missing)}: make lingbot, or pip install -c constraints.txt -e '.[lingbot]' "
+            "(--agent expert needs none of it)"
+        )

@@ -1,0 +1,217 @@
+"""An agent of the user's own: a class on the Python path or in a file, played in the worker's process.
+
+``remote.py`` plays it in another interpreter. Either way an object is made for each lane of a worker, and kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import numpy as np
+
+from lingbot_eval.agents.located import Located, located
+from lingbot_eval.agents.options import SPEC, Arguments, arguments
+from lingbot_eval.child import Answer
+from lingbot_eval.envs.spaces import check_actions
+from lingbot_eval.errors import BadAction, BadInput
+from lingbot_eval.hashes import sha256
+from lingbot_eval.settings.own_agent import OwnAgentSettings
+from lingbot_eval.types import Actions, Agent, EnvSpec, Observation
+
+Count = Annotated[int, msgspec.Meta(ge=1)]
+
+
+class Declared(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a class says of itself in attributes of these names; None: nothing."""
+
+    cameras: tuple[str, ...] | None = None
+    """The cameras that it looks at."""
+    picture_size: tuple[Count, Count] | None = None
+    """Height and width in pixels of each picture."""
+    columns: tuple[str, ...] | None = None
+    """What each number of a command is."""
+    commands_per_action: Count | None = None
+    """K: the commands that it gives between two looks."""
+    looks: bool = True
+    """Whether it is given pictures."""
+
+
+class Described(Answer):
+    """What is known of a class, and of the options that it is to be made with, before an object is made."""
+
+    entry: str
+    """With an absolute path."""
+    options: dict[str, Any]
+    """Likewise."""
+    paths: tuple[str, ...]
+    """The options that are files or folders."""
+    content: str
+    declared: Declared
+
+
+def described(entry: str, options: Mapping[str, Any], fresh: bool = False) -> Described:
+    """Import the class and check the ``options``. ``fresh``: files are read again for the hash, whatever is remembered
+    of them.
+
+    Raises BadInput, and NotReady for a file that changes while it is read.
+    """
+    found = located(entry)
+    given = arguments(found.kind, options)
+    return Described(
+        entry=found.entry,
+        options={name: str(value) if name in given.paths else options[name] for name, value in given.values.items()},
+        paths=tuple(sorted(given.paths)),
+        content=content_hash(found, given.paths, fresh),
+        declared=_declared(found.kind),
+    )
+
+
+def declared(entry: str) -> Declared:
+    """Import the class and read what it declares. Raises BadInput."""
+    return _declared(located(entry).kind)
+
+
+def _declared(kind: type[Any]) -> Declared:
+    said = {name: getattr(kind, name) for name in Declared.__struct_fields__ if hasattr(kind, name)}
+    said = {name: list(value) if isinstance(value, tuple) else value for name, value in said.items()}
+    try:
+        return msgspec.convert(said, Declared)
+    except msgspec.ValidationError as error:
+        what, _, path = str(error).replace("`", "").partition(" - at $.")
+        raise BadInput(f"{kind.__name__}.{path}: {what}") from None
+
+
+def content_hash(found: Located, paths: Mapping[str, Path], fresh: bool = False) -> str:
+    """12 hex digits over what makes the agent what it is: the source of its module and of the local modules that it
+    imports (``Located.sources``), and every file in the ``paths``, links followed, wherever all of it lies.
+
+    Raises BadInput for what cannot be read, and NotReady for what changes meanwhile.
+    """
+    files = [("source", name, file) for name, file in found.sources().items()]
+    for option, path in paths.items():
+        files += [(option, name, file) for name, file in _below(path)]
+    digest = hashlib.sha256()
+    for option, name, file in sorted(files):
+        try:
+            digest.update(json.dumps([option, name, sha256(file, fresh).hex()]).encode())
+        except OSError as error:
+            raise BadInput(f"{file} cannot be read: {error.strerror}") from None
+    return digest.hexdigest()[:12]
+
+
+def _below(path: Path) -> Iterator[tuple[str, Path]]:
+    """The files in a folder, with their names below it; of a file, itself. Python's own caches are left out."""
+    if path.is_file():
+        yield "", path
+        return
+    seen = set[str]()
+    for folder, folders, names in os.walk(path, followlinks=True):
+        folders[:] = [name for name in folders if name != "__pycache__"]
+        if (real := os.path.realpath(folder)) in seen:
+            folders.clear()  # a link that leads back
+            continue
+        seen.add(real)
+        for name in names:
+            file = Path(folder, name)
+            if not file.is_file():
+                raise BadInput(f"{file} is no file, or a link to nothing: what the agent plays from must be whole")
+            yield file.relative_to(path).as_posix(), file
+
+
+def load(settings: OwnAgentSettings) -> Callable[[EnvSpec], Agent]:
+    """What a worker keeps for a run: a function that gives the agent of the calling thread for a specification.
+
+    Raises BadInput.
+    """
+    return PerLane(factory(settings.entry, settings.options))
+
+
+def factory(entry: str, options: Mapping[str, Any]) -> Callable[[EnvSpec], OwnAgent]:
+    """What makes objects of the class. Raises BadInput."""
+    found = located(entry)
+    given = arguments(found.kind, options)
+    return lambda spec: OwnAgent(found.kind, given, spec)
+
+
+class PerLane:
+    """Makes an agent for each thread, and another where the specification changes."""
+
+    def __init__(self, make: Callable[[EnvSpec], Agent]) -> None:
+        self._make, self._kept = make, threading.local()
+
+    def __call__(self, spec: EnvSpec) -> Agent:
+        if getattr(self._kept, "spec", None) != spec:
+            self._kept.spec = self._kept.agent = None  # what it holds is free before another is made
+            self._kept.agent, self._kept.spec = self._make(spec), spec
+        agent: Agent = self._kept.agent
+        return agent
+
+
+class OwnAgent:
+    """An object of the user's class, whose answers are looked at before they are played.
+
+    One that raised is not asked again: the next episode has another.
+    """
+
+    def __init__(self, kind: type[Any], given: Arguments, spec: EnvSpec) -> None:
+        self._kind, self._given, self._spec = kind, given, spec
+        self._object = self._made()
+
+    def _made(self) -> Any:
+        return self._kind(**self._given.values, **({SPEC: self._spec} if self._given.wants_spec else {}))
+
+    def reset(self, instruction: str, *, seed: int) -> None:
+        if self._object is None:
+            self._object = self._made()
+        with self._once():
+            self._object.reset(instruction, seed=seed)
+
+    def act(self, frames: Sequence[Observation]) -> Actions:
+        """Raises BadAction for what is no float32 (N, K, D) of numbers."""
+        with self._once():
+            actions = self._object.act(frames)
+        return checked(actions, self._spec, self._kind.__name__)
+
+    @contextmanager
+    def _once(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            self._object = None
+            raise
+
+
+def checked(actions: Any, spec: EnvSpec, who: str) -> Actions:
+    """``actions`` as they are: nothing is cast, trimmed or padded.
+
+    Raises BadAction for anything but float32 (N, K, D) of numbers, and says what would make it that.
+    """
+    k, width = spec.commands_per_action, len(spec.columns)
+    wanted = f"commands here are a numpy array, float32 (N, {k}, {width}): actions, commands of each, columns"
+    if not isinstance(actions, np.ndarray):
+        how = "it.cpu().numpy()" if hasattr(actions, "cpu") else "np.asarray(it, np.float32)"
+        raise BadAction(f"{who}.act returned a {type(actions).__name__}; {wanted}. Return {how}")
+    found = f"{who}.act returned {actions.dtype} {actions.shape}; {wanted}"
+    if actions.dtype != np.float32:
+        raise BadAction(f"{found}. Return it.astype(np.float32)")
+    if actions.ndim != 3 or actions.shape[1:] != (k, width):
+        raise BadAction(found + _as_rows(actions.shape, k, width))
+    check_actions(actions)
+    return actions
+
+
+def _as_rows(shape: tuple[int, ...], k: int, width: int) -> str:
+    """What would give an array of ``shape`` the shape of actions; empty where it has other columns."""
+    if shape in ((k, width), (width,) if k == 1 else None):
+        return f". Return it.reshape(1, {k}, {width}), which is one action"
+    if shape[-1:] == (width,) and int(np.prod(shape)) % (k * width) == 0:
+        return f". Return it.reshape(-1, {k}, {width}), if that is what its rows are"
+    return ""

@@ -1,0 +1,71 @@
+"""A class of the user's own as a kind of agent: ``--agent file.py:Class``, ``--agent package.module:Class``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from lingbot_eval.agents import own, remote
+from lingbot_eval.agents.kind import AgentFor, AgentKind
+from lingbot_eval.agents.speaks import Speaks, require
+from lingbot_eval.errors import BadInput
+from lingbot_eval.settings import Limits, default_limits
+from lingbot_eval.settings.own_agent import OwnAgentSettings
+from lingbot_eval.types import EnvSpec
+
+
+class OwnKind(AgentKind[OwnAgentSettings]):
+    name = "own"
+    settings = OwnAgentSettings
+
+    def preset(self, name: str) -> dict[str, Any] | None:
+        """``name``: the entry. What the class declares is the default; where it cannot be imported here, as it may be
+        in an interpreter of its own (``agent.python``) alone, :meth:`check` compares what that says of it."""
+        try:
+            declared = own.declared(name)
+        except BadInput:
+            declared = own.Declared()
+        return {
+            "name": self.name,
+            "looks": declared.looks,
+            "commands_per_action": declared.commands_per_action or 1,
+            "sessions": 1,
+            "entry": name,
+            "options": {},
+            "paths": [],
+            "python": None,
+        }
+
+    def check(self, settings: OwnAgentSettings, spec: EnvSpec, fresh: bool = False) -> tuple[OwnAgentSettings, str]:
+        found = _described(settings, fresh)
+        declared = found.declared
+        if not declared.looks and settings.looks:
+            raise BadInput(f"{settings.name} looks at no pictures: agent.looks=false")
+        speaks = Speaks(
+            cameras=declared.cameras if settings.looks else (),
+            picture_size=declared.picture_size,
+            columns=declared.columns,
+            commands_per_action=declared.commands_per_action,
+        )
+        require(speaks, spec, settings.name)
+        chosen = msgspec.structs.replace(settings, entry=found.entry, options=found.options, paths=found.paths)
+        return chosen, found.content
+
+    def versions(self, settings: OwnAgentSettings) -> dict[str, str]:
+        return remote.versions(settings, default_limits()) if settings.python else {}
+
+    def in_words(self, settings: OwnAgentSettings) -> str:
+        return f"{settings.entry} by {settings.python or sys.executable}"
+
+    def load(self, settings: OwnAgentSettings, limits: Limits, log: Path) -> AgentFor:
+        """The class; an object for each lane, made at its first episode."""
+        return remote.load(settings, limits, log) if settings.python else own.load(settings)
+
+
+def _described(settings: OwnAgentSettings, fresh: bool) -> own.Described:
+    if settings.python:
+        return remote.described(settings, default_limits(), fresh)
+    return own.described(settings.entry, settings.options, fresh)

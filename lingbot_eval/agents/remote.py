@@ -1,0 +1,154 @@
+"""An agent of the user's own in an interpreter of its own, watched as a simulator is."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import lingbot_eval
+from lingbot_eval.agents.own import Described, PerLane, checked
+from lingbot_eval.agents.shared_frames import SharedFrames
+from lingbot_eval.child import A, Answer, Child, Done, Kind
+from lingbot_eval.envs.remote import as_float32
+from lingbot_eval.errors import AgentDied, AgentGarbled, AgentHung, AgentRaised, BadAction, BadInput, NotReady
+from lingbot_eval.revision import code_hash
+from lingbot_eval.settings import Limits, to_dict
+from lingbot_eval.settings.own_agent import OwnAgentSettings
+from lingbot_eval.types import Actions, Agent, EnvSpec, Observation
+
+# Caches stay where they are: what a policy fetched or compiled once (models of the hub, kernels) serves every process.
+AGENT = Kind(
+    module="lingbot_eval.agents.host",
+    who="the agent",
+    setting="agent.python",
+    raised=AgentRaised,
+    died=AgentDied,
+    hung=AgentHung,
+    impossible=AgentGarbled,
+)
+
+
+class Hello(Answer):
+    """What its interpreter has."""
+
+    lingbot_eval: str
+    code: str
+    """The hash of that package's files."""
+    python: str
+    numpy: str
+
+
+class Acted(Answer):
+    actions: list[list[list[float]]]
+    """(N, K, D)"""
+
+
+def load(settings: OwnAgentSettings, limits: Limits, log: Path | None = None) -> Callable[[EnvSpec], Agent]:
+    """What a worker keeps for a run: a function that gives the agent of the calling thread for a specification, each in
+    a process that dies with the thread. ``log``: the file to which their prints are appended."""
+    return PerLane(lambda spec: RemoteAgent(settings, spec, limits, log))
+
+
+def described(settings: OwnAgentSettings, limits: Limits, fresh: bool = False) -> Described:
+    """What is known of the class, asked in its interpreter.
+
+    Raises NotReady where that cannot be asked, BadInput for what is wrong with the class or its options.
+    """
+    child, _ = started(settings, limits)
+    try:
+        asked = {"entry": settings.entry, "options": settings.options, "fresh": fresh}
+        return child.ask(Described, "describe", limits.load_seconds, **asked)
+    finally:
+        child.end()
+
+
+def versions(settings: OwnAgentSettings, limits: Limits) -> dict[str, str]:
+    """What its interpreter is, for the record."""
+    child, hello = started(settings, limits)
+    child.end()
+    return {"agent_python": hello.python, "agent_numpy": hello.numpy}
+
+
+def started(settings: OwnAgentSettings, limits: Limits, log: Path | None = None) -> tuple[Child, Hello]:
+    """A process of the agent's interpreter, and what that has.
+
+    Raises NotReady where it cannot host an agent, with the line to type.
+    """
+    python = settings.python or sys.executable
+    child = Child(AGENT, python, log)
+    try:
+        hello = child.ask(Hello, "hello", limits.load_seconds)
+    except (AgentDied, AgentGarbled, AgentRaised) as error:
+        raise NotReady(f"agent.python={python} cannot play an agent: {error}. {_line(python)}") from None
+    if (hello.lingbot_eval, hello.code) != (lingbot_eval.__version__, code_hash()):
+        child.end()
+        theirs, ours = f"{hello.lingbot_eval} ({hello.code})", f"{lingbot_eval.__version__} ({code_hash()})"
+        raise NotReady(f"agent.python={python} has lingbot_eval {theirs}, this is {ours}. {_line(python)}")
+    return child, hello
+
+
+def _line(python: str) -> str:
+    """What to type so that ``python`` can host an agent."""
+    checkout = Path(lingbot_eval.__file__).parents[1]
+    ours = str(checkout) if (checkout / "pyproject.toml").is_file() else f"lingbot_eval=={lingbot_eval.__version__}"
+    return f"It needs Python 3.10 or later, and the same lingbot_eval: {python} -m pip install {ours}"
+
+
+class RemoteAgent:
+    """The agent that ``settings`` describe, for environments that speak ``spec``, in a process of its own.
+
+    One that raises, dies, gives no answer in time or one that cannot be is killed, and the call raises AgentRaised,
+    AgentDied, AgentHung or AgentGarbled; the next ``reset`` starts a fresh one.
+    """
+
+    def __init__(self, settings: OwnAgentSettings, spec: EnvSpec, limits: Limits, log: Path | None = None) -> None:
+        self._settings, self._spec, self._limits, self._log = settings, spec, limits, log
+        self._child: Child | None = None
+        self._start()
+
+    def reset(self, instruction: str, *, seed: int) -> None:
+        if self._child is None or self._child.ended:
+            self._start()
+        self._ask(Done, "reset", instruction=instruction, seed=seed)
+
+    def act(self, frames: Sequence[Observation]) -> Actions:
+        """Raises BadAction as ``OwnAgent`` does, and the errors of the process."""
+        self._running()
+        while len(frames) > (room := self._shared.count):
+            self._shared.write(frames[:room])
+            self._ask(Done, "see", count=room)
+            frames = frames[room:]
+        self._shared.write(frames)
+        acted = self._ask(Acted, "act", count=len(frames))
+        try:
+            return checked(as_float32(acted.actions), self._spec, self._settings.name)
+        except (BadAction, ValueError) as error:  # it was looked at there, too
+            raise self._running().impossible("act", str(error)) from None
+
+    def close(self) -> None:
+        if self._child is not None:
+            self._child.end()
+
+    def __del__(self) -> None:
+        if child := getattr(self, "_child", None):
+            child.end()
+
+    def _start(self) -> None:
+        self._child, _ = started(self._settings, self._limits, self._log)
+        try:
+            self._shared = SharedFrames(self._child.memory, self._spec)
+        except ValueError as error:
+            self._child.end()
+            raise BadInput(f"agent.python: {error}") from None
+        asked = {"entry": self._settings.entry, "options": self._settings.options, "spec": to_dict(self._spec)}
+        self._child.ask(Done, "load", self._limits.load_seconds, **asked)
+
+    def _running(self) -> Child:
+        if self._child is None or self._child.ended:
+            raise AgentDied("the agent's process has ended; reset() starts another")
+        return self._child
+
+    def _ask(self, answer: type[A], op: str, **values: Any) -> A:
+        return self._running().ask(answer, op, self._limits.agent_seconds, **values)

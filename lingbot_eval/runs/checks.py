@@ -1,0 +1,111 @@
+"""Checks of what was read from a run directory: that it has the shape that it should have, and is of one experiment."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from lingbot_eval.errors import CorruptRecords
+from lingbot_eval.runs.plan import by_task, task_of
+from lingbot_eval.types import Episode
+
+
+class _Suite(msgspec.Struct):
+    name: str
+    seed: int
+    episodes: int = 0
+    plan: str = ""
+    """The plan's hash, in schema 1."""
+
+
+class _Step(msgspec.Struct):
+    name: str
+    points: float
+
+
+class _Rubric(msgspec.Struct):
+    title: str
+    success: str
+    steps: tuple[_Step, ...]
+
+
+class _Protocol(msgspec.Struct):
+    name: str
+    rubrics: tuple[_Rubric, ...] = ()
+    episodes_per_task: int = 0
+
+
+class _Agent(msgspec.Struct):
+    name: str
+
+
+class _Experiment(msgspec.Struct):
+    """Every experiment has these, whatever was played; what is said of the agent is read elsewhere (settings/)."""
+
+    agent: _Agent
+    checkpoint: str
+    protocol: _Protocol
+    protocol_hash: str
+    facts: dict[str, Any]
+    regime: str
+    suite: _Suite
+
+
+class _Coordinator(msgspec.Struct):
+    """This much is asked of a coordinator's file, of whatever version (presence.py)."""
+
+    command: str = ""
+    settings: dict[str, Any] = {}
+    versions: dict[str, str] = {}
+
+
+class RunShape(msgspec.Struct):
+    """``run.json`` has this shape, together with the files in ``sessions/``."""
+
+    schema: Literal[1, 2]
+    experiment: _Experiment
+    sessions: tuple[_Coordinator, ...] = ()
+
+
+def require(content: Mapping[str, Any], kind: Any, file: Path) -> None:
+    """Raises CorruptRecords where ``content``, read from ``file``, is not as ``kind``."""
+    try:
+        msgspec.convert(content, kind)
+    except msgspec.ValidationError as error:
+        raise CorruptRecords(f"{file} is not what this package writes: {str(error).replace('`', '')}") from None
+
+
+def compare(theirs: Mapping[str, Any], ours: Mapping[str, Any], path: str = "") -> list[str]:
+    """Say ``name: there X, here Y`` of every leaf that differs."""
+    differences = []
+    for key in sorted({*theirs, *ours}):
+        there, here = theirs.get(key), ours.get(key)
+        if isinstance(there, Mapping) and isinstance(here, Mapping):
+            differences += compare(there, here, f"{path}{key}.")
+        elif json.loads(json.dumps(there, default=str)) != json.loads(json.dumps(here, default=str)):
+            differences.append(f"{path}{key}: there {there!r}, here {here!r}")
+    return differences
+
+
+def plan_difference(there: Sequence[Episode], here: Sequence[Episode]) -> list[str]:
+    """Say what differs in the tasks that two plans have in common; nothing where those have the same episodes."""
+    theirs, ours = by_task(there), by_task(here)
+    return [words for task in ours if task in theirs for words in _task_difference(theirs[task], ours[task])]
+
+
+def _task_difference(there: Sequence[Episode], here: Sequence[Episode]) -> list[str]:
+    theirs, ours = ({episode.id: episode for episode in plan} for plan in (there, here))
+    task = "/".join(part for part in task_of(here[0]) if part)
+    words = [f"{task}: there {len(theirs)} episodes, here {len(ours)}"] if len(theirs) != len(ours) else []
+    for label, plan, other in (("only there", theirs, ours), ("only here", ours, theirs)):
+        extra = [id for id in plan if id not in other]
+        if extra:
+            words.append(f"{label}: {extra[0]}" + (f" and {len(extra) - 1} more" if len(extra) > 1 else ""))
+    changed = [id for id in theirs if id in ours and theirs[id] != ours[id]]
+    if changed:
+        words.append(f"{changed[0]}: there {theirs[changed[0]]}, here {ours[changed[0]]}")
+    return words or ([f"{task}: the same episodes in another order"] if list(there) != list(here) else [])

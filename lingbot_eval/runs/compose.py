@@ -1,0 +1,179 @@
+"""Where hydra stops: choices and overrides in, frozen settings out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from hydra import compose, initialize_config_module
+from hydra.core.config_store import ConfigStore
+from hydra.errors import HydraException, MissingConfigException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from lingbot_eval.agents import kind_named, kind_names
+from lingbot_eval.errors import BadInput, UnknownName
+from lingbot_eval.runs.settings import run_settings
+from lingbot_eval.settings import RunSettings, to_dict
+from lingbot_eval.suites import suite_named, suite_names
+from lingbot_eval.suites.suite import Suite
+
+SETTINGS = {"easy": ("easy",), "hard": ("hard",), "both": ("easy", "hard")}
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What has a flag of its own (``run-suite --help``); None: the benchmark's default. Anything else is an override,
+    ``group.key=value``."""
+
+    agent: str | None = None
+    protocol: str | None = None
+    suite: str | None = None
+    """Parts of the benchmark, comma-separated."""
+    tasks: str | None = None
+    """Indices or names, comma-separated."""
+    group: int | None = None
+    setting: str | None = None
+    episodes: int | None = None
+    """Per task and setting."""
+    seed: int | None = None
+    workers: int | None = None
+    gpus: str | None = None
+    """``0,1,...`` or ``none``."""
+    video: str | None = None
+    regime: str | None = None
+    overrides: Sequence[str] = ()
+
+
+def choose(benchmark: str, choices: Choices) -> RunSettings:
+    """The settings of a run. Raises UnknownName and BadInput."""
+    suite = suite_named(benchmark)
+    agent = choices.agent or suite.default_agent
+    if _kind(agent) not in kind_names():
+        raise UnknownName("agent", agent, kind_names())
+    protocol = choices.protocol or suite.default_protocol
+    if protocol not in suite.protocol_names():
+        raise UnknownName("protocol", protocol, suite.protocol_names())
+    overrides = []
+    if choices.suite is not None:
+        parts = [part for name in choices.suite.split(",") for part in suite.parts_of(name)]
+        overrides.append(f"suite.suites=[{','.join(parts)}]")
+    overrides += _of_scenes(suite, choices)
+    if choices.tasks is not None:
+        overrides.append(f"suite.tasks=[{','.join(quoted(task.strip()) for task in choices.tasks.split(','))}]")
+    numbers = {"suite.episodes": choices.episodes, "suite.seed": choices.seed, "workers": choices.workers}
+    overrides += [f"{key}={value}" for key, value in numbers.items() if value is not None]
+    if choices.gpus is not None:
+        names = [] if choices.gpus == "none" else [quoted(name.strip()) for name in choices.gpus.split(",")]
+        overrides.append(f"cluster.gpus=[{','.join(names)}]")
+    words = {"regime": choices.regime, "video": choices.video}
+    overrides += [f"{key}={quoted(text)}" for key, text in words.items() if text is not None]
+    return settings(suite, suite.agent_presets.get(agent, agent), protocol, [*overrides, *choices.overrides])
+
+
+def _of_scenes(suite: Suite, choices: Choices) -> list[str]:
+    """Overrides for the group and the settings, which not every benchmark has."""
+    overrides = []
+    if choices.group is not None:
+        if not suite.groups or choices.tasks is not None:
+            having = [name for name in suite_names() if suite_named(name).groups]
+            raise BadInput(f"--group chooses among tasks of {', '.join(having)}: --group 0, without --tasks")
+        if not 0 <= choices.group < len(suite.groups):
+            raise BadInput(f"group {choices.group}: {suite.title}'s tasks are in groups 0..{len(suite.groups) - 1}")
+        overrides.append(f"suite.tasks=[{','.join(suite.groups[choices.group])}]")
+    if choices.setting is not None:
+        if not suite.settings:
+            having = [name for name in suite_names() if suite_named(name).settings]
+            raise BadInput(f"{suite.name} has no settings; {' and '.join(having)} have easy and hard")
+        if choices.setting not in SETTINGS:
+            raise UnknownName("setting", choices.setting, SETTINGS)
+        overrides.append(f"suite.settings=[{','.join(SETTINGS[choices.setting])}]")
+    return overrides
+
+
+def settings(suite: Suite, agent: str, protocol: str, overrides: Sequence[str]) -> RunSettings:
+    """The presets of ``conf/`` with values changed by ``overrides``. ``agent``: a preset's name, or what names a class.
+
+    A changed protocol keeps its name with "(modified)" behind it, so that no table shows it as the preset.
+    Raises UnknownName for a key that does not exist, BadInput for a value that does not fit.
+    """
+    _store(suite, agent)
+    groups = [f"suite={suite.name}", f"env={suite.name}", f"agent={_kind(agent)}", f"protocol={suite.name}/{protocol}"]
+    with initialize_config_module("lingbot_eval.conf", version_base=None):
+        try:
+            plain = compose("run", overrides=groups)
+            choices = [override for override in overrides if OmegaConf.is_dict(plain.get(override.partition("=")[0]))]
+            plain = compose("run", overrides=[*groups, *choices])  # cluster=ray has other keys than cluster=local
+            addable = [_checked(plain, override) for override in overrides]
+            composed = compose("run", overrides=[*groups, *addable])
+            data: Any = OmegaConf.to_container(composed, resolve=False)  # "${x}" in somebody's words is words
+        except MissingConfigException as error:
+            group, _, name = (error.missing_cfg_file or "").rpartition("/")
+            raise UnknownName(group, name, error.options or ()) from None
+        except (HydraException, OmegaConfBaseException) as error:
+            words = " ".join(str(error).split()) or type(error).__name__
+            raise BadInput(f"setting: {words}; quote special characters, as in \"env.assets='~/LIBERO'\"") from None
+    chosen = run_settings(data)
+    if to_dict(suite.load_protocol(chosen.protocol.name)) == to_dict(chosen.protocol):
+        return chosen
+    modified = msgspec.structs.replace(chosen.protocol, name=f"{chosen.protocol.name} (modified)")
+    return msgspec.structs.replace(chosen, protocol=modified)
+
+
+def _store(suite: Suite, agent: str) -> None:
+    """Let hydra find what a benchmark or an agent brings that has no files in ``conf/``."""
+    store = ConfigStore.instance()
+    if suite.protocols is not None:
+        for name, protocol in suite.protocols.items():
+            store.store(group=f"protocol/{suite.name}", name=name, node=to_dict(protocol))
+        default = {
+            **{"name": suite.name, "suites": list(suite.tasks), "tasks": [], "settings": list(suite.settings)},
+            **{"episodes": None, "seed": None, "manifest": None},
+        }
+        store.store(group="suite", name=suite.name, node=default)
+        store.store(group="env", name=suite.name, node=to_dict(suite.simulator_settings({})))
+    if (name := _kind(agent)) in kind_names() and (preset := kind_named(name).preset(agent)) is not None:
+        store.store(group="agent", name=name, node=preset)
+
+
+def _kind(agent: str) -> str:
+    """The name of the kind of agent: ``file.py:Class`` and ``package.module:Class`` are the user's own."""
+    return "own" if ":" in agent else agent
+
+
+def quoted(text: str) -> str:
+    """``text`` as a value in hydra's override grammar, whatever characters it has."""
+    # in hydra's grammar a backslash is one, except before a quote
+    return "'" + re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), text) + "'"
+
+
+def _checked(plain: DictConfig, override: str) -> str:
+    """The override as hydra takes it, which refuses to add keys to a dict unless told to. One that is empty in the
+    preset takes any key."""
+    key, equals, _ = override.partition("=")
+    if not equals:
+        raise BadInput(f"{override!r} is neither a flag nor a setting; settings look like env.gl=osmesa")
+    parent, _, name = key.rpartition(".")
+    group = OmegaConf.select(plain, parent) if parent else plain
+    if not OmegaConf.is_dict(group):
+        raise UnknownName("setting", key, _keys(plain))
+    if not group or _takes_any(group, name):
+        return f"++{override}"
+    if name not in group:
+        raise UnknownName("setting", key, [f"{parent}.{known!s}".lstrip(".") for known in group])
+    return override
+
+
+def _takes_any(group: DictConfig, name: str) -> bool:
+    """Whether ``name`` is such a dict itself, given whole."""
+    return name in group and OmegaConf.is_dict(group[name]) and not group[name]
+
+
+def _keys(plain: DictConfig) -> list[str]:
+    keys = []
+    for group, value in plain.items():
+        keys += [f"{group!s}.{name!s}" for name in value] if OmegaConf.is_dict(value) else [str(group)]
+    return keys

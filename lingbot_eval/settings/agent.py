@@ -1,0 +1,77 @@
+"""What every agent's settings have. Each kind of agent adds its own; ``agents/`` says which kinds there are."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import msgspec
+
+from lingbot_eval.settings.structs import Count, to_dict
+
+
+class AgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="name"):
+    """The settings of one kind of agent, which is their tag."""
+
+    APART: ClassVar[frozenset[str]] = frozenset({"sessions"})
+    """Fields that a run may be continued with other values of: where something lies, whose content counts
+    (``AgentKind.check``), and where and with how many others an episode is computed. Each record says the device."""
+
+    looks: bool
+    """Whether the agent is given pictures; one that looks at none is not made to pay for any."""
+    commands_per_action: Count
+    """K: how many commands the agent gives between two looks."""
+    sessions: Count
+    """How many episodes one worker plays at the same time, with one set of weights."""
+
+    @property
+    def kind(self) -> str:
+        """The name of the kind of agent."""
+        return str(self.__struct_config__.tag)
+
+    @property
+    def name(self) -> str:
+        """What tables and records call the agent."""
+        return self.kind
+
+    @property
+    def imagines(self) -> bool:
+        """Whether the agent predicts what it will see."""
+        return False
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """The devices that it names, as torch does."""
+        return ()
+
+    def identity(self) -> dict[str, Any]:
+        """What of the settings is part of the experiment."""
+        return {name: value for name, value in to_dict(self).items() if name not in self.APART}
+
+
+class ModelFree(AgentSettings, frozen=True, forbid_unknown_fields=True):
+    """The settings of the agents that check an environment without a model."""
+
+    def identity(self) -> dict[str, Any]:
+        # Version 0.1.0 wrote this for every agent, and run directories are named by a hash over it.
+        return {**AgentSettings.identity(self), "lingbot": None}
+
+
+class IdleSettings(ModelFree, frozen=True, forbid_unknown_fields=True, tag="idle"):
+    """The agent that asks for no motion."""
+
+
+class RandomSettings(ModelFree, frozen=True, forbid_unknown_fields=True, tag="random"):
+    """The agent that draws commands uniformly from the action space."""
+
+
+class ExpertSettings(ModelFree, frozen=True, forbid_unknown_fields=True, tag="expert"):
+    """The benchmark's own scripted expert, which sees the simulator's state."""
+
+
+class ReplaySettings(ModelFree, frozen=True, forbid_unknown_fields=True, tag="replay"):
+    """The agent that plays recorded commands again."""
+
+    APART: ClassVar[frozenset[str]] = ModelFree.APART | {"path"}
+
+    path: str | None
+    """A run directory's ``actions`` folder."""

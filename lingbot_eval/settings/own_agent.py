@@ -1,0 +1,38 @@
+"""The settings of an agent that is a class of the user's own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import PurePath
+from typing import Any, ClassVar
+
+from lingbot_eval.settings.agent import AgentSettings
+
+
+class OwnAgentSettings(AgentSettings, frozen=True, forbid_unknown_fields=True, tag="own"):
+    """The class, what it is made with, and the interpreter that it runs in."""
+
+    APART: ClassVar[frozenset[str]] = AgentSettings.APART | {"paths", "python"}
+
+    entry: str
+    """``package.module:Class`` on the Python path, or ``path/to/file.py:Class``."""
+    options: Mapping[str, Any]
+    """Arguments that it is made with, by name."""
+    paths: tuple[str, ...]
+    """The options that are files or folders, whose content counts and not where they lie; a check fills them in."""
+    python: str | None
+    """The interpreter of the agent's process; None: the worker's own process."""
+
+    @property
+    def name(self) -> str:
+        """The class's."""
+        return self.entry.rpartition(":")[2]
+
+    def identity(self) -> dict[str, Any]:
+        """What of the settings is part of the experiment; the content of files is, besides (``own.content_hash``)."""
+        place, _, name = self.entry.rpartition(":")
+        return {
+            **AgentSettings.identity(self),
+            "entry": f"{PurePath(place).name}:{name}",
+            "options": {key: value for key, value in self.options.items() if key not in self.paths},
+        }

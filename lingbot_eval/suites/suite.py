@@ -1,0 +1,276 @@
+"""A benchmark is one object. Read ``toy.py`` beside this file for the smallest one.
+
+A benchmark of your own is a :class:`Suite` that the entry-point group ``lingbot_eval.suites`` names, and a Gymnasium
+environment that keeps the contract (``envs/testing.py`` checks it); docs/extending.md has one in a file.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import yaml
+
+from lingbot_eval.errors import BadInput, UnknownName
+from lingbot_eval.settings import (
+    AgentSettings,
+    EnvSettings,
+    Limits,
+    Protocol,
+    RunSettings,
+    Setting,
+    SimulatorSettings,
+    SuiteSettings,
+    as_struct,
+)
+from lingbot_eval.types import EnvSpec, Episode
+
+if TYPE_CHECKING:
+    from lingbot_eval.episode import Env
+    from lingbot_eval.suites.machine import Machine
+
+LARGEST_SEED = 2**32 - 1
+"""The largest seed that numpy's global generator takes."""
+
+Task = tuple[str, str, str]
+"""Part of the benchmark, task, setting."""
+
+Scenes = Iterable[tuple[str, str]]
+"""(task, setting) pairs that will be played."""
+
+Command = npt.NDArray[np.float32]
+"""(D,): one command."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a plan is made for."""
+
+    suite: SuiteSettings
+    protocol: Protocol
+    machine: Machine | None = None
+    """What the simulator found on this machine; None before anybody has looked."""
+    search: bool = False
+    """Scenes that are missing are looked for, which may take hours."""
+    limits: Limits | None = None
+    """Of the simulators that look for scenes."""
+    workers: int = 1
+    """How many of them there are at once."""
+
+    @property
+    def base_seed(self) -> int:
+        return self.protocol.seed if self.suite.seed is None else self.suite.seed
+
+    @property
+    def episodes(self) -> int:
+        """How many each task has, in each setting."""
+        return self.suite.episodes or self.protocol.episodes_per_task
+
+
+def no_scenes(suite: Suite, asked: SuiteSettings, protocol: Protocol) -> list[tuple[str, str]]:
+    return []
+
+
+def nothing_to_say(protocol: Protocol) -> list[str]:
+    return []
+
+
+def as_it_was(protocol: Protocol, first: Mapping[str, Any], command: Command) -> Command:
+    return command
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A benchmark: what it consists of, under which conventions it is played, and what it needs."""
+
+    name: str
+    """As it is typed (``run-suite NAME``); also the tag of its protocol and its simulator's settings."""
+    title: str
+    """As people write it; also part of the Gymnasium ids ``lingbot_eval/<title>-…-v0``."""
+    tasks: Mapping[str, tuple[str, ...]]
+    """By part of the benchmark (``Episode.suite``): its tasks, in the order that gives them their index. A benchmark in
+    one piece has one part, which bears its name."""
+    protocol: type[Protocol]
+    simulator: type[SimulatorSettings]
+    make_env: Callable[[EnvSettings], Env]
+    """Makes the environment in this process, which its simulator then changes for good. It imports the simulator."""
+    env_spec: Callable[[EnvSettings], EnvSpec]
+    """What such an environment speaks, known without a simulator."""
+    plan: Callable[[Suite, Asked], list[Episode]]
+    """Every episode, task by task. Raises UnknownName, BadInput; NotReady where scenes are missing."""
+    command_limit: Callable[[Protocol, Task], int]
+    """The most commands that an episode of a task may take; also in what proportion tasks take time, before any of them
+    was measured."""
+    look_around: Callable[[SimulatorSettings, bool, Scenes], Machine]
+    """Says whether this machine is ready (NotReady names everything that is missing, a line each), which choices are
+    made here, and what about it can move a score. It runs in the simulator's interpreter. The flag: pictures will be
+    wanted."""
+    default_protocol: str
+    default_agent: str
+    expert: str = ""
+    """``module:Class`` of the privileged expert, which the simulator's process loads; empty where there is none."""
+    settings: tuple[Setting, ...] = ()
+    """The settings that tasks are played in, where the benchmark has them."""
+    aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Short names of parts, for ``--suite``."""
+    groups: tuple[tuple[str, ...], ...] = ()
+    """Groups of tasks that ``--group`` chooses among."""
+    agent_presets: Mapping[str, str] = field(default_factory=dict)
+    """By agent: the preset of ``conf/agent`` that it is played with here, if not the one of its own name."""
+    post_training: str = ""
+    """The preset of ``conf/agent/lingbot-va`` whose names of cameras and commands an exported dataset has; empty where
+    LingBot-VA does not play the benchmark."""
+    commands_per_action: int = 1
+    """K of environments that ``gymnasium.make`` gives."""
+    scenes: Callable[[Suite, SuiteSettings, Protocol], Sequence[tuple[str, str]]] = no_scenes
+    """(task, setting) pairs that will be played, for benchmarks that need other things for other scenes."""
+    expert_finds_scenes: bool = False
+    """Whether an episode's scene is one that the expert solved before: the plan then depends on the machine, and on a
+    manifest of scenes (``manifest.py``)."""
+    remarks: Callable[[Protocol], list[str]] = nothing_to_say
+    """Sentences that whoever starts a run under a protocol should read."""
+    instead: str = ""
+    """What could be played where this benchmark is not ready."""
+    optional: bool = True
+    """Whether ``doctor`` is content with a machine that is not ready for it."""
+    places: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """By flag of ``doctor``: the field of the simulator's settings that it sets, and its help."""
+    absolute: Callable[[Protocol, Mapping[str, Any], Command], Command] = as_it_was
+    """A recorded command in the world frame, given the info of the episode's reset, for whoever exports it."""
+    moves_a_score: Mapping[str, str] = field(default_factory=dict)
+    """By fact of :attr:`look_around`: why another value of it can move a score."""
+    protocols: Mapping[str, Protocol] | None = None
+    """The presets; None: ``conf/protocol/<name>/*.yaml`` of this package."""
+    here: SimulatorSettings | None = None
+    """The simulator's settings where nothing else is said; None: ``conf/env/<name>.yaml`` of this package."""
+
+    def __post_init__(self) -> None:
+        for kind in (self.protocol, self.simulator):
+            if (tag := kind.__struct_config__.tag) != self.name:
+                raise BadInput(f"suite {self.name!r}: {kind.__name__} has tag={tag!r}; it must be the suite's name")
+
+    def protocol_names(self) -> list[str]:
+        if self.protocols is not None:
+            return sorted(self.protocols)
+        folder = resources.files("lingbot_eval") / "conf" / "protocol" / self.name
+        return sorted(entry.name[: -len(".yaml")] for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+
+    def load_protocol(self, name: str) -> Protocol:
+        """The preset as shipped, without hydra.
+
+        Raises UnknownName.
+        """
+        if name not in self.protocol_names():
+            raise UnknownName("protocol", name, self.protocol_names())
+        if self.protocols is not None:
+            return self.protocols[name]
+        text = (resources.files("lingbot_eval") / "conf" / "protocol" / self.name / f"{name}.yaml").read_text()
+        protocol: Protocol = as_struct(yaml.safe_load(text), self.protocol)
+        return protocol
+
+    def simulator_settings(self, changes: Mapping[str, Any]) -> SimulatorSettings:
+        """The simulator's settings as shipped, with ``changes``, without hydra.
+
+        Raises BadInput.
+        """
+        if self.here is not None:
+            plain = msgspec.to_builtins(self.here)
+        else:
+            text = (resources.files("lingbot_eval") / "conf" / "env" / f"{self.name}.yaml").read_text()
+            plain = yaml.safe_load(text)
+        settings: SimulatorSettings = as_struct({**plain, **changes}, self.simulator)
+        return settings
+
+    def parts_of(self, given: str) -> list[str]:
+        """The parts that a name of ``--suite`` stands for.
+
+        Raises UnknownName.
+        """
+        if given in self.tasks:
+            return [given]
+        if given not in self.aliases:
+            raise UnknownName(f"{self.name} suite", given, [*self.aliases, *self.tasks])
+        return list(self.aliases[given])
+
+    def chosen(self, suite: SuiteSettings) -> list[tuple[str, str]]:
+        """(part, task) pairs that ``suite.suites`` and ``suite.tasks`` choose, in the benchmark's order. An index
+        counts within each part.
+
+        Raises UnknownName, BadInput.
+        """
+        if not suite.suites:
+            raise BadInput("suite.suites is empty: nothing to play")
+        parts = list(dict.fromkeys(part for given in suite.suites for part in self.parts_of(given)))
+        wanted = [str(task) for task in suite.tasks]
+        known = [task for part in parts for task in self.tasks[part]]
+        largest = max(len(self.tasks[part]) for part in parts) - 1
+        for given in wanted:
+            if not (given in known or (given.isdecimal() and int(given) <= largest)):
+                raise UnknownName(f"task (an index 0..{largest} or a name)", given, known)
+        indices = {int(given) for given in wanted if given.isdecimal()}
+        return [
+            (part, task)
+            for part in parts
+            for index, task in enumerate(self.tasks[part])
+            if not wanted or task in wanted or index in indices
+        ]
+
+    def run_settings(self, agent: type[AgentSettings]) -> type[RunSettings]:
+        """The settings of a run of this benchmark with such an agent."""
+        return _run_settings(self.protocol, self.simulator, agent)
+
+    def env_settings(self) -> type[EnvSettings]:
+        return _env_settings(self.protocol, self.simulator)
+
+
+@functools.cache
+def _run_settings(protocol: type[Protocol], simulator: type[SimulatorSettings], agent: type[Any]) -> type[RunSettings]:
+    fields = [("env", simulator), ("protocol", protocol), ("agent", agent)]
+    made: Any = msgspec.defstruct("RunSettings", fields, bases=(RunSettings,), frozen=True, forbid_unknown_fields=True)
+    return made  # type: ignore[no-any-return]
+
+
+@functools.cache
+def _env_settings(protocol: type[Protocol], simulator: type[SimulatorSettings]) -> type[EnvSettings]:
+    fields = [("simulator", simulator), ("protocol", protocol)]
+    made: Any = msgspec.defstruct("EnvSettings", fields, bases=(EnvSettings,), frozen=True, forbid_unknown_fields=True)
+    return made  # type: ignore[no-any-return]
+
+
+def by_seed(
+    suite: Suite,
+    asked: Asked,
+    instruction: Callable[[str, str], str],
+    seed: Callable[[str, str, int], int] | None = None,
+    initial_state: Callable[[int], int | None] = lambda k: None,
+) -> list[Episode]:
+    """A plan whose scenes follow from seeds: episode k of every task has seed ``base * seed_block + k``, unless
+    ``seed`` says otherwise. ``instruction`` is given part and task, ``seed`` these and k, ``initial_state`` k.
+
+    Raises UnknownName, BadInput.
+    """
+    base, count, protocol = asked.base_seed, asked.episodes, asked.protocol
+    chosen = suite.chosen(asked.suite)
+    if base < 0:
+        raise BadInput(f"seed {base} is negative; numpy takes 0..{LARGEST_SEED}")
+    episodes = []
+    for part, task in chosen:
+        seeds = [base * protocol.seed_block + k if seed is None else seed(part, task, k) for k in range(count)]
+        if min(seeds) < 0 or max(seeds) > LARGEST_SEED:
+            raise BadInput(f"seed {base} gives episode seeds {min(seeds)}..{max(seeds)}; numpy takes 0..{LARGEST_SEED}")
+        sentence = instruction(part, task)
+        episodes += [
+            Episode(part, task, one, sentence, initial_state=initial_state(k), index=k) for k, one in enumerate(seeds)
+        ]
+    if len({episode.id for episode in episodes}) < len(episodes):
+        raise BadInput(
+            f"{count} episodes per task, but protocol {protocol.name} has fewer different ones: with one seed per task "
+            "each stored state can be played once"
+        )
+    return episodes

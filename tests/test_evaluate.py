@@ -1,0 +1,121 @@
+"""``lingbot_eval.evaluate``: what ``run-suite`` does, from Python."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+import lingbot_eval
+from lingbot_eval.cli.run_suite import main as run_suite
+from lingbot_eval.errors import BadInput, NotReady, RunMismatch, UnknownName
+from lingbot_eval.runs.directory import RunDirectory
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch) -> Path:
+    """A folder of its own, where ``runs/`` begins empty."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def played(path: Path) -> int:
+    return len(RunDirectory(path).records().all)
+
+
+def test_the_same_choices_are_the_same_run_as_on_the_command_line(here):
+    run = lingbot_eval.evaluate("toy", "random", episodes=3, tasks=["reach"], settings={"protocol.command_limit": 30})
+    arguments = ["toy", "--agent", "random", "--episodes", "3", "--tasks", "reach", "protocol.command_limit=30"]
+    assert run_suite(arguments) == 0
+    assert [folder.name for folder in (here / "runs").iterdir()] == [run.path.name]
+    assert played(run.path) == 3
+    assert (run.path / "report" / "table.csv").is_file()
+    (here / "elsewhere").mkdir()
+    os.chdir(here / "elsewhere")
+    assert run_suite(arguments) == 0
+    theirs, ours = (folder / "runs" / run.path.name / "run.json" for folder in (here, here / "elsewhere"))
+    assert theirs.read_bytes() == ours.read_bytes()
+
+
+def test_what_was_played_is_not_played_again_and_other_tasks_are_added():
+    first = lingbot_eval.evaluate("toy", tasks=[0], episodes=2)
+    again = lingbot_eval.evaluate("toy", tasks=[0, 1], episodes=2)
+    assert first.path == again.path
+    assert played(again.path) == 4
+    assert again.table()["sr"].tolist() == [1.0, 1.0, 1.0]
+
+
+def test_the_command_that_the_run_keeps_goes_on_with_it():
+    settings = {"suite.seed": None, "env.faults": {}, "actions": False, "suite.settings": []}
+    run = lingbot_eval.evaluate("toy", "random", episodes=2, regime="it's a test", out=Path("x y"), settings=settings)
+    (session,) = RunDirectory(run.path).run()["sessions"]
+    name, *arguments = shlex.split(session["command"])
+    assert name == "run-suite"
+    assert run_suite(arguments) == 0
+    assert played(run.path) == 4
+
+
+def test_an_error_is_in_the_table_and_not_raised():
+    run = lingbot_eval.evaluate("toy", episodes=2, settings={"env.faults.1": "raise"})
+    assert run.table()["errors"].tolist() == [1, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "choices", "error", "words"),
+    [
+        (("toi",), {}, UnknownName, "did you mean 'toy'"),
+        (("toy", "exprt"), {}, UnknownName, "did you mean 'expert'"),
+        (("toy",), {"episode": 3}, UnknownName, "did you mean 'episodes'"),
+        (("toy",), {"dry_run": True}, UnknownName, "dry_run"),
+        (("toy",), {"settings": {"protocol.comand_limit": 3}}, UnknownName, "protocol.command_limit"),
+        (("toy",), {"settings": {"protocol.command_limit": "many"}}, BadInput, "command_limit"),
+        (("toy", "lingbot-va"), {"settings": {"agent.checkpoint": "nowhere"}}, (BadInput, NotReady), "nowhere"),
+        (("toy",), {"out": ""}, BadInput, "empty"),
+        (("toy",), {"group": 0}, BadInput, "--group chooses among tasks"),
+    ],
+)
+def test_what_cannot_be_played_is_refused_with_the_packages_own_errors(here, arguments, choices, error, words):
+    with pytest.raises(error, match=words):
+        lingbot_eval.evaluate(*arguments, **choices)
+    assert list(here.iterdir()) == []
+
+
+def test_another_experiment_in_the_same_place_is_refused():
+    lingbot_eval.evaluate("toy", episodes=1, out="x")
+    with pytest.raises(RunMismatch, match=r"suite\.seed: there 0, here 1"):
+        lingbot_eval.evaluate("toy", episodes=1, seed=1, out="x")
+
+
+def test_it_says_how_far_it_is_unless_it_is_told_not_to(capfd):
+    lingbot_eval.evaluate("toy", episodes=1)
+    assert "2 episodes planned, 2 to play" in capfd.readouterr().out
+    lingbot_eval.evaluate("toy", episodes=2, progress=False)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_it_plays_in_a_thread_and_leaves_interrupts_to_the_main_one():
+    before, runs = signal.getsignal(signal.SIGINT), []
+    thread = threading.Thread(target=lambda: runs.append(lingbot_eval.evaluate("toy", episodes=1)))
+    thread.start()
+    thread.join()
+    assert played(runs[0].path) == 2
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_one_interrupt_finishes_what_is_being_played_and_the_same_call_goes_on():
+    def interrupt() -> None:
+        while not list(Path().glob("runs/*/records/*.jsonl")):
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt).start()
+    with pytest.raises(KeyboardInterrupt):
+        lingbot_eval.evaluate("toy", episodes=300, workers=1)
+    (folder,) = Path("runs").iterdir()
+    assert 0 < played(folder) < 600
+    assert not list(folder.glob("claims/*"))

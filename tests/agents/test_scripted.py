@@ -135,7 +135,7 @@ def test_every_agent_that_is_listed_can_be_composed_and_loaded(name, tmp_path):
 
 def test_an_unknown_agent_is_refused_with_the_known_ones():
     with pytest.raises(
-        UnknownName, match=r"did you mean 'random'\? \(valid: idle, random, replay, expert, lingbot-va\)"
+        UnknownName, match=r"did you mean 'random'\? \(valid: expert, idle, lingbot-va, own, random, replay\)"
     ):
         kind_named("randon")
 

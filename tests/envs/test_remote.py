@@ -196,7 +196,7 @@ def test_an_interpreter_that_does_not_exist_is_named(remote, tmp_path):
 
 
 def test_settings_that_make_no_environment_are_refused_and_no_process_stays(remote, tmp_path):
-    with pytest.raises(BadInput, match="the toy needs the toy's protocol"):
+    with pytest.raises(BadInput, match="Invalid value 'toy'"):
         remote(msgspec.structs.replace(toy(), protocol=load_protocol("libero", "strict")))
     wait_for(lambda: children(os.getpid()) == [])
     assert list((tmp_path / "tmp").iterdir()) == []

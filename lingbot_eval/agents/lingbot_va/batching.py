@@ -14,8 +14,9 @@ from types import TracebackType
 
 from torch import Tensor
 
-from lingbot_eval.agents.lingbot_va.graphs import Graphs
-from lingbot_eval.models.lingbot_va.transformer import Part, Stream, VideoActionTransformer
+from lingbot_eval.agents.lingbot_va.forwards import Part
+from lingbot_eval.agents.lingbot_va.graphs import Forward, Graphs
+from lingbot_eval.models.lingbot_va.transformer import Stream
 
 Kind = tuple[Stream, int, bool]
 """Stream, tokens, whether outputs are wanted: forwards that are equal in these can be one."""
@@ -35,14 +36,12 @@ class _Request:
 
 
 class Batcher:
-    """The transformer, as the sessions of one model share it."""
+    """Runs the forwards of the sessions that share a model."""
 
-    def __init__(
-        self, transformer: VideoActionTransformer, *, together: bool = True, graphs: Graphs | None = None
-    ) -> None:
+    def __init__(self, forward: Forward, *, together: bool = True, graphs: Graphs | None = None) -> None:
         """together=False: one forward at a time in the shapes of its own session, as exact mode wants. graphs: for
         forwards of one session alone."""
-        self._transformer, self._together, self._graphs = transformer, together, graphs
+        self._forward, self._together, self._graphs = forward, together, graphs
         self._change = threading.Condition()
         self._seated = 0
         self._waiting: list[_Request] = []
@@ -58,7 +57,7 @@ class Batcher:
             self._change.notify_all()
 
     def forward(self, part: Part, stream: Stream, *, head: bool) -> tuple[Tensor | None, float]:
-        """The transformer's output for ``part`` and the seconds that it waited for others. Called by who has a seat."""
+        """Return the output for ``part`` and the seconds that it waited for others. Called by who has a seat."""
         request = _Request((stream, part.tokens.shape[1], head), part, time.perf_counter())
         with self._change:
             self._waiting.append(request)
@@ -99,7 +98,7 @@ class Batcher:
         parts = [request.part for request in group]
         if len(parts) == 1 and self._graphs is not None:
             group[0].out = self._graphs.forward(parts[0], stream, head=head)
-        elif (outs := self._transformer(parts, stream, head=head)) is not None:
+        elif (outs := self._forward(parts, stream, head=head)) is not None:
             for request, out in zip(group, outs, strict=True):
                 request.out = out
         for request in group:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lingbot_eval.agents.lingbot_va.agent import Session
+from lingbot_eval.agents.lingbot_va.session import Session
 from lingbot_eval.models.lingbot_va.vision import Pictures, Vision
 from lingbot_eval.settings.lingbot_va import IMAGES_PER_FRAME
 from lingbot_eval.types import Actions, ImaginationError, Imagined, Observation
@@ -37,14 +37,13 @@ class Imagination:
         self._session.reset(instruction, seed=seed)
 
     def act(self, frames: Sequence[Observation]) -> Actions:
-        actions = self._session.act(frames)
-        if self._session.came is not None:
-            self._came.append(self._session.came)
+        turn = self._session.turn(frames)
+        if turn.came is not None:
+            self._came.append(turn.came)
             if not self._imagined:  # chunks of one frame: the given picture was a chunk of its own
-                self._imagined.append(self._session.came)
-        assert self._session.latents is not None  # noqa: S101  (act has imagined)
-        self._imagined.append(self._session.latents)
-        return actions
+                self._imagined.append(turn.came)
+        self._imagined.append(turn.chunk.latents)
+        return turn.actions
 
     @property
     def waited(self) -> float:

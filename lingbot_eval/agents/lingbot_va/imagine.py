@@ -9,8 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lingbot_eval.agents.lingbot_va.agent import Commands, LingBotVA, Noise
 from lingbot_eval.agents.lingbot_va.imagination import looks
+from lingbot_eval.agents.lingbot_va.session import Commands, Noise
+from lingbot_eval.agents.lingbot_va.sessions import Sessions
+from lingbot_eval.models.lingbot_va.model import LingBotVA
 from lingbot_eval.types import Image, Imagined
 
 
@@ -25,7 +27,7 @@ class Rollout:
 
 
 def imagine(
-    model: LingBotVA,
+    sessions: Sessions,
     pictures: Mapping[str, Image],
     prompt: str,
     chunks: int,
@@ -33,19 +35,18 @@ def imagine(
     seed: int,
     noise: Callable[[int], Noise] | None = None,
 ) -> Rollout:
-    """``pictures``: (H, W, 3) of each camera. noise: as in :meth:`LingBotVA.session`.
+    """``pictures``: (H, W, 3) of each camera. noise: as in :meth:`Sessions.new`.
 
     Raises BadInput where the picture of a camera is missing.
     """
-    session = model.session(open_loop=True, noise=noise)
+    session = sessions.new(open_loop=True, noise=noise)
     session.reset(prompt, seed=seed)
-    latents, commands = [], []
-    for chunk in range(chunks):
-        given = {name: picture[None] for name, picture in pictures.items()} if chunk == 0 else None
-        commands.append(session.infer(given))
-        assert session.latents is not None  # noqa: S101  (infer has imagined)
-        latents.append(session.latents)
-    return Rollout(torch.cat(latents, dim=2), np.concatenate(commands, axis=1))
+    given = {name: picture[None] for name, picture in pictures.items()}
+    imagined = [session.infer(None if chunk else given) for chunk in range(chunks)]
+    return Rollout(
+        torch.cat([chunk.latents for chunk in imagined], dim=2),
+        np.concatenate([chunk.commands for chunk in imagined], axis=1),
+    )
 
 
 def decoded(model: LingBotVA, rollout: Rollout) -> Iterator[Imagined]:

@@ -1,6 +1,6 @@
 """Keys and values of the episode so far: an ordered list of groups, one per forward that was kept.
 
-Attention over a set of keys does not depend on their order, so the pool keeps its valid tokens in slots 0..n-1 and
+Attention over a set of keys does not depend on their order, so the cache keeps its valid tokens in slots 0..n-1 and
 never gathers: a hole is filled with the tokens at the end. Which token lies where is known on the host alone.
 """
 
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from lingbot_eval.errors import BadInput
+from lingbot_eval.models.lingbot_va.attention import attended
 
 Attended = list[tuple[str, int]]
 """(name of a group, number of its tokens), oldest first."""
@@ -37,7 +38,7 @@ class Group:
 
 
 @dataclass(eq=False)
-class Pool:
+class KeyValueCache:
     """``slots`` tokens for every layer and batch row, in one allocation."""
 
     layers: int
@@ -63,12 +64,12 @@ class Pool:
         self.groups, self._owners = [], []
 
     def make_room(self, tokens: int) -> int:
-        """Evict, oldest group first and its earliest tokens first, until ``tokens`` fit; return how many went.
+        """Evict, the oldest group first and its earliest tokens first, until ``tokens`` fit; return how many went.
 
         Raises BadInput for more tokens than there are slots.
         """
         if tokens > self.slots:
-            raise BadInput(f"{tokens} tokens do not fit into a pool of {self.slots}")
+            raise BadInput(f"{tokens} tokens do not fit into a cache of {self.slots}")
         missing = rest = max(0, len(self) + tokens - self.slots)
         freed: list[int] = []
         for group in list(self.groups):
@@ -98,6 +99,11 @@ class Pool:
         self._keys[layer, :rows, start:end] = keys
         self._values[layer, :rows, start:end] = values
         return self._keys[layer, :rows, :end], self._values[layer, :rows, :end]
+
+    def attend(self, layer: int, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+        """As :class:`attention.History` says: everything in the cache and the forward's own tokens are attended to."""
+        keys, values = self.write(layer, keys, values)
+        return attended(queries, keys.transpose(1, 2), values.transpose(1, 2))
 
     def check_rows(self, rows: int) -> None:
         short = [group.name for group in self.groups if group.rows < rows]
@@ -154,7 +160,7 @@ def _runs(targets: list[int], sources: list[int]) -> Iterator[tuple[int, int, in
             start = i
 
 
-class SlottedPool(Pool):
+class SlottedCache(KeyValueCache):
     """The same tokens where the original keeps them: in the lowest free slots, never moved, attended to by slot.
 
     Sums over keys then round as the original's do, also when tokens have been evicted; every forward gathers for it.
@@ -171,7 +177,7 @@ class SlottedPool(Pool):
         return missing
 
     def write(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """As ``Pool.write``, into the slots that ``make_room`` found; copies instead of views."""
+        """As :meth:`KeyValueCache.write`, into the slots that ``make_room`` found; copies instead of views."""
         rows = len(keys)
         self._keys[layer, :rows, self._own] = keys
         self._values[layer, :rows, self._own] = values

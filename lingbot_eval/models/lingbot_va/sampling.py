@@ -33,7 +33,7 @@ class Predict(Protocol):
     def __call__(self, step: int, noisy: Tensor, times: Sequence[float], *, commit: bool) -> Tensor | None:
         """One forward: ``noisy`` (1, C, F, ...), ``times`` per frame, 0..1000 -> (rows, C, F, ...).
 
-        commit: its keys and values stay in the pool as predictions. None where the output would not be used.
+        commit: its keys and values stay in the cache as predictions. None where the output would not be used.
         """
 
 
@@ -42,7 +42,7 @@ def denoise_video(
 ) -> Tensor:
     """(1, 48, F, h, w) noise -> latents. ``seen`` (1, 48, 1, h, w): the frame that is known already.
 
-    The last forward puts the video into the pool for the actions to attend to: clean, at time 0, unless ``exec_step``
+    The last forward puts the video into the cache for the actions to attend to: clean, at time 0, unless ``exec_step``
     stops the schedule before; then still noisy, at the time of that step.
     """
     latents = noise.clone()

@@ -2,7 +2,7 @@
 // Shows what the server says of the session and sends taps. Texts become text nodes; nothing is parsed as markup.
 // A tap is never sent twice: what was recorded is asked for instead.
 
-const LOOK_MS = 1000;
+const ASK_MS = 1000;
 const ANSWER_MS = 5000;
 const TICK_MS = 200;
 const token = location.hash.slice(1);
@@ -36,11 +36,11 @@ async function ask(path, body) {
   return {ok: answer.ok, ...(answer.status === 204 ? {said: "", view: null} : await answer.json())};
 }
 
-async function look() {
+async function poll() {
   const before = taps;
   const answer = await ask(`state?after=${encodeURIComponent(version)}`).catch(() => null);
   lost(!answer ? "No answer from the server; asking again. Nothing is recorded until it answers." : answer.ok ? "" : answer.said);
-  setTimeout(look, LOOK_MS);
+  setTimeout(poll, ASK_MS);
   if (answer && before === taps) show(answer); // what was tapped meanwhile has a newer answer of its own
 }
 
@@ -225,4 +225,4 @@ function askCorrection(line) {
 }
 
 setInterval(tick, TICK_MS);
-look();
+poll();

@@ -33,13 +33,13 @@ MARKERS = ("o", "D", "s", "^", "v", "P", "X")
 """One for each of COLOURS."""
 
 DASHES, HATCHES = ("-", "--", "-.", ":"), ("", "///", "...", "xx")
-"""For the suites of a run, with COLOURS: LIBERO has four."""
+"""What tells the suites of a run apart besides COLOURS: LIBERO has four."""
 
 INCHES_PER_LINE = 0.26
-"""Of a task's name, in 8 points: room for the marks of two settings."""
+"""Height of a line for a task's name in 8 points, which has room for the marks of two settings."""
 
 INCHES_PER_MARK = 0.095
-"""Of MARKERS, where more of them stand on a task's line."""
+"""Height that each of MARKERS takes where more of them stand on a task's line."""
 
 _as_written = matplotlib.rc_context({"text.parse_math": False})
 """Names are words, also with dollar signs in them."""
@@ -104,7 +104,7 @@ class _Mark(NamedTuple):
     """One rate; fractions."""
 
     line: float
-    """Where it stands, in lines from the top."""
+    """Its place, in lines from the top."""
     rate: float | None
     interval: Interval | None
 
@@ -181,7 +181,7 @@ def progress(trials: pd.DataFrame) -> Figure | None:
 
 
 def time_by_task(trials: pd.DataFrame) -> Figure | None:
-    """Where a trial's wall time goes, on average; None where no record says it."""
+    """Show where a trial's wall time goes, on average; None where no record says it."""
     times = ["model_seconds", "simulator_seconds", "waiting_seconds"]
     spent = trials.groupby("task", sort=False)[times].mean().dropna()
     if spent.empty:
@@ -209,7 +209,7 @@ def time_by_task(trials: pd.DataFrame) -> Figure | None:
 
 @_as_written
 def of_run(rows: Sequence[Row], records: Mapping[str, EpisodeRecord]) -> dict[str, Figure]:
-    """By name, every picture that the records have something for: none where there is no trial.
+    """Draw, by name, every picture that the records have something for: none where there is no trial.
 
     ``records``: the final ones, by episode id.
     """
@@ -246,7 +246,7 @@ def trials_of(records: Mapping[str, EpisodeRecord]) -> pd.DataFrame:
 
 
 def _sheet(width: float, height: float) -> Figure:
-    """In inches."""
+    """Make an empty figure; sizes are in inches."""
     return Figure(figsize=(width, height), layout="constrained")
 
 
@@ -280,7 +280,7 @@ def _lines(task: str, length: int = 42) -> str:
 
 
 def _offset(place: int, count: int, width: float = 0.8) -> float:
-    """From the middle of ``width``, shared by ``count`` marks, to the middle of the one at ``place``."""
+    """Give the way from the middle of ``width``, shared by ``count`` marks, to the middle of the one at ``place``."""
     return width / count * (place - (count - 1) / 2)
 
 

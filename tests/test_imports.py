@@ -38,7 +38,7 @@ ONLY_IN = {
     "PIL": r"videos|envs/libero",
     "tensorboard": r"trackers/tensorboard",
     "wandb": r"trackers/wandb",
-    "pandas": r"reports/frames|exports/records",
+    "pandas": r"reports/(frames|plots)|exports/records",
     "scipy": r"reports/",
     "matplotlib": r"reports/",
     "pyarrow": r"exports/",

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lingbot_eval.runs.evaluation import spec_of
-
 from lingbot_eval.agents import kind_of
 from lingbot_eval.runs import compose
+from lingbot_eval.runs.evaluation import spec_of
 from lingbot_eval.settings import AgentSettings, Protocol, RunSettings, SuiteSettings
 from lingbot_eval.suites import scenes, suite_named
 from lingbot_eval.suites.manifest import Wanted

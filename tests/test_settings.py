@@ -9,11 +9,11 @@ from typing import Literal, get_args, get_origin, get_type_hints
 import msgspec
 import pytest
 import yaml
-from lingbot_eval.runs.settings import run_settings
 
 from lingbot_eval.envs.libero.tasks import SUITES
 from lingbot_eval.errors import BadInput, UnknownName
 from lingbot_eval.runs.compose import quoted
+from lingbot_eval.runs.settings import run_settings
 from lingbot_eval.settings import (
     EnvSettings,
     Limits,

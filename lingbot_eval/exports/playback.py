@@ -42,7 +42,7 @@ class Playback:
         self._suite = suite_named(settings.suite.name)
         scenes = sorted({(episode.task, episode.setting) for episode in folder.plan()})
         self._machine = inspect(self._suite, settings.env, True, scenes)
-        if differences := compare(folder.run()["experiment"]["facts"], self._machine.facts):
+        if differences := compare(folder.run().experiment.facts, self._machine.facts):
             raise RunMismatch(f"{folder.path} cannot be played again on this machine: {'; '.join(differences)}")
         self._task = ("", "")
         self._env: RemoteEnv | None = None

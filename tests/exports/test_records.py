@@ -87,4 +87,4 @@ def test_a_row_has_the_records_values_and_columns_have_units(tmp_path):
 
 def test_a_run_without_records_keeps_its_columns(tmp_path):
     folder = directory(tmp_path / "run", [EPISODE], [])
-    assert exported.table(folder.records(), {}).num_rows == 0
+    assert exported.table(folder.records(), folder.run().experiment).num_rows == 0

@@ -31,9 +31,11 @@ from torch import Tensor
 
 from benchmarks.operators import Count, Operators
 from benchmarks.plain import PlainEpisode, Slots
-from lingbot_eval.agents.lingbot_va.agent import Call, Commands, LingBotVA, Noise, Session
+from lingbot_eval.agents.lingbot_va.session import Call, Commands, Noise, Session
+from lingbot_eval.agents.lingbot_va.sessions import Sessions
 from lingbot_eval.models.lingbot_va.configuration import load_benchmark
-from lingbot_eval.models.lingbot_va.key_value_cache import Pool
+from lingbot_eval.models.lingbot_va.key_value_cache import KeyValueCache
+from lingbot_eval.models.lingbot_va.model import LingBotVA
 from lingbot_eval.models.lingbot_va.sampling import Schedule
 from lingbot_eval.models.lingbot_va.tiny import make_tiny
 from lingbot_eval.settings.lingbot_va import IMAGES_PER_FRAME, LingBotSettings
@@ -84,14 +86,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0 if all(sound) else 1
 
 
-def loaded(folder: Path, geometry: Geometry) -> LingBotVA:
-    return LingBotVA.from_pretrained(str(folder), load_benchmark(geometry.benchmark), dtype="float32")
+def loaded(folder: Path, geometry: Geometry) -> Sessions:
+    return Sessions.from_pretrained(str(folder), load_benchmark(geometry.benchmark), dtype="float32")
 
 
-def measure(model: LingBotVA, geometry: Geometry, rounds: int, check: bool) -> bool:
-    """Print a geometry's figures; whether all are within their bounds."""
+def measure(sessions: Sessions, geometry: Geometry, rounds: int, check: bool) -> bool:
+    """Print a geometry's figures; return whether all are within their bounds."""
+    model = sessions.model
     keys = min(geometry.keys, CHECKED * chunk_tokens(model.settings)) if check else geometry.keys
-    pair = Pair(model, keys)
+    pair = Pair(sessions, keys)
     if check:
         shorten(model, FEW)
     steps = f"{len(model.video_plan.timesteps)} video and {len(model.action_plan.timesteps)} action steps"
@@ -126,9 +129,10 @@ def bounded(text: str, within: bool, bound: str) -> bool:
     return within
 
 
-def measure_sessions(model: LingBotVA, keys: int, counts: Sequence[int]) -> None:
+def measure_sessions(shared: Sessions, keys: int, counts: Sequence[int]) -> None:
     """Print chunks per second of process time for so many sessions at once, each in a thread of its own."""
-    sessions = [model.session(noise=partial(noise, model)) for _ in range(max(counts))]
+    model = shared.model
+    sessions = [shared.new(noise=partial(noise, model)) for _ in range(max(counts))]
     for session in sessions:
         session.reset(INSTRUCTION, seed=0)
         fill(session, model, keys)
@@ -142,7 +146,7 @@ def measure_sessions(model: LingBotVA, keys: int, counts: Sequence[int]) -> None
         session.infer()
 
     for count in counts:
-        trim(model, keys, *(session.pool for session in sessions))
+        trim(model, keys, *(session.state.cache for session in sessions))
         with ThreadPoolExecutor(count) as threads:
             start = time.process_time()
             list(threads.map(play, sessions[:count]))
@@ -151,7 +155,9 @@ def measure_sessions(model: LingBotVA, keys: int, counts: Sequence[int]) -> None
 
 
 @dataclass(frozen=True)
-class Chunk:
+class Measured:
+    """One chunk on both paths."""
+
     plain: float
     """Seconds of process time."""
     fast: float
@@ -167,17 +173,17 @@ class Chunk:
 class Pair:
     """One episode on both paths, with ``keys`` real ones in the cache whenever a chunk is imagined."""
 
-    def __init__(self, model: LingBotVA, keys: int) -> None:
-        self._model, self._keys, self._chunks = model, keys, 0
-        self._forwards = Lockstep()
-        self._session = model.session(trace=self._forwards, noise=partial(noise, model))
+    def __init__(self, sessions: Sessions, keys: int) -> None:
+        self._model, self._keys, self._chunks = sessions.model, keys, 0
+        self._forwards, model = Lockstep(), sessions.model
+        self._session = sessions.new(trace=self._forwards, noise=partial(noise, model))
         self._plain = PlainEpisode(model, partial(noise, model))
         self._session.reset(INSTRUCTION, seed=0)
         self._plain.reset(INSTRUCTION)
         for episode in (self._session, self._plain):
             fill(episode, model, keys)
 
-    def chunk(self) -> Chunk:
+    def chunk(self) -> Measured:
         images, commands = self._happened()
         start = time.process_time()
         self._session.feedback(images, commands)
@@ -186,10 +192,8 @@ class Pair:
         self._plain.feedback(images, commands)
         plain = self._plain.infer()
         end = time.process_time()
-        assert self._session.latents is not None
-        assert self._plain.latents is not None
-        latents = difference(self._session.latents.numpy(), self._plain.latents.numpy())
-        return Chunk(end - between, between - start, latents, difference(fast, plain))
+        latents = difference(fast.latents.numpy(), plain.latents.numpy())
+        return Measured(end - between, between - start, latents, difference(fast.commands, plain.commands))
 
     def lockstep(self) -> Lockstep:
         """Another chunk of the fast path, each forward of it on the plain one too."""
@@ -203,7 +207,7 @@ class Pair:
 
     def _happened(self) -> tuple[dict[str, Image], Commands]:
         """What to feed back; there is room for it now."""
-        trim(self._model, self._keys, self._session.pool, *self._plain.layers)
+        trim(self._model, self._keys, self._session.state.cache, *self._plain.layers)
         self._chunks += 1
         count = IMAGES_PER_FRAME * self._model.settings.frames
         return pictures(self._model.settings, count, seed=self._chunks), executed(self._model, self._chunks)
@@ -256,7 +260,7 @@ def fill(episode: Session | PlainEpisode, model: LingBotVA, keys: int) -> None:
         episode.feedback(pictures(settings, IMAGES_PER_FRAME * seen, seed=chunk), executed(model, chunk))
 
 
-def trim(model: LingBotVA, keys: int, *stores: Pool | Slots) -> None:
+def trim(model: LingBotVA, keys: int, *stores: KeyValueCache | Slots) -> None:
     """Let the oldest keys go, so that one more chunk makes them ``keys``."""
     for store in stores:
         store.drop_predictions()
@@ -281,7 +285,7 @@ def pictures(settings: LingBotSettings, count: int, seed: int = 0) -> dict[str, 
 
 def executed(model: LingBotVA, seed: int) -> Commands:
     """Of one chunk, as if somebody had moved the robot within its range."""
-    return np.asarray(model.scaling.commands(noise(model, 1000 + seed)[1]).numpy(), np.float32)
+    return np.asarray(model.normalisation.commands(noise(model, 1000 + seed)[1]).numpy(), np.float32)
 
 
 def noise(model: LingBotVA, chunk: int) -> Noise:

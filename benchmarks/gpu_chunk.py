@@ -23,9 +23,11 @@ from torch import Tensor
 
 from benchmarks.agent_chunk import FEW, INSTRUCTION, chunk_tokens, executed, fill, noise, pictures, shorten, trim
 from benchmarks.plain import PlainEpisode
-from lingbot_eval.agents.lingbot_va.agent import LingBotVA, Session
+from lingbot_eval.agents.lingbot_va.session import Session
+from lingbot_eval.agents.lingbot_va.sessions import Sessions
+from lingbot_eval.models.lingbot_va import loading
 from lingbot_eval.models.lingbot_va.configuration import load_benchmark
-from lingbot_eval.models.lingbot_va.loading import channels_last
+from lingbot_eval.models.lingbot_va.model import LingBotVA
 from lingbot_eval.models.lingbot_va.transformer import Shape, VideoActionTransformer
 from lingbot_eval.models.lingbot_va.vision import Vision
 from lingbot_eval.settings.lingbot_va import IMAGES_PER_FRAME
@@ -80,7 +82,9 @@ def main(argv: Sequence[str] | None = None) -> int:
                 shorten(model, FEW)
             keys = given.chunks * chunk_tokens(model.settings)
             how = "graphs" if graphs else "eager"
-            report(name, how, timed(model, model.session(noise=partial(noise, model)), keys, given.rounds), device)
+            session = Sessions(model, graphs=graphs).new(noise=partial(noise, model))
+            report(name, how, timed(model, session, keys, given.rounds), device)
+            del session
         plain = PlainEpisode(model, partial(noise, model))
         report(name, "plain", timed(model, plain, keys, 1), device)
         del model, plain
@@ -92,17 +96,20 @@ def random_model(name: str, shape: Shape, vae: dict[str, int], device: torch.dev
         transformer = VideoActionTransformer(shape)
         kind: Any = AutoencoderKLWan
         codec = kind.from_config(VAE | vae)
+    shapes = {name: tuple(value.shape) for name, value in transformer.state_dict().items()}
+    transformer.load_state_dict(
+        loading.room(shapes, torch.bfloat16, device, loading.neighbours(transformer)), assign=True
+    )
+    codec.to(torch.bfloat16).to_empty(device=device)
     for part in (transformer, codec):
-        part.to(torch.bfloat16).to_empty(device=device)
         part.eval().requires_grad_(False)
         for parameter in part.parameters():
             parameter.normal_(0, 0.02)
-    transformer.fuse()
     if graphs:
-        channels_last(codec)
+        loading.channels_last(codec)
     settings = load_benchmark(name)
     vision, words = Vision(codec, settings, torch.bfloat16, device), Words(transformer)
-    return LingBotVA(settings, transformer, vision, words, torch.bfloat16, device, graphs=graphs)  # type: ignore[arg-type]
+    return LingBotVA(settings, transformer, vision, words, torch.bfloat16, device)  # type: ignore[arg-type]
 
 
 def timed(model: LingBotVA, episode: Session | PlainEpisode, keys: int, rounds: int) -> list[float]:
@@ -113,7 +120,7 @@ def timed(model: LingBotVA, episode: Session | PlainEpisode, keys: int, rounds: 
     images = pictures(model.settings, IMAGES_PER_FRAME * model.settings.frames)
     taken = []
     for _ in range(rounds + 1):
-        trim(model, keys, *([episode.pool] if isinstance(episode, Session) else episode.layers))
+        trim(model, keys, *([episode.state.cache] if isinstance(episode, Session) else episode.layers))
         wait(model.device)
         start = time.perf_counter()
         episode.feedback(images, executed(model, 0))

@@ -51,7 +51,7 @@ def alone(episodes: int) -> float:
     """Seconds per episode without a harness."""
     protocol = msgspec.structs.replace(load_protocol("toy", "toy"), command_limit=COMMANDS)
     env = ReachEnv(EnvSettings(ToySettings(None, {}), protocol, "toy", "reach", K, True, False))
-    agent = Idle(env.action_space, env.env_spec.idle)
+    agent = Idle(env.env_spec)
     start = time.perf_counter()
     for seed in range(episodes):
         run_episode(env, agent, Episode("toy", "reach", seed, "go to the mark"))

@@ -8,7 +8,7 @@ action stream's last one is made although feedback drops what it wrote. Queries,
 turned in complex128. Each layer keeps its own table of slots, as tensors, and gathers its keys out of it.
 
 Left out are the original's costs that are not arithmetic: sharding on one device, emptied caches, debug dumps, a
-schedule kept on the device. Pictures, schedules, denoising loops and scaling are the package's own.
+schedule kept on the device. Pictures, schedules, denoising loops and normalisation are the package's own.
 
 Measured against the original's transformer (commit 7c6ffa9; same weights and inputs, one run, one thread, float32, the
 ``--mid`` model): 1.00 of its process time for video and action forwards, with 3,264 cached keys of robotwin and with
@@ -27,13 +27,15 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from lingbot_eval.agents.lingbot_va.agent import Commands, LingBotVA, Noise
+from lingbot_eval.agents.lingbot_va.session import Chunk, Commands, Noise
+from lingbot_eval.models.lingbot_va.model import LingBotVA
 from lingbot_eval.models.lingbot_va.sampling import denoise_actions, denoise_video
 from lingbot_eval.models.lingbot_va.text import MAX_TOKENS
 from lingbot_eval.models.lingbot_va.transformer import (
     Block,
     Stream,
     action_grid,
+    rotary,
     video_grid,
     video_latents,
     video_tokens,
@@ -45,7 +47,7 @@ Keep = Literal["predicted", "real"] | None
 
 
 class PlainEpisode:
-    """One episode: ``reset``, then ``infer`` and ``feedback`` in turn, as in ``agent.Session``.
+    """One episode: ``reset``, then ``infer`` and ``feedback`` in turn, as in ``session.Session``.
 
     Open loop: nothing is fed back, and the caller moves ``frame`` on.
     """
@@ -65,18 +67,16 @@ class PlainEpisode:
         self.layers = [Slots(empty(), empty()) for _ in range(shape.num_layers)]
         self._memory: Memory = {}
         self._chunk, self.frame = -1, 0
-        self.latents: Tensor | None = None
-        """(1, 48, F, h, w): what was imagined last."""
 
     @torch.no_grad()
-    def infer(self, images: Mapping[str, Image] | None = None) -> Commands:
+    def infer(self, images: Mapping[str, Image] | None = None) -> Chunk:
         """``images``: one of each camera, (1, H, W, 3), in the first chunk."""
         model, settings, self._chunk = self._model, self._model.settings, self._chunk + 1
         if images is not None:
             self._seen = model.vision.encode(images, self._memory).to(model.device)
         first = self.frame == 0
         latents, actions = (noise.to(model.device, model.dtype) for noise in self._noise(self._chunk))
-        self.latents = denoise_video(
+        latents = denoise_video(
             partial(self._predict, "video"),
             latents,
             self._seen if first else None,
@@ -87,12 +87,12 @@ class PlainEpisode:
         actions = denoise_actions(
             partial(self._predict, "action"),
             actions,
-            model.scaling.mask,
+            model.normalisation.mask,
             model.action_plan,
             settings.action_guidance,
             first_chunk=first,
         )
-        return np.asarray(model.scaling.commands(actions).cpu().numpy(), np.float32)
+        return Chunk(np.asarray(model.normalisation.commands(actions).cpu().numpy(), np.float32), latents)
 
     @torch.no_grad()
     def feedback(self, images: Mapping[str, Image] | None, commands: Commands) -> None:
@@ -104,7 +104,7 @@ class PlainEpisode:
         if images is not None:
             pieces.append(model.vision.encode(images, self._memory).to(model.device))
         latents = torch.cat(pieces, dim=2)
-        actions = model.scaling.normalised(torch.from_numpy(np.asarray(commands, np.float32)))
+        actions = model.normalisation.normalised(torch.from_numpy(np.asarray(commands, np.float32)))
         clean = [0.0] * latents.shape[2]
         self.forward("video", latents, clean, keep="real")
         self.forward("action", actions, clean, keep="real")
@@ -122,7 +122,8 @@ class PlainEpisode:
             tokens = content[..., 0].flatten(2).transpose(1, 2)
             grid = action_grid(self.frame, frames, content.shape[3])
         per_token = torch.tensor(times, device=content.device).repeat_interleave(tokens.shape[1] // frames)
-        levels, rotation = conditioner.times(per_token.repeat(rows, 1)), model.rotation(grid)
+        levels = conditioner.times(per_token.repeat(rows, 1))
+        rotation = rotary(grid, model.shape.attention_head_dim).to(content.device)
         text = model.condition_embedder.text(self._text)
         x = embed(tokens.repeat(rows, 1, 1))
         for block, slots in zip(model.blocks, self.layers, strict=True):

@@ -10,7 +10,14 @@ import msgspec
 import pytest
 
 from lingbot_eval.agents import kind_named
-from lingbot_eval.settings import EnvSettings, LocalSettings, RunSettings, SuiteSettings, default_limits
+from lingbot_eval.settings import (
+    AgentSettings,
+    EnvSettings,
+    LocalSettings,
+    RunSettings,
+    SuiteSettings,
+    default_limits,
+)
 from lingbot_eval.settings.toy import ToySettings
 from lingbot_eval.suites import load_protocol
 
@@ -59,7 +66,9 @@ def toy(
     )
 
 
-def toy_run(agent: str = "expert", faults: dict[int, str] | None = None, **changes: object) -> RunSettings:
+def toy_run(
+    agent: str | AgentSettings = "expert", faults: dict[int, str] | None = None, **changes: object
+) -> RunSettings:
     """A run of the toy suite: three episodes of each of its two tasks."""
     values: dict[str, object] = {
         "suite": SuiteSettings(
@@ -67,7 +76,7 @@ def toy_run(agent: str = "expert", faults: dict[int, str] | None = None, **chang
         ),
         "env": toy(faults=faults).simulator,
         "protocol": load_protocol("toy", "toy"),
-        "agent": kind_named(agent).settings(looks=False, commands_per_action=1, sessions=1),
+        "agent": kind_named(agent).settings(False, 1, 1) if isinstance(agent, str) else agent,
         "limits": default_limits(),
         "cluster": LocalSettings(gpus=None),
         "workers": 1,

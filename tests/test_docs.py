@@ -64,6 +64,13 @@ def test_every_command_can_be_given(document: Path):
     assert refused == []
 
 
+def test_every_test_that_is_named_exists():
+    everything = "\n".join(file.read_text() for file in (ROOT / "tests").rglob("test_*.py"))
+    named = {name for document in DOCUMENTS for name in re.findall(r"`(test_\w+)(?:\.\.\.)?`", document.read_text())}
+    assert len(named) > 10
+    assert sorted(name for name in named if f"def {name}" not in everything) == []
+
+
 def test_every_page_that_the_code_names_exists():
     sources = [
         file for folder in ("lingbot_eval", "tests", "benchmarks", "examples") for file in (ROOT / folder).rglob("*.py")

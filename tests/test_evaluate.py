@@ -77,12 +77,21 @@ def test_an_error_is_in_the_table_and_not_raised():
         (("toy", "lingbot-va"), {"settings": {"agent.checkpoint": "nowhere"}}, (BadInput, NotReady), "nowhere"),
         (("toy",), {"out": ""}, BadInput, "empty"),
         (("toy",), {"group": 0}, BadInput, "--group chooses among tasks"),
+        (("toy",), {"video": False}, BadInput, "auto.*on.*off"),
     ],
 )
 def test_what_cannot_be_played_is_refused_with_the_packages_own_errors(here, arguments, choices, error, words):
     with pytest.raises(error, match=words):
         lingbot_eval.evaluate(*arguments, **choices)
     assert list(here.iterdir()) == []
+
+
+def test_a_class_that_no_worker_could_import_is_refused():
+    class Policy:
+        pass
+
+    with pytest.raises(BadInput, match="put it into a file"):
+        lingbot_eval.evaluate("toy", Policy)
 
 
 def test_another_experiment_in_the_same_place_is_refused():

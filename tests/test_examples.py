@@ -12,12 +12,16 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from lingbot_eval.cli.run_suite import main as run_suite
 from lingbot_eval.envs.vulkan import probe
 from lingbot_eval.errors import NotReady
 from lingbot_eval.run import Run
 from lingbot_eval.runs.directory import RunDirectory
+from lingbot_eval.runs.recorded import actions_of
+from lingbot_eval.types import Outcome
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 SLURM = EXAMPLES / "slurm"
@@ -68,6 +72,23 @@ def lacking() -> str:
     except NotReady as missing:
         return str(missing)
     return ""
+
+
+@pytest.mark.parametrize("python", ["", f"agent.python={sys.executable}"], ids=["in process", "agent.python"])
+def test_a_policy_of_15_lines_plays_from_its_file(tmp_path, python):
+    command = ["toy", "--episodes", "2", "--agent", f"{EXAMPLES / 'policy.py'}:Drift", "--out", str(tmp_path / "run")]
+    assert run_suite([*command, "agent.options.reach=0.1", "agent.commands_per_action=2", *filter(None, [python])]) == 0
+    records = RunDirectory(tmp_path / "run").records().all
+    assert len(records) == 4
+    assert {record.outcome for record in records} <= {Outcome.SUCCESS, Outcome.FAILURE}
+    moved = [np.ptp(actions_of(RunDirectory(tmp_path / "run"), record)) for record in records]
+    assert min(moved) > 0.01  # metres
+
+
+def test_the_page_about_policies_shows_the_one_that_is_there():
+    code = (EXAMPLES / "policy.py").read_text().partition('"""\n\n')[2]
+    assert len([line for line in code.splitlines() if line]) <= 15
+    assert f"```python\n{code}```" in (EXAMPLES.parent / "docs" / "extending.md").read_text()
 
 
 @pytest.fixture

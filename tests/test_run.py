@@ -95,6 +95,16 @@ def test_the_table_is_the_reports(path):
         assert all(written[name] == ("" if pd.isna(value) else str(value)) for name, value in row.items())
 
 
+def test_a_run_of_version_0_1_0_reads_as_it_did():
+    old = Path(__file__).parent / "version_0_1_0"
+    run = lingbot_eval.Run(old / "run")
+    written = pd.read_csv(old / "table.csv", keep_default_na=False, na_values={"ps": "", "sr": ""})
+    shown = run.table()
+    for name in ("suite", "task", "planned", "trials", "successes", "errors", "sr", "ps"):
+        assert shown[name].tolist() == written[name].tolist()
+    assert len(run.records()) == written.loc[written["task"] != "", ["trials", "errors"]].to_numpy().sum()
+
+
 def test_a_run_shows_itself_as_its_table(path):
     run = lingbot_eval.Run(path)
     text, shown = repr(run), run._repr_html_()

@@ -20,7 +20,7 @@ from lingbot_eval.types import Image, Imagined
 from lingbot_eval.videos import mp4, read_picture, resized, titled
 
 if TYPE_CHECKING:
-    from lingbot_eval.agents.lingbot_va.agent import Commands
+    from lingbot_eval.agents.lingbot_va.session import Commands
     from lingbot_eval.models.lingbot_va.columns import Column
     from lingbot_eval.reports.curves import Curve
 
@@ -52,9 +52,9 @@ def imagine(given: argparse.Namespace) -> int:
     require_lingbot()
     if importlib.util.find_spec("matplotlib") is None:
         raise NotReady("actions.png needs matplotlib: pip install -c constraints.txt -e '.[lingbot]'")
-    from lingbot_eval.agents.lingbot_va.agent import LingBotVA
     from lingbot_eval.agents.lingbot_va.imagine import decoded
     from lingbot_eval.agents.lingbot_va.imagine import imagine as rollout_of
+    from lingbot_eval.agents.lingbot_va.sessions import Sessions
     from lingbot_eval.models.lingbot_va.columns import COMMANDS_PER_SECOND, columns
     from lingbot_eval.models.lingbot_va.configuration import load_benchmark
 
@@ -64,10 +64,11 @@ def imagine(given: argparse.Namespace) -> int:
         raise BadInput(f"--seed {given.seed} is not in 0..{2**63 - 1}")
     pictures = read_pictures(given.image, list(load_benchmark(given.settings).cameras))
     out = _empty_folder(Path(given.out))
-    model = LingBotVA.from_pretrained(
+    sessions = Sessions.from_pretrained(
         given.checkpoint, load_benchmark(given.settings), parts=given.parts, dtype=given.dtype, device=given.device
     )
-    rollout = rollout_of(model, pictures, given.prompt, given.chunks, seed=given.seed)
+    rollout = rollout_of(sessions, pictures, given.prompt, given.chunks, seed=given.seed)
+    model = sessions.model
     rate = COMMANDS_PER_SECOND.get(given.settings)
     named = columns(given.settings, model.settings.channels)
     write_csv(out / "actions.csv", rollout.commands, named, model.settings.frames, rate)

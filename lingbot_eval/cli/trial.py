@@ -1,4 +1,4 @@
-"""``lingbot-eval trial``: plan a session at a real robot and score it, key by key."""
+"""``lingbot-eval trial`` plans a trial session at a real robot, and scores it key by key."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import select
 import sys
 import termios
 import tty
-from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 from rich.console import Group
 from rich.live import Live
 from rich.table import Table
@@ -21,24 +21,26 @@ from rich.text import Text
 from lingbot_eval.cli.places import content
 from lingbot_eval.cli.report import print_sheet
 from lingbot_eval.cli.screen import Screen, screen
-from lingbot_eval.errors import BadInput, NotReady, UnknownName
+from lingbot_eval.errors import BadInput, NotReady
 from lingbot_eval.plain import plain, say
 from lingbot_eval.reports import paper_tables as shapes
 from lingbot_eval.reports.methods import Run, methods
 from lingbot_eval.settings import as_struct, to_dict
 from lingbot_eval.trials.plan import TrialPlan
 from lingbot_eval.trials.rubric import load_rubric
-from lingbot_eval.trials.scoring import OUTCOMES, REASONS
+from lingbot_eval.trials.scoring import REASONS, outcome_named
 from lingbot_eval.trials.server import ADDRESS, PORT, Server
 from lingbot_eval.trials.session import TrialSession
 from lingbot_eval.trials.sheet import COLUMNS, OPTIONAL, import_csv
+from lingbot_eval.trials.verbs import VERBS, Order, Verb, obey, require_clock, verb_named, verb_of
 
 REFRESH_SECONDS = 0.5
 
-KEYS = (
-    "Enter start   1-9, 0 step (0 = 10)   Space next step   h half of the next step   u undo\n"
-    "s success   f failure   v void   i intervention   r retry   n note   a attach video   c correct   q quit"
-)
+STEP_KEYS = {" ": "Space next step", "h": "h half of the next step"}
+"""These keys say a step, too, without its number."""
+
+SHOWN = [*(verb.shown for verb in VERBS[:2]), *STEP_KEYS.values(), *(verb.shown for verb in VERBS[2:]), "q quit"]
+KEYS = "   ".join(SHOWN[:5]) + "\n" + "   ".join(SHOWN[5:])
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -100,7 +102,8 @@ def _warn(session: TrialSession) -> None:
 
 
 def _plan(given: argparse.Namespace) -> TrialPlan | None:
-    """None: nothing was given, go on. What is not given of a session that is there is as it was."""
+    """Return the plan that was given; None where nothing was: go on. What is not given of a trial session that is there
+    is as it was."""
     words = {"order": given.order, "seed": given.seed, "platform": given.platform, "regime": given.regime}
     changes = {name: value for name, value in {**words, "trials": given.trials}.items() if value is not None}
     if given.rubric is not None:
@@ -163,27 +166,12 @@ class _Screen:
         self._session, self._keyboard = session, keyboard
         self._console = Screen()
         self._said = ""
-        """Answer to the last key."""
+        """It answers the last key."""
         self._asking = False
-        """Whether questions stand where the trial is to be shown."""
-        self._acts: dict[str, Callable[[], str]] = {
-            "\n": self._start,
-            "\r": self._start,
-            " ": lambda: self._step(session.next_step),
-            "h": self._half,
-            "u": lambda: "taken back" if session.undo() else "nothing to take back",
-            "s": self._succeed,
-            "f": self._fail,
-            "v": self._void,
-            "i": lambda: self._done(session.intervention, "intervention: no success any more"),
-            "r": lambda: self._done(session.retry, "retry"),
-            "n": lambda: self._with_text("note", session.note),
-            "a": lambda: self._with_text("video file", session.attach),
-            **{str(digit): lambda step=digit or 10: self._step(step) for digit in range(10)},  # type: ignore[misc]
-        }
+        """It is true while questions stand where the trial is to be shown."""
 
     def key(self) -> bool:
-        """Wait for a key and do what it says; False for quit."""
+        """Wait for a key and do what it says; return False for quit."""
         if self._asking:
             self._console.clear()
             self._asking = False
@@ -194,12 +182,18 @@ class _Screen:
                 key = self._keyboard.key()
         if key == "q":
             return False
-        act = self._correct if key == "c" else self._acts.get(key) if self._session.current else None
         try:
-            self._said = act() if act else f"no such key: {key!r}"
+            self._said = self._acted(key)
         except BadInput as error:
             self._said = str(error)
         return True
+
+    def _acted(self, key: str) -> str:
+        """Do what ``key`` says, and return what was done. Raises BadInput where it is refused."""
+        verb = verb_named("step") if key in STEP_KEYS else verb_of(key)
+        if verb is None or (self._session.current is None and verb.name != "correct"):
+            return f"no such key: {key!r}"
+        return obey(self._session, self._order(verb, key))
 
     def _picture(self) -> Group:
         session = self._session
@@ -233,39 +227,35 @@ class _Screen:
             Text(self._said, style="yellow"),
         )
 
-    def _done(self, act: Callable[[], None], said: str) -> str:
-        act()
-        return said
+    def _order(self, verb: Verb, key: str) -> Order:
+        """Ask for what ``key`` alone does not say. Raises BadInput where the answer is none."""
+        if verb.name == "correct":
+            return self._correction()
+        if verb.clock == "needs":
+            require_clock(self._session)  # before anything is asked
+        order = Order(verb.name, self._session.number)
+        match verb.name:
+            case "step":
+                step, points = self._step(key)
+                return msgspec.structs.replace(order, step=step, points=points)
+            case "failure":
+                text = self._reason()
+            case "void":
+                text = self._asked("void, why (empty: go on)")
+            case "note":
+                text = self._asked("note")
+            case "video":
+                text = self._asked("video file")
+            case _:
+                text = ""
+        return msgspec.structs.replace(order, text=text)
 
-    def _start(self) -> str:
-        if self._session.started:
-            return "the clock runs already"
-        self._session.start()
-        return "the clock runs"
-
-    def _step(self, step: int, points: float | None = None) -> str:
-        self._session.step_reached(step, points)
-        return f"step {step}: {self._session.state.points[step - 1]:g}"
-
-    def _half(self) -> str:
+    def _step(self, key: str) -> tuple[int, tuple[float, ...]]:
+        """Return the step that ``key`` says, and its points; none stand for all that the rubric gives."""
+        if key not in STEP_KEYS:
+            return int(key) or 10, ()
         steps, step = self._session.rubric.steps, self._session.next_step
-        return self._step(step, steps[step - 1].points / 2 if step <= len(steps) else None)
-
-    def _begun(self) -> int:
-        """The trial's number; a key pressed twice must not end the next one as well. Raises BadInput."""
-        if not self._session.started:
-            raise BadInput("this trial has not begun: Enter starts its clock")
-        return self._session.number
-
-    def _succeed(self) -> str:
-        number = self._begun()
-        self._session.success()
-        return f"trial {number}: success"
-
-    def _fail(self) -> str:
-        number, reason = self._begun(), self._reason()
-        self._session.failure(reason)
-        return f"trial {number}: failure, {reason}"
+        return step, (steps[step - 1].points / 2,) if key == "h" and step <= len(steps) else ()
 
     def _reason(self) -> str:
         say("\n".join(f"{number:3}  {reason}" for number, reason in enumerate(REASONS, start=1)))
@@ -274,44 +264,25 @@ class _Screen:
             raise BadInput(f"no reason {given!r}; the trial goes on")
         return REASONS[int(given) - 1]
 
-    def _void(self) -> str:
-        why, number = self._asked("void, why (empty: go on)"), self._session.number
-        self._session.void(why)
-        return f"trial {number}: void, and comes again"
-
-    def _with_text(self, what: str, act: Callable[[str], None]) -> str:
-        text = self._asked(what)
-        if not text:
-            return f"no {what}"
-        act(text)
-        return f"{what}: {text}"
-
-    def _correct(self) -> str:
+    def _correction(self) -> Order:
         session = self._session
         given = self._asked("correct which trial (number)")
         if not given.isdecimal() or (known := session.record(int(given))) is None:
             raise BadInput(f"trial {given!r} has no record to correct")
         say(f"recorded: {known.outcome.value}, {known.progress:g}/{known.max_progress:g}")
         outcome = self._asked("outcome: success, failure, void (empty: as it was)")
-        if outcome and outcome not in OUTCOMES:
-            raise UnknownName("outcome", outcome, OUTCOMES)
+        if outcome:
+            outcome_named(outcome)  # before more is asked
         points = self._asked("points by step, separated by spaces (empty: as they were)").split()
         if not all(text.replace(".", "", 1).isdecimal() for text in points):
             raise BadInput(f"points: {' '.join(points)} are no numbers")
-        reason = self._reason() if outcome == "failure" else None
+        reason = self._reason() if outcome == "failure" else ""
         why = self._asked("why")
         if not why:
             raise BadInput(f"trial {given} stays as it was: a correction says why")
-        reason = why if outcome == "void" else reason
-        session.correct(
-            int(given),
-            who=self._asked(f"who (empty: {session.operator or 'nobody'})") or session.operator,
-            why=why,
-            outcome=OUTCOMES[outcome] if outcome else None,
-            points=[float(text) for text in points] or None,
-            reason=reason,
-        )
-        return f"trial {given}: corrected"
+        who = self._asked(f"who (empty: {session.operator or 'nobody'})")
+        given_points = tuple(map(float, points))
+        return Order("correct", int(given), points=given_points, text=why, outcome=outcome, reason=reason, who=who)
 
     def _asked(self, what: str) -> str:
         self._asking = True
@@ -319,7 +290,7 @@ class _Screen:
 
 
 class _Keyboard:
-    """The terminal's, key by key, without Enter or echo, until left."""
+    """Reads the terminal's keyboard key by key, without Enter or echo, until it is left."""
 
     def __init__(self) -> None:
         self._input = sys.stdin.fileno()
@@ -333,12 +304,12 @@ class _Keyboard:
         termios.tcsetattr(self._input, termios.TCSANOW, self._before)
 
     def key(self) -> str:
-        """Empty when none came for REFRESH_SECONDS; q at the end of input."""
+        """Return a key; nothing when none came for REFRESH_SECONDS, q at the end of input."""
         ready, _, _ = select.select([self._input], [], [], REFRESH_SECONDS)
         return (os.read(self._input, 1).decode(errors="replace") or "q") if ready else ""
 
     def line(self, prompt: str) -> str:
-        """A line, with the terminal's own editing; empty at the end of input."""
+        """Read a line, with the terminal's own editing; return nothing at the end of input."""
         self.__exit__()
         try:
             return input(prompt).strip()

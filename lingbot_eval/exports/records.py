@@ -24,7 +24,7 @@ TYPES: Mapping[str, pa.DataType] = {
     "points": pa.list_(pa.float64()),
     "trial_videos": pa.list_(pa.string()),
 }
-"""By what a column holds; by its name where pandas has no word for that."""
+"""Arrow's type for what a column holds, or for a column's name where pandas has no word for that."""
 
 
 def table(records: Records, experiment: Experiment) -> pa.Table:

@@ -52,10 +52,10 @@ MOVES_A_SCORE: Mapping[str, str] = {
     "versions.gl_device": _PICTURES,
     "versions.vulkan_device": _PICTURES,
 }
-"""By name, or by the beginning of one: why such a fact can move a score. Anything else moves none that we know of."""
+"""Why a fact of such a name, or one that begins so, can move a score. Anything else moves none that we know of."""
 
 CONSEQUENCES = ("protocol_hash", "suite.plan", "suite.episodes")
-"""Of an experiment: they differ because something else does, which is named."""
+"""Facts of an experiment that differ because something else does, which is named."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Difference:
 
 
 Facts = Mapping[str, str]
-"""By dotted name (``protocol.seed``, ``versions.torch``); several values where one run had several."""
+"""Values by dotted name (``protocol.seed``, ``versions.torch``); several where one run had several."""
 
 
 def facts(experiment: Experiment, provenances: Iterable[Provenance], settings: Iterable[Mapping[str, Any]]) -> Facts:
@@ -97,7 +97,8 @@ def facts(experiment: Experiment, provenances: Iterable[Provenance], settings: I
 
 
 def differences(a: Facts, b: Facts) -> list[Difference]:
-    """In the order of :data:`MOVES_A_SCORE`, then by name; what something is called before what it consists of."""
+    """List what differs in the order of :data:`MOVES_A_SCORE`, then by name; what something is called comes before what
+    it consists of."""
     order = list(MOVES_A_SCORE)
     found = [
         Difference(name, a.get(name, ""), b.get(name, "")) for name in sorted({*a, *b}) if a.get(name) != b.get(name)

@@ -27,7 +27,7 @@ MEAN = "average"
 """Part of the average over all parts."""
 
 PUBLISHED_TRIALS = 20
-"""Of a method at a task on a real robot (arXiv:2601.21998, appendix), where the protocol leaves their number open."""
+"""Trials of a method at a task on a real robot (arXiv:2601.21998, appendix), where the protocol leaves them open."""
 
 Place = tuple[str, str, str]
 """(part, task, SUCCESS or PROGRESS): a part is a setting, or a suite where there are none; the task is empty for the
@@ -44,10 +44,10 @@ class Score:
     spread: float | None = None
     """Standard deviation over seeds; None for one seed."""
     printed: str = ""
-    """As it was published."""
+    """The number as it was published."""
     counts: tuple[Count, ...] = ()
-    """Of what it is the mean of: one for each task and seed; where an average alone is published one heap, which makes
-    the interval a little wider. Empty where N is not stated."""
+    """The counts that it is the mean of: one for each task and seed; where an average alone is published one heap,
+    which makes the interval a little wider. Empty where N is not stated."""
 
     @property
     def interval(self) -> Interval | None:
@@ -85,7 +85,7 @@ class Run:
     experiment: Experiment
     plan: Sequence[Episode]
     final: Mapping[str, EpisodeRecord]
-    """By episode id."""
+    """Final records by episode id."""
 
     @property
     def benchmark(self) -> str:
@@ -183,7 +183,7 @@ def _seeds_against_chance(seeds: Sequence[Sequence[Run]]) -> str:
 
 
 def _differences(experiment: Experiment, reference: Experiment) -> list[str]:
-    """In what it was played otherwise."""
+    """Say in what it was played otherwise."""
     facts = ("protocol", "facts", "protocol_hash", "regime")
     theirs, ours = ({name: getattr(which, name) for name in facts} for which in (experiment, reference))
     found = [words.replace("there ", "", 1).replace("here ", "first method ", 1) for words in compare(theirs, ours)]
@@ -215,7 +215,7 @@ def _task(episode: Episode) -> tuple[str, str]:
 
 
 def _scores(runs: Sequence[Run]) -> dict[Place, Score]:
-    """Of one seed: each task, and each part's mean over its tasks."""
+    """Score one seed: each task, and each part's mean over its tasks."""
     episodes: dict[tuple[str, str], list[Episode]] = {}
     final: dict[str, EpisodeRecord] = {}
     for run in runs:
@@ -233,7 +233,7 @@ def _scores(runs: Sequence[Run]) -> dict[Place, Score]:
 
 
 def _means(scores: Mapping[Place, Score]) -> dict[Place, Score]:
-    """Of each part over its tasks, and of all parts."""
+    """Average each part over its tasks, and all parts."""
     tasks: dict[tuple[str, str], list[Score]] = {}
     for (part, _, measure), score in scores.items():
         tasks.setdefault((part, measure), []).append(score)
@@ -254,7 +254,7 @@ def mean(scores: Sequence[Score]) -> Score:
 
 
 def _over_seeds(seeds: Sequence[Mapping[Place, Score]]) -> dict[Place, Score]:
-    """Of what every seed has."""
+    """Average what every seed has."""
     joined = {}
     for place in dict.fromkeys(place for scores in seeds for place in scores):
         known = [scores[place] for scores in seeds if place in scores]

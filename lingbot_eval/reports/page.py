@@ -26,7 +26,7 @@ from lingbot_eval.runs.run_json import RunJson
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome
 
 FEW_TRIALS = 50
-"""Of a task, below which the page points out how little they say; 50 leave an interval of up to 27 points."""
+"""Below so many trials of a task the page points out how little they say: 50 leave an interval of up to 27 points."""
 
 
 class TaskLine(msgspec.Struct, frozen=True):
@@ -34,7 +34,7 @@ class TaskLine(msgspec.Struct, frozen=True):
     trials; seconds are means over the trials that have them."""
 
     suite: str
-    """With its setting, as in tables."""
+    """The suite with its setting, as in tables."""
     task: str
     planned: int
     trials: int
@@ -84,7 +84,7 @@ class EpisodeLine(msgspec.Struct, omit_defaults=True):
     steps: str = ""
     """What a person gave for each step of the rubric."""
     reason: str = ""
-    """Of a failure, as a person saw it."""
+    """Why it failed, as a person saw it."""
     interventions: int = 0
     retries: int = 0
     note: str = ""
@@ -109,15 +109,15 @@ class Page(msgspec.Struct, frozen=True):
     """What the widest interval of a task means; empty where every task has FEW_TRIALS or more."""
     tasks: list[TaskLine]
     episodes: list[EpisodeLine]
-    """As planned; empty where they are in parts."""
+    """All that are planned, in planned order; empty where they are in parts."""
     version: str
     """Another one where the run's files have changed since."""
     groups: list[Group]
-    """In the order of the listing, by RANKS."""
+    """The groups of the listing, in its order, by RANKS."""
     has: list[str]
     """What some episode has, of what has a column only then."""
     parts: str
-    """Where they are, relative to the page; empty where there are none."""
+    """The folder of the parts, relative to the page; empty where there are none."""
 
 
 RANKS = ("failure", "error", "success", "")
@@ -258,7 +258,7 @@ class Lines:
         return table.label(episode), episode.task, RANKS.index(record.outcome.value if record else "")
 
     def has(self, plan: Iterable[Episode]) -> list[str]:
-        """Of ``reason``, ``commands``, ``max_progress`` and ``video``: what some episode has."""
+        """Name those of ``reason``, ``commands``, ``max_progress`` and ``video`` that some episode has."""
         records = self._final.values()
         found = {
             "reason": any(record.trial and record.trial.reason for record in records),
@@ -270,7 +270,7 @@ class Lines:
 
 
 def superseded(records: Records) -> dict[str, list[str]]:
-    """By episode id: what was recorded of it and does not count, in words, oldest first."""
+    """Say by episode id what was recorded of it and does not count, oldest first."""
     words: dict[str, list[str]] = {}
     for record in sorted(records.superseded(), key=lambda record: (record.attempt, record.finished)):
         steps = f", {record.progress:g} of {record.max_progress:g}" if record.max_progress else ""

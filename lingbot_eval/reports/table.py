@@ -1,4 +1,4 @@
-"""From records to tables: per task, per suite, and the row that papers print."""
+"""Tables made of records: per task, per suite, and the row that papers print."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PAPER_ROWS = {
 """Columns of a benchmark's row in papers, by suite; the average over them is their mean."""
 
 TASKS_PER_SUITE = 10
-"""In each suite of PAPER_ROWS."""
+"""Each suite of PAPER_ROWS has so many."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +41,11 @@ class Cell:
     progress: float | None
     """PS: mean of progress / max progress over the trials; None where the benchmark defines no steps."""
     records: Sequence[EpisodeRecord] = field(repr=False)
-    """Of the trials."""
+    """The trials' records."""
 
     @cached_property
     def measured(self) -> Mapping[str, Sequence[float]]:
-        """By name of MEASURED: the numbers of the trials that have it."""
+        """The numbers of each name in MEASURED, of the trials that have it."""
         spent = [record.spent for record in self.records if record.spent]
         imagined = [record.imagination for record in self.records if record.imagination]
         numbers: tuple[Iterable[float], ...] = (
@@ -76,7 +76,7 @@ class Row:
     """One line: a task, or the mean over a suite's tasks (``task`` empty). Rates are fractions; None without trials."""
 
     suite: str
-    """With the setting behind it, where the benchmark has settings: they are results of their own."""
+    """The suite with the setting behind it, where the benchmark has settings: they are results of their own."""
     task: str
     cell: Cell
     """All of its episodes in one heap."""
@@ -126,7 +126,7 @@ def rows(plan: Sequence[Episode], final: Mapping[str, EpisodeRecord]) -> list[Ro
 
 
 def label(episode: Episode) -> str:
-    """Its suite, with the setting behind it where the benchmark has settings."""
+    """Name an episode's suite, with the setting behind it where the benchmark has settings."""
     return f"{episode.suite} {episode.setting}".strip()
 
 
@@ -148,7 +148,7 @@ HEADINGS = ("Suite", "Task", "Successes", "SR %", "95 % interval", "PS %", "Erro
 
 
 def texts(row: Row) -> tuple[str, ...]:
-    """A row under HEADINGS, for people."""
+    """Write a row under HEADINGS, for people."""
     known = row.cell
     counted = f"{known.successes}/{known.trials}" + ("" if known.complete else f" of {known.planned}")
     rate, progress = ("–" if share is None else f"{100 * share:.1f}" for share in (row.rate, row.progress))
@@ -237,8 +237,8 @@ def markdown(experiment: Experiment, table: Sequence[Row]) -> str:
 
 
 def _escaped(text: str) -> str:
-    """As in papers' tables, but for what stands within words and hashes and does nothing there, so that the file reads
-    well as it is: an underline between two letters, and brackets that begin no link."""
+    """Escape as in papers' tables, but for what stands within words and hashes and does nothing there, so that the file
+    reads well as it is: an underline between two letters, and brackets that begin no link."""
     return re.sub(r"(?<=[^\W_])\\(_)(?=[^\W_])|\\([{}]|\[|\](?![(\[:]))", r"\1\2", markdown_text(text))
 
 
@@ -251,7 +251,7 @@ CSV_HEADINGS = ("suite", "task", *NUMBERS, "agent", "checkpoint", "protocol", "p
 
 
 def numbers(row: Row) -> tuple[float | None, ...]:
-    """A row under NUMBERS: rates are fractions with all digits, MEASURED are means; None where there is nothing."""
+    """Give a row under NUMBERS: rates are fractions with all digits, MEASURED are means; missing ones are None."""
     known = row.cell
     bounds = (*(row.interval or (None, None)), *(row.interval_on_new_tasks or (None, None)))
     means = (fmean(values) if (values := known.measured[name]) else None for name in MEASURED)
@@ -260,7 +260,7 @@ def numbers(row: Row) -> tuple[float | None, ...]:
 
 
 def as_csv(experiment: Experiment, table: Sequence[Row]) -> str:
-    """The rows under CSV_HEADINGS, with all digits; ``task`` is empty for a suite."""
+    """Write the rows under CSV_HEADINGS, with all digits; ``task`` is empty for a suite."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(CSV_HEADINGS)

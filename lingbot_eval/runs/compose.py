@@ -52,7 +52,7 @@ def choose(benchmark: str, choices: Choices) -> RunSettings:
     """The settings of a run. Raises UnknownName and BadInput."""
     suite = suite_named(benchmark)
     agent = choices.agent or suite.default_agent
-    if agent not in kind_names():
+    if _kind(agent) not in kind_names():
         raise UnknownName("agent", agent, kind_names())
     protocol = choices.protocol or suite.default_protocol
     if protocol not in suite.protocol_names():
@@ -95,13 +95,13 @@ def _of_scenes(suite: Suite, choices: Choices) -> list[str]:
 
 
 def settings(suite: Suite, agent: str, protocol: str, overrides: Sequence[str]) -> RunSettings:
-    """The presets of ``conf/`` with values changed by ``overrides``. ``agent``: a preset's name.
+    """The presets of ``conf/`` with values changed by ``overrides``. ``agent``: a preset's name, or what names a class.
 
     A changed protocol keeps its name with "(modified)" behind it, so that no table shows it as the preset.
     Raises UnknownName for a key that does not exist, BadInput for a value that does not fit.
     """
     _store(suite, agent)
-    groups = [f"suite={suite.name}", f"env={suite.name}", f"agent={agent}", f"protocol={suite.name}/{protocol}"]
+    groups = [f"suite={suite.name}", f"env={suite.name}", f"agent={_kind(agent)}", f"protocol={suite.name}/{protocol}"]
     with initialize_config_module("lingbot_eval.conf", version_base=None):
         try:
             plain = compose("run", overrides=groups)
@@ -116,6 +116,8 @@ def settings(suite: Suite, agent: str, protocol: str, overrides: Sequence[str]) 
         except (HydraException, OmegaConfBaseException) as error:
             words = " ".join(str(error).split()) or type(error).__name__
             raise BadInput(f"setting: {words}; quote special characters, as in \"env.assets='~/LIBERO'\"") from None
+    if (name := suite_named(str(data["suite"]["name"])).name) != suite.name:
+        raise BadInput(f"suite={name}: the benchmark is the first word of run-suite, here {suite.name}")
     chosen = run_settings(data)
     if to_dict(suite.load_protocol(chosen.protocol.name)) == to_dict(chosen.protocol):
         return chosen
@@ -135,8 +137,13 @@ def _store(suite: Suite, agent: str) -> None:
         }
         store.store(group="suite", name=suite.name, node=default)
         store.store(group="env", name=suite.name, node=to_dict(suite.simulator_settings({})))
-    if agent in kind_names() and (preset := kind_named(agent).preset(agent)) is not None:
-        store.store(group="agent", name=agent, node=preset)
+    if (name := _kind(agent)) in kind_names() and (preset := kind_named(name).preset(agent)) is not None:
+        store.store(group="agent", name=name, node=preset)
+
+
+def _kind(agent: str) -> str:
+    """The name of the kind of agent: ``file.py:Class`` and ``package.module:Class`` are the user's own."""
+    return "own" if ":" in agent else agent
 
 
 def quoted(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Records: what became of the episodes of a run, read from its ``records/`` and appended to it."""
+"""Records say what became of a run's episodes: they are read from its ``records/``, and appended to it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ REMEDY = "restore the line, or cut the file off before it: what is missing is pl
 
 
 class Records:
-    """What the record files say. To add a record costs the same however many there are."""
+    """Holds what the record files say. To add a record costs the same however many there are."""
 
     def __init__(
         self,

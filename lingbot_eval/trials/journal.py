@@ -1,4 +1,4 @@
-"""What is said during trials, each line on disk before the next one is taken."""
+"""The journal holds what is said during trials, each line on disk before the next one is taken."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Literal
 
 import msgspec
 
+from lingbot_eval import files
 from lingbot_eval.errors import BadInput, CorruptRecords, NotReady
-from lingbot_eval.files import locked
 from lingbot_eval.lines import LineReader, LineWriter
 from lingbot_eval.plausible import MOST
 from lingbot_eval.trials.rubric import Rubric
@@ -26,18 +26,18 @@ class Event(msgspec.Struct, frozen=True):
 
     kind: Kind
     at: float
-    """Seconds on the trial's clock."""
+    """The trial's clock showed so many seconds."""
     step: int = 0
-    """From 1."""
+    """Steps count from 1."""
     points: float = 0.0
     text: str = ""
 
 
 class Line(msgspec.Struct, frozen=True):
-    """Of the journal."""
+    """A line of the journal."""
 
     trial: int
-    """From 1 in the order of the plan."""
+    """Trials count from 1 in the order of the plan."""
     attempt: int
     event: Event
 
@@ -47,7 +47,7 @@ class State:
     """What the events of a trial come to."""
 
     points: tuple[float, ...]
-    """By step."""
+    """There are points for each step."""
     interventions: int
     retries: int
     notes: tuple[str, ...]
@@ -58,21 +58,21 @@ REMEDY = "restore the line, or cut the file off before it"
 
 
 class Journal:
-    """``path``, while nobody else writes there."""
+    """Keeps what is said in ``path``, where nobody else writes meanwhile."""
 
     def __init__(self, path: Path, rubrics: Sequence[Rubric]) -> None:
-        """Read it, or begin it; a torn last line is the keystroke that was in flight, and is cut off. ``rubrics``: of
-        the trials, in the order of the plan.
+        """Read it, or begin it; a torn last line is the keystroke that was in flight, and is cut off. ``rubrics`` are
+        those of the trials, in the order of the plan.
 
         Raises CorruptRecords, also for what nobody can have said; NotReady where nothing can be written.
         """
         self.path, self._rubrics = path, rubrics
         self._standing: Counter[tuple[int, int]] = Counter()
-        """By trial and attempt: how many things were said and not taken back, of the lines read until now."""
+        """So many things were said of a trial and attempt, and not taken back, in the lines read until now."""
         known = LineReader(path, self._decode, REMEDY)
         self.lines: list[Line] = []
         self.warnings: list[str] = []
-        """A sentence each for what was lost, or cannot be checked."""
+        """Each sentence says what was lost, or cannot be checked."""
         with contextlib.suppress(FileNotFoundError):
             self.lines += known.added()
         self.warnings += known.torn_sentence("is lost: it was said last")
@@ -81,7 +81,7 @@ class Journal:
         try:
             self._file = LineWriter(path, after=known)
         except OSError as error:
-            raise _unwritable(path, error) from None
+            raise files.unwritable(path, error) from None
 
     def _decode(self, encoded: bytes) -> Line:
         line = _LINES.decode(encoded)
@@ -92,7 +92,7 @@ class Journal:
         return line
 
     def _impossible(self, line: Line) -> str:
-        """In words; empty where nothing is."""
+        """Say what cannot be of ``line``; nothing where all can."""
         event = line.event
         if not 1 <= line.trial <= len(self._rubrics):
             return f"trial {line.trial}; the plan has 1..{len(self._rubrics)}"
@@ -110,11 +110,12 @@ class Journal:
         return ""
 
     def append(self, line: Line) -> None:
-        """On disk when this returns. Raises NotReady where there is no room for it; then nothing of it is there."""
+        """Write ``line``, which is on disk when this returns. Raises NotReady where there is no room for it; then
+        nothing of it is there."""
         try:
             self._file.append(msgspec.json.encode(line))
         except OSError as error:
-            raise _unwritable(self.path, error) from None
+            raise files.unwritable(self.path, error) from None
         self.lines.append(line)
 
     def close(self) -> None:
@@ -127,19 +128,17 @@ def alone(folder: Path) -> Iterator[None]:
 
     Raises NotReady where another process does, or nothing can be written.
     """
-    with contextlib.ExitStack() as held:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            held.enter_context(locked(folder / ".lock"))
-        except BlockingIOError:
-            raise NotReady(f"another process has {folder} open, in a terminal or with --web; end it first") from None
-        except OSError as error:  # also of a file system without locks
-            raise NotReady(f"cannot lock {folder / '.lock'}: {error.strerror}; score on a local disk") from None
+    taken = NotReady(f"another process has {folder} open, in a terminal or with --web; end it first")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise files.unwritable(folder, error) from None
+    with files.alone(folder / ".lock", taken, "score on a local disk"):
         yield
 
 
 def standing(events: Sequence[Event]) -> list[Event]:
-    """What was said and not taken back, the start left out."""
+    """List what was said and not taken back, the start left out."""
     said: list[Event] = []
     for event in events:
         if event.kind == "undo":
@@ -150,7 +149,7 @@ def standing(events: Sequence[Event]) -> list[Event]:
 
 
 def state(events: Sequence[Event], steps: int) -> State:
-    """``steps``: how many the rubric has."""
+    """Say what ``events`` come to, of a rubric with so many ``steps``."""
     said = standing(events)
     points = [0.0] * steps
     for event in said:
@@ -163,10 +162,6 @@ def state(events: Sequence[Event], steps: int) -> State:
         notes=tuple(event.text for event in said if event.kind == "note"),
         videos=tuple(event.text for event in said if event.kind == "video"),
     )
-
-
-def _unwritable(path: Path, error: OSError) -> NotReady:
-    return NotReady(f"cannot write to {path}: {error.strerror}")
 
 
 _LINES = msgspec.json.Decoder(Line)

@@ -1,4 +1,4 @@
-"""Which method is tried when: decided before the first trial."""
+"""The plan says which method is tried when, before the first trial."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from lingbot_eval.types import Episode
 SUITE = "real"
 
 SEED_BLOCK = 1000
-"""Set-up k of a session has seed ``SEED_BLOCK * seed + k``, so that sessions with other seeds share no episode."""
+"""Set-up k of a trial session has seed ``SEED_BLOCK * seed + k``: sessions with other seeds share no episode."""
 
 Order = Literal["alternating", "blinded"]
 
 
 class TrialProtocol(msgspec.Struct, frozen=True, tag_field="benchmark", tag=SUITE):
-    """What must be equal for two scores to be compared, together with the platform."""
+    """Scores can be compared where this is equal, together with the platform."""
 
     name: str
     order: Order
@@ -32,7 +32,7 @@ class TrialProtocol(msgspec.Struct, frozen=True, tag_field="benchmark", tag=SUIT
 
 
 class TrialPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One session: every method tries every task from the same set-ups.
+    """In a trial session every method tries every task from the same set-ups.
 
     Raises BadInput, UnknownName.
     """
@@ -40,16 +40,16 @@ class TrialPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rubrics: Annotated[tuple[Rubric, ...], msgspec.Meta(min_length=1)]
     methods: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
     trials: Annotated[int, msgspec.Meta(ge=1, le=SEED_BLOCK)]
-    """Of each method at each task."""
+    """Each method has so many at each task."""
     order: Order
     """From one set-up, the methods follow each other as they are listed (alternating), or in an order drawn anew for
     every set-up, and then they are not shown to the person who scores (blinded)."""
     seed: Annotated[int, msgspec.Meta(ge=0)]
-    """Of the drawn order, and of the episodes' names."""
+    """The drawn order comes from it, and the episodes' names."""
     platform: str
-    """The robot; may be empty."""
+    """It names the robot; it may be empty."""
     regime: str
-    """What the methods were trained on, in the user's words."""
+    """It says what the methods were trained on, in the user's words."""
 
     def __post_init__(self) -> None:
         tasks = [rubric.task for rubric in self.rubrics]
@@ -64,7 +64,7 @@ class TrialPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return next(rubric for rubric in self.rubrics if rubric.task == task)
 
     def episodes(self) -> list[Episode]:
-        """Of each method: task by task, set-up by set-up."""
+        """List each method's episodes, task by task and set-up by set-up."""
         return [
             Episode(SUITE, rubric.task, SEED_BLOCK * self.seed + k, rubric.instruction, index=k)
             for rubric in self.rubrics
@@ -72,7 +72,7 @@ class TrialPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         ]
 
     def slots(self) -> list[Slot]:
-        """Every trial in the order in which they are run."""
+        """List every trial in the order in which they are run."""
         return [Slot(method, episode) for episode in self.episodes() for method in self._turns(episode)]
 
     def _turns(self, episode: Episode) -> list[str]:
@@ -81,7 +81,7 @@ class TrialPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return sorted(self.methods, key=lambda method: _draw(f"{self.seed}/{episode.id}/{method}"))
 
     def experiment(self, method: str) -> Experiment:
-        """What the run directory of ``method`` holds, in the words of ``run-suite``."""
+        """Say what the run directory of ``method`` holds, in the words of ``run-suite``."""
         protocol = TrialProtocol("trials", self.order, self.rubrics)
         facts = {"platform": self.platform} if self.platform else {}
         return Experiment(
@@ -104,5 +104,5 @@ class Slot:
 
 
 def _draw(text: str) -> bytes:
-    """The same on every machine, whatever its numpy."""
+    """Draw the same on every machine, whatever its numpy."""
     return hashlib.sha256(text.encode()).digest()

@@ -1,4 +1,4 @@
-"""How a task is scored: a small YAML file. ``rubrics/`` has those that ship."""
+"""A rubric says how a task is scored: it is a small YAML file. ``rubrics/`` has those that ship."""
 
 from __future__ import annotations
 
@@ -23,37 +23,37 @@ class Rubric(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     task: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_-]+$")]
     title: str
-    """As tables print it."""
+    """Tables print it."""
     instruction: str
     source: str
-    """Where the rules come from, and what of them is not published."""
+    """It says where the rules come from, and what of them is not published."""
     steps: tuple[Step, ...]
-    """In the order in which they are shown. Empty where no maximum is known: the task then has no PS."""
+    """They are shown in this order. There are none where no maximum is known: the task then has no PS."""
     half_points: bool
-    """Whether a step may be given half of its points."""
+    """Where it is true, a step may be given half of its points."""
     success: str
-    """The rule, in words; the person decides."""
+    """It is the rule, in words; the person decides."""
     time_limit_seconds: Seconds | None
     """A success after it is refused."""
     retries: Annotated[int, msgspec.Meta(ge=0)] | None
-    """Allowed in a trial; None: any number."""
+    """A trial may have so many; None: any number."""
     platforms: tuple[str, ...]
-    """Robots that the rules are for; empty: any."""
+    """The rules are for these robots; empty: any."""
 
     @property
     def max_progress(self) -> float:
-        """The published "max steps"; 0 where it is unknown."""
+        """Return the published "max steps"; 0 where it is unknown."""
         return sum(step.points for step in self.steps)
 
 
 def shipped() -> list[str]:
-    """Names of the rubrics of this package."""
+    """Name the rubrics of this package."""
     folder = resources.files("lingbot_eval.trials") / "rubrics"
     return sorted(entry.name[: -len(".yaml")] for entry in folder.iterdir() if entry.name.endswith(".yaml"))
 
 
 def load_rubric(name: str) -> Rubric:
-    """A shipped rubric by its name, or a file by its path, which ends in .yaml.
+    """Load a shipped rubric by its name, or a file by its path, which ends in .yaml.
 
     Raises UnknownName, BadInput.
     """

@@ -1,4 +1,4 @@
-"""What a rubric makes of what a person saw."""
+"""A rubric makes a record of what a person saw."""
 
 from __future__ import annotations
 
@@ -12,14 +12,21 @@ REASONS = (
     *("no attempt", "wrong object", "missed grasp", "dropped", "misplaced", "collision"),
     *("stuck", "time limit", "no retries left", "stopped for safety", "other"),
 )
-"""Why a trial failed."""
+"""A trial fails for one of these reasons."""
 
 OUTCOMES = {"success": Outcome.SUCCESS, "failure": Outcome.FAILURE, "void": Outcome.ERROR}
-"""As people call them."""
+"""People call them so."""
+
+
+def outcome_named(word: str) -> Outcome:
+    """Return the outcome that people call so. Raises UnknownName where they call none so."""
+    if word not in OUTCOMES:
+        raise UnknownName("outcome", word, OUTCOMES)
+    return OUTCOMES[word]
 
 
 def points_of(rubric: Rubric, step: int, points: float | None) -> float:
-    """``points`` for ``step`` (from 1), all that the rubric gives where None.
+    """Return ``points`` for ``step`` (from 1); all that the rubric gives where they are None.
 
     Raises BadInput for a step that the rubric has not, or points that it does not give.
     """
@@ -38,7 +45,7 @@ def points_of(rubric: Rubric, step: int, points: float | None) -> float:
 def scored(
     rubric: Rubric, episode: Episode, outcome: Outcome, seconds: float, trial: Trial, reason: str
 ) -> EpisodeRecord:
-    """The record of a first attempt, without its origin. ``reason``: of a failure or a void.
+    """Make the record of a first attempt, without its origin. A failure and a void have a ``reason``.
 
     Raises BadInput, UnknownName where the rubric does not allow it.
     """

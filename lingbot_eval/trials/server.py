@@ -1,7 +1,7 @@
-"""A session's page for a tablet beside the robot, over HTTP from this process, which alone writes the session.
+"""This process serves a page for a tablet beside the robot over HTTP, and alone writes the trial session.
 
-Every tap names the version of the session that it was made on. Whatever was done since gave it another one, so a tap
-that comes twice, late, from a second tablet or after a restart is refused, and never recorded twice.
+Every tap names the version of the trial session that it was made on. Whatever was done since gave it another one, so a
+tap that comes twice, late, from a second tablet or after a restart is refused, and never recorded twice.
 """
 
 from __future__ import annotations
@@ -20,26 +20,28 @@ import msgspec
 
 from lingbot_eval.errors import BadInput, LingbotEvalError, NotReady
 from lingbot_eval.trials.session import TrialSession
-from lingbot_eval.trials.tablet import Order, View, obey, view
+from lingbot_eval.trials.tablet import View, obey, view
+from lingbot_eval.trials.verbs import Order
 from lingbot_eval.web.serving import QuietHandler, QuietServer
 
 ADDRESS = "127.0.0.1"
 EVERYWHERE = "0.0.0.0"  # noqa: S104
 PORT = 8420
-"""The same after a restart, so that an open page goes on."""
+"""It is the same after a restart, so that an open page goes on."""
 
 TOKEN = re.compile(r"[A-Za-z0-9_-]{16,}")
-"""As ``secrets.token_urlsafe`` draws them: too long to be guessed, and it stands in an address as it is."""
+"""``secrets.token_urlsafe`` draws them so: too long to be guessed, and it stands in an address as it is."""
 
 LARGEST_TAP = 65536
-"""Bytes; more than its longest texts need."""
+"""A tap has no more bytes; its longest texts need fewer."""
 
 STATIC = {
-    "/": ("tablet.html", "text/html; charset=utf-8"),
-    "/tablet.css": ("tablet.css", "text/css; charset=utf-8"),
-    "/tablet.js": ("tablet.js", "text/javascript; charset=utf-8"),
+    "/": ("trials/page/tablet.html", "text/html; charset=utf-8"),
+    "/tablet.css": ("trials/page/tablet.css", "text/css; charset=utf-8"),
+    "/tablet.js": ("trials/page/tablet.js", "text/javascript; charset=utf-8"),
+    "/dom.js": ("web/dom.js", "text/javascript; charset=utf-8"),
 }
-"""Without a token: nothing of the session is in them."""
+"""These are served without a token: nothing of the trial session is in them."""
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'; "
@@ -49,23 +51,23 @@ POLICY = (
 
 class Tap(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     version: str
-    """Of the Answer on which it was made."""
+    """It was made on the Answer with this version."""
     order: Order
 
 
 class Answer(msgspec.Struct, frozen=True):
     said: str
-    """What was done, or why nothing was."""
+    """It says what was done, or why nothing was."""
     version: str = ""
     view: View | None = None
-    """None: not for you."""
+    """None: it is not for you."""
 
 
 class Server(QuietServer):
-    """Serves ``session``, which is open, until it is shut down. ``port`` 0: any free one."""
+    """Serves ``session``, which is open, until it is shut down. ``port`` 0 stands for any free one."""
 
     def __init__(self, session: TrialSession, address: str = ADDRESS, port: int = PORT, token: str = "") -> None:
-        """``token``: who does not have it sees and says nothing; empty for this machine alone.
+        """Who does not have ``token`` sees and says nothing; it may be empty for this machine alone.
 
         Raises BadInput, NotReady where nobody can listen there.
         """
@@ -86,13 +88,13 @@ class Server(QuietServer):
 
     @property
     def url(self) -> str:
-        """What to open; with the token behind #, which browsers keep to themselves."""
+        """Name the address to open, with the token behind #, which browsers keep to themselves."""
         address = str(self.server_address[0])
         place = socket.gethostname() if address == EVERYWHERE else address
         return f"http://{place}:{self.server_port}/" + (f"#{self.token}" if self.token else "")
 
-    def look(self, known: str) -> Answer | None:
-        """None where nothing has changed since version ``known``."""
+    def changed(self, known: str) -> Answer | None:
+        """Return None where nothing has changed since version ``known``."""
         with self._lock:
             return None if known == self._version else self._answer("")
 
@@ -127,13 +129,13 @@ class _Handler(QuietHandler):
             return self._say(HTTPStatus.FORBIDDEN, "open the address that the terminal shows")
         if path in STATIC:
             name, kind = STATIC[path]
-            content = (resources.files("lingbot_eval.trials") / "page" / name).read_bytes()
+            content = (resources.files("lingbot_eval") / name).read_bytes()
             return self._send(HTTPStatus.OK, content, kind)
         if path != "/state":
             return self._say(HTTPStatus.NOT_FOUND, "no such page")
         if not self._trusted():
             return self._say(HTTPStatus.FORBIDDEN, "open the whole address that the terminal shows, # included")
-        answer = self.server.look(parse_qs(query).get("after", [""])[0])
+        answer = self.server.changed(parse_qs(query).get("after", [""])[0])
         if answer is None:
             return self._send(HTTPStatus.NO_CONTENT, b"", "application/json")
         return self._send(HTTPStatus.OK, msgspec.json.encode(answer), "application/json")
@@ -160,7 +162,7 @@ class _Handler(QuietHandler):
         return self._send(status, msgspec.json.encode(answer), "application/json")
 
     def _foreign(self) -> bool:
-        """A foreign site's name that was pointed at this machine; elsewhere than here, the token keeps it out."""
+        """Tell a foreign site's name that was pointed at this machine; elsewhere than here, the token keeps it out."""
         names = {f"{name}:{self.server.server_port}" for name in (str(self.server.server_address[0]), "localhost")}
         return self.server.local and self.headers.get("Host") not in names
 

@@ -1,4 +1,4 @@
-"""One session at the robot: what is said of the trial at hand, and its record.
+"""A trial session is one sitting at the robot: it takes what is said of the trial at hand, and makes its record.
 
     SESSION/plan.json        the TrialPlan
     SESSION/journal.jsonl    everything said during trials, each line on disk before the next is taken
@@ -24,7 +24,7 @@ from types import TracebackType
 import msgspec
 
 from lingbot_eval import files
-from lingbot_eval.errors import BadInput, CorruptRecords, NotReady, RunMismatch
+from lingbot_eval.errors import BadInput, CorruptRecords, RunMismatch
 from lingbot_eval.names import safe_name, stem
 from lingbot_eval.plausible import MOST, impossible
 from lingbot_eval.runs.checks import compare
@@ -39,7 +39,7 @@ from lingbot_eval.types import Correction, EpisodeRecord, Outcome, Provenance, T
 
 
 class TrialSession:
-    """Plan (or go on with) the session in ``folder``; a context manager, within which nobody else writes there.
+    """Plans, or goes on with, the trial session in ``folder``; within this context manager nobody else writes there.
 
     >>> import tempfile
     >>> from lingbot_eval.trials import TrialPlan, load_rubric
@@ -59,7 +59,7 @@ class TrialSession:
         operator: str = "",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``plan``: None goes on with the one that is there. Raises BadInput, CorruptRecords, RunMismatch."""
+        """Without a ``plan`` it goes on with the one that is there. Raises BadInput, CorruptRecords, RunMismatch."""
         self.folder, self.operator = Path(folder), operator
         self.plan = _planned(self.folder, plan)
         self.slots = self.plan.slots()
@@ -69,12 +69,12 @@ class TrialSession:
         self._files: dict[str, RecordFile] = {}
         self._final: dict[str, dict[str, EpisodeRecord]] = {method: {} for method in self._runs}
         self.warnings: list[str] = []
-        """A sentence each for what a reader of the records should know, as of the last reading."""
+        """A reader of the records should know each of these sentences, as of the last reading."""
         self._journal: Journal | None = None
-        """None outside of the context."""
+        """It is None outside of the context."""
         self._events: list[Event] = []
         self._began = 0.0
-        """Of the trial at hand, on our clock."""
+        """The trial at hand began then, on our clock."""
 
     def __enter__(self) -> TrialSession:
         """Raises NotReady where another process has the session open or nothing can be written."""
@@ -88,7 +88,7 @@ class TrialSession:
                     content = msgspec.json.format(msgspec.json.encode(self.plan)) + b"\n"
                     files.write_whole(self.folder / "plan.json", content)
                 except OSError as error:
-                    raise NotReady(f"cannot write to {self.folder}: {error.strerror}") from None
+                    raise files.unwritable(self.folder, error) from None
             rubrics = [self.plan.rubric(slot.episode.task) for slot in self.slots]
             self._journal = Journal(self.folder / "journal.jsonl", rubrics)
             held.callback(self._journal.close)
@@ -99,7 +99,7 @@ class TrialSession:
         return self
 
     def read(self) -> None:
-        """What is recorded by now, also while another process has the session open.
+        """Read what is recorded by now, also while another process has the trial session open.
 
         Raises BadInput where none is, CorruptRecords, and RunMismatch where a run is not this plan's.
         """
@@ -112,7 +112,8 @@ class TrialSession:
         self._final = {method: records.final() for method, records in known.items()}
 
     def next_method(self) -> str:
-        """Of the trial at hand, for a script that starts policies; also while another process has the session open.
+        """Name the method of the trial at hand, for a script that starts policies; also while another process has the
+        trial session open.
 
         Raises BadInput where every trial is done.
         """
@@ -127,12 +128,12 @@ class TrialSession:
 
     @property
     def current(self) -> Slot | None:
-        """The trial at hand: the first that has no outcome, or was void. None: all are done."""
+        """Return the trial at hand, the first that has no outcome or was void; None where all are done."""
         return next((slot for slot in self.slots if not self._done(slot)), None)
 
     @property
     def number(self) -> int:
-        """Of the trial at hand, from 1 in the order of the plan."""
+        """Return the number of the trial at hand, from 1 in the order of the plan."""
         return self.slots.index(self._at_hand()) + 1
 
     @property
@@ -149,7 +150,7 @@ class TrialSession:
 
     @property
     def elapsed(self) -> float:
-        """Seconds since the trial began. After a restart, it goes on from the last thing said."""
+        """Return the seconds since the trial began. After a restart, they go on from the last thing said."""
         return max(0.0, self._clock() - self._began) if self.started else 0.0
 
     @property
@@ -158,26 +159,26 @@ class TrialSession:
 
     @property
     def next_step(self) -> int:
-        """The first step, from 1, after the last one that has points; one more than there are when that has."""
+        """Return the step, from 1, after the last one that has points; one more than there are when that has."""
         reached = [step for step, points in enumerate(self.state.points, start=1) if points]
         return max(reached, default=0) + 1
 
     @property
     def last(self) -> Event | None:
-        """What :meth:`undo` would take back."""
+        """Return what :meth:`undo` would take back."""
         said = standing(self._events)
         return said[-1] if said else None
 
     def run_folder(self, method: str) -> Path:
-        """The run directory that ``report`` takes."""
+        """Return the run directory that ``report`` takes."""
         return self._runs[method].path
 
     def final(self) -> dict[str, Mapping[str, EpisodeRecord]]:
-        """By method and episode id."""
+        """Return the records that count, by method and episode id."""
         return dict(self._final)
 
     def record(self, number: int) -> EpisodeRecord | None:
-        """What counts of trial ``number``, from 1; None before it is over. Raises BadInput."""
+        """Return the record that counts of trial ``number``, from 1; None before it is over. Raises BadInput."""
         if not 1 <= number <= len(self.slots):
             raise BadInput(f"there is no trial {number}; the plan has 1..{len(self.slots)}")
         slot = self.slots[number - 1]
@@ -191,18 +192,19 @@ class TrialSession:
             self._say(Event("start", 0.0))
 
     def step_reached(self, step: int, points: float | None = None) -> None:
-        """``step`` counts from 1; ``points``: all that the rubric gives (default), half where it allows that, or 0.
+        """Give ``step``, which counts from 1, ``points``: all that the rubric gives (default), half where it allows
+        that, or 0.
 
         Raises BadInput.
         """
         self._tell("step", step=step, points=points_of(self.rubric, step, points))
 
     def intervention(self) -> None:
-        """A hand helped: the trial can no longer be a success."""
+        """Say that a hand helped: the trial can no longer be a success."""
         self._tell("intervention")
 
     def retry(self) -> None:
-        """Raises BadInput where the rubric allows no more."""
+        """Count a retry. Raises BadInput where the rubric allows no more."""
         allowed = self.rubric.retries
         if allowed is not None and self.state.retries >= allowed:
             raise BadInput(f"{self.rubric.task} allows {allowed} retries: end the trial")
@@ -212,11 +214,11 @@ class TrialSession:
         self._tell("note", text=text)
 
     def attach(self, video: Path | str) -> None:
-        """Raises BadInput where there is no such file."""
+        """Keep where a film of the trial lies. Raises BadInput where there is no such file."""
         self._tell("video", text=video_path(video))
 
     def undo(self) -> bool:
-        """Take back the last thing said, but not the start; False where there is none."""
+        """Take back the last thing said, but not the start; return False where there is none."""
         if self.last is None:
             return False
         self._tell("undo")
@@ -225,22 +227,23 @@ class TrialSession:
     # How a trial ends: its record, on disk.
 
     def success(self) -> EpisodeRecord:
-        """Steps not yet given count as reached. Raises BadInput after an intervention or the time limit."""
+        """End it so: steps not yet given count as reached. Raises BadInput after an intervention or the time limit."""
         return self._end(Outcome.SUCCESS)
 
     def failure(self, reason: str) -> EpisodeRecord:
-        """``reason``: one of REASONS. Raises UnknownName."""
+        """End it so; ``reason`` is one of REASONS. Raises UnknownName."""
         return self._end(Outcome.FAILURE, reason)
 
     def void(self, why: str) -> EpisodeRecord:
-        """The trial says nothing about the method (a cable came off): it is not counted, and comes again.
+        """End it: the trial says nothing about the method (a cable came off), is not counted, and comes again.
 
         Raises BadInput.
         """
         return self._end(Outcome.ERROR, why)
 
     def enter(self, number: int, outcome: Outcome, seconds: float, trial: Trial, reason: str = "") -> EpisodeRecord:
-        """The record of a trial that was scored elsewhere, not yet written. ``reason``: of a failure or a void.
+        """Make the record of a trial that was scored elsewhere, and do not write it yet. A failure and a void have a
+        ``reason``.
 
         Raises BadInput where the rubric does not allow it, no record can say it, or the trial has an outcome already.
         """
@@ -272,7 +275,7 @@ class TrialSession:
                 self._files[slot.method] = RecordFile(folder / "records" / stamp)
             self._files[slot.method].append(record)
         except OSError as error:
-            raise NotReady(f"cannot write to {folder}: {error.strerror}; the trial is not recorded") from None
+            raise files.unwritable(folder, error, "the trial is not recorded") from None
         self._show(slot, record)
         self._final[slot.method] = self._runs[slot.method].records().final()
         if self.current != at_hand or slot == at_hand:
@@ -406,7 +409,7 @@ def _possible(record: EpisodeRecord) -> EpisodeRecord:
 
 
 def video_path(given: Path | str) -> str:
-    """As it is kept: absolute. Raises BadInput where there is no such file."""
+    """Return the path as it is kept: absolute. Raises BadInput where there is no such file."""
     if not Path(given).is_file():
         raise BadInput(f"there is no file {given}")
     return str(Path(given).resolve())

@@ -1,4 +1,4 @@
-"""Trials that were scored on paper or in a spreadsheet: a CSV file into a session."""
+"""A CSV file brings trials that were scored on paper or in a spreadsheet into a trial session."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lingbot_eval.errors import BadInput, UnknownName
 from lingbot_eval.plain import uncell
-from lingbot_eval.trials.scoring import OUTCOMES
+from lingbot_eval.trials.scoring import outcome_named
 from lingbot_eval.trials.session import TrialSession, video_path
 from lingbot_eval.types import EpisodeRecord, Trial
 
@@ -21,7 +21,7 @@ OPTIONAL = ("reason", "interventions", "retries", "note", "videos", "operator")
 
 
 def import_csv(session: TrialSession, file: Path) -> int:
-    """Write every row's record; gives their number.
+    """Write every row's record, and return their number.
 
     Raises BadInput with every bad row and its reason, one per line; then nothing was written. Raises NotReady on a full
     disk; what was written until then is there, and refused when it comes again.
@@ -59,15 +59,14 @@ def _rows(file: Path) -> list[tuple[int, Mapping[str | None, str]]]:
 
 
 def _record(session: TrialSession, row: Mapping[str | None, str]) -> tuple[int, EpisodeRecord]:
-    """Raises BadInput with what is wrong with the row."""
+    """Return (trial number, record) of a row. Raises BadInput with what is wrong with it."""
     if None in row:
         raise BadInput("more cells than columns")
     cells = {str(name): uncell(text.strip()).strip() for name, text in row.items()}
     number = _number(session, cells)
     steps = len(session.plan.rubric(cells["task"]).steps)
     points = tuple(_float("points", text) for text in cells["points"].split()) or (0.0,) * steps
-    if cells["outcome"] not in OUTCOMES:
-        raise UnknownName("outcome", cells["outcome"], OUTCOMES)
+    outcome = outcome_named(cells["outcome"])
     videos = tuple(video_path(path.strip()) for path in cells.get("videos", "").split(";") if path.strip())
     trial = Trial(
         operator=cells.get("operator", "") or session.operator,
@@ -78,7 +77,7 @@ def _record(session: TrialSession, row: Mapping[str | None, str]) -> tuple[int, 
         videos=videos,
     )
     seconds = _float("seconds", cells["seconds"])
-    return number, session.enter(number, OUTCOMES[cells["outcome"]], seconds, trial, cells.get("reason", ""))
+    return number, session.enter(number, outcome, seconds, trial, cells.get("reason", ""))
 
 
 def _number(session: TrialSession, cells: Mapping[str, str]) -> int:

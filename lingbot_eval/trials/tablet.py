@@ -1,25 +1,22 @@
-"""What a page beside the robot shows of a session, and what may be said from there."""
+"""A page beside the robot shows this of a trial session, and takes orders for it."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
-
 import msgspec
 
-from lingbot_eval.errors import BadInput, UnknownName
-from lingbot_eval.trials.journal import Event
+from lingbot_eval.errors import BadInput
+from lingbot_eval.trials import verbs
 from lingbot_eval.trials.plan import Slot
 from lingbot_eval.trials.scoring import OUTCOMES, REASONS
 from lingbot_eval.trials.session import TrialSession
+from lingbot_eval.trials.verbs import Order
 from lingbot_eval.types import Outcome
-
-Text = Annotated[str, msgspec.Meta(max_length=1000)]
 
 
 class StepLine(msgspec.Struct, frozen=True):
     name: str
     points: float
-    """All that the rubric gives."""
+    """The rubric gives so many."""
     given: float
 
 
@@ -39,14 +36,15 @@ class TrialLine(msgspec.Struct, frozen=True):
 
 
 class View(msgspec.Struct, frozen=True):
-    """Of the trial at hand, and of those before it. A method's name is empty where the session is blinded."""
+    """It is shown of the trial at hand, and of those before it. A method's name is empty where the trial session is
+    blinded."""
 
     number: int
-    """From 1; 0: all are done, and what is of one trial is empty."""
+    """They count from 1; 0: all are done, and what is of one trial is empty."""
     trials: int
     operator: str
     reasons: tuple[str, ...]
-    """Of failures."""
+    """A failure has one of these."""
     records: list[TrialLine]
     title: str = ""
     instruction: str = ""
@@ -63,26 +61,7 @@ class View(msgspec.Struct, frozen=True):
     allowed_retries: int | None = None
     notes: tuple[str, ...] = ()
     undo: str = ""
-    """What would be taken back; empty: nothing."""
-
-
-class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One tap."""
-
-    kind: Literal["start", "step", "intervention", "retry", "note", "undo", "success", "failure", "void", "correct"]
-    number: Annotated[int, msgspec.Meta(ge=1)]
-    """The trial that it is said of."""
-    step: int = 0
-    points: Annotated[tuple[float, ...], msgspec.Meta(max_length=1000)] = ()
-    """Of ``step``; of a correction, by step. Empty: all that the rubric gives, as it was."""
-    text: Text = ""
-    """A note; the reason of a failure, a void or a correction."""
-    outcome: str = ""
-    """Of a correction; empty: as it was."""
-    reason: Text = ""
-    """Of a correction to a failure."""
-    who: Text = ""
-    """Corrects."""
+    """It would be taken back; empty: nothing would."""
 
 
 def view(session: TrialSession) -> View:
@@ -114,63 +93,15 @@ def view(session: TrialSession) -> View:
         retries=state.retries,
         allowed_retries=rubric.retries,
         notes=state.notes,
-        undo=_words(last) if last else "",
+        undo=verbs.words(last) if last else "",
     )
 
 
 def obey(session: TrialSession, order: Order) -> str:
-    """Do it, and say what was done. Raises BadInput where it is refused."""
-    if order.kind == "correct":
-        return _correct(session, order)
-    if session.current is None or order.number != session.number:
-        raise BadInput(f"trial {order.number} is over")
-    if not session.started and order.kind not in ("start", "void"):
-        raise BadInput("this trial has not begun: start its clock first")
-    number = order.number
-    match order.kind:
-        case "start":
-            session.start()
-            return "the clock runs"
-        case "step":
-            session.step_reached(order.step, order.points[0] if order.points else None)
-            return f"step {order.step}: {session.state.points[order.step - 1]:g}"
-        case "intervention":
-            session.intervention()
-            return "intervention: no success any more"
-        case "retry":
-            session.retry()
-            return "retry"
-        case "note":
-            if not order.text.strip():
-                raise BadInput("an empty note")
-            session.note(order.text.strip())
-            return "note kept"
-        case "undo":
-            last = session.last
-            return f"taken back: {_words(last)}" if last and session.undo() else "nothing to take back"
-        case "success":
-            session.success()
-            return f"trial {number}: success"
-        case "failure":
-            session.failure(order.text)
-            return f"trial {number}: failure, {order.text}"
-        case "void":
-            session.void(order.text.strip())
-            return f"trial {number}: void, and comes again"
-
-
-def _correct(session: TrialSession, order: Order) -> str:
-    if order.outcome and order.outcome not in OUTCOMES:
-        raise UnknownName("outcome", order.outcome, OUTCOMES)
-    session.correct(
-        order.number,
-        who=order.who.strip() or session.operator,
-        why=order.text.strip(),
-        outcome=OUTCOMES[order.outcome] if order.outcome else None,
-        points=order.points or None,
-        reason={"failure": order.reason, "void": order.text.strip()}.get(order.outcome),
-    )
-    return f"trial {order.number}: corrected"
+    """Do what is ordered from a page, and return what was done. Raises BadInput where it is refused."""
+    if order.kind == "video":  # it names a file of this machine
+        raise BadInput("videos are attached in a terminal")
+    return verbs.obey(session, order, starts_clock=False)
 
 
 def _line(session: TrialSession, number: int) -> TrialLine | None:
@@ -198,7 +129,3 @@ def _steps(session: TrialSession, slot: Slot, given: tuple[float, ...]) -> list[
 
 def _shown(session: TrialSession, slot: Slot) -> str:
     return "" if session.plan.order == "blinded" else slot.method
-
-
-def _words(event: Event) -> str:
-    return f"step {event.step}" if event.kind == "step" else event.kind

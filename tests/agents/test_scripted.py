@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-import gymnasium as gym
 import numpy as np
 import pytest
 
@@ -18,12 +17,14 @@ from lingbot_eval.envs.wrappers import RecordActions
 from lingbot_eval.episode import run_episode
 from lingbot_eval.errors import BadInput, UnknownName
 from lingbot_eval.settings.agent import ExpertSettings, ReplaySettings
-from lingbot_eval.types import Agent, Episode, Outcome
+from lingbot_eval.types import Agent, Episode, Outcome, columns
 from tests.conftest import IMPATIENT, toy
 from tests.planning import settings
 
 EPISODES = [Episode("toy", "reach", seed, "go to the mark", index=seed) for seed in range(3)]
-BOX = gym.spaces.Box(np.array([[-1.0, 0.0]] * 2, np.float32), np.array([[1.0, 5.0]] * 2, np.float32))
+SPEC = dataclasses.replace(
+    env_spec(toy(commands_per_action=2)), columns=columns("x y", "m"), low=(-1.0, 0.0), high=(1.0, 5.0)
+)
 
 
 def acts(agent: Agent, seed: int, count: int = 50) -> np.ndarray:
@@ -48,29 +49,29 @@ class Drift(Random):
 
 
 def test_idle_repeats_the_environments_command_for_no_motion():
-    actions = acts(Idle(BOX, (0.5, 0.0)), 0)
+    actions = acts(Idle(dataclasses.replace(SPEC, idle=(0.5, 0.0))), 0)
     assert actions.shape == (50, 2, 2)
     assert actions.dtype == np.float32
     np.testing.assert_array_equal(actions, np.broadcast_to(np.float32([0.5, 0.0]), (50, 2, 2)))
 
 
 def test_idle_holds_the_state_where_commands_are_laid_out_as_the_state():
-    idle = Idle(BOX, ())
+    idle = Idle(dataclasses.replace(SPEC, idle=()))
     idle.reset("", seed=0)
     state = np.array([0.1, 4.0], np.float32)
     np.testing.assert_array_equal(idle.act([{"images": {}, "state": state}]), [[state, state]])
 
 
 def test_random_is_the_same_for_the_same_seed_and_another_for_another():
-    agent = Random(BOX)
+    agent = Random(SPEC)
     first = acts(agent, 5)
     np.testing.assert_array_equal(first, acts(agent, 5))
-    np.testing.assert_array_equal(first, acts(Random(BOX), 5))
+    np.testing.assert_array_equal(first, acts(Random(SPEC), 5))
     assert not np.array_equal(first, acts(agent, 6))
 
 
 def test_random_fills_the_box_and_does_not_leave_it():
-    commands = acts(Random(BOX), 0, 500).reshape(-1, 2)
+    commands = acts(Random(SPEC), 0, 500).reshape(-1, 2)
     assert commands.dtype == np.float32
     assert (commands >= [-1.0, 0.0]).all()
     assert (commands <= [1.0, 5.0]).all()
@@ -80,9 +81,9 @@ def test_random_fills_the_box_and_does_not_leave_it():
 
 @pytest.mark.parametrize("commands_per_action", [1, 2])
 def test_replay_plays_the_recorded_commands_to_the_recorded_outcome(tmp_path, commands_per_action):
-    space = ReachEnv(toy(commands_per_action=commands_per_action)).action_space
-    first = recorded(tmp_path / "first", Drift(space), commands_per_action)
-    again = recorded(tmp_path / "again", Replay(space, (0.0,), recordings(tmp_path / "first")), commands_per_action)
+    spec = env_spec(toy(commands_per_action=commands_per_action))
+    first = recorded(tmp_path / "first", Drift(spec), commands_per_action)
+    again = recorded(tmp_path / "again", Replay(spec, recordings(tmp_path / "first")), commands_per_action)
     assert [dataclasses.replace(r, seconds=0) for r in again] == [dataclasses.replace(r, seconds=0) for r in first]
     assert Outcome.SUCCESS in {record.outcome for record in first}
     for file in (tmp_path / "first").rglob("*.npz"):
@@ -91,29 +92,26 @@ def test_replay_plays_the_recorded_commands_to_the_recorded_outcome(tmp_path, co
 
 
 def test_replay_holds_still_after_the_last_recorded_command(tmp_path):
-    space = ReachEnv(toy()).action_space
     env = RecordActions(ReachEnv(toy()), tmp_path)
     env.reset(seed=0)
     env.step(np.full((1, 1), 0.1, np.float32))
     env.save(EPISODES[0], Outcome.FAILURE)
-    played = acts(Replay(space, (0.0,), recordings(tmp_path)), EPISODES[0].agent_seed, 4)
+    played = acts(Replay(env_spec(toy()), recordings(tmp_path)), EPISODES[0].agent_seed, 4)
     np.testing.assert_array_equal(played[:, 0, 0], np.array([0.1, 0, 0, 0], np.float32))
 
 
 def test_replay_refuses_an_episode_that_was_not_recorded(tmp_path):
-    space = ReachEnv(toy()).action_space
-    recorded(tmp_path, Idle(space, (0.0,)))
+    recorded(tmp_path, Idle(env_spec(toy())))
     with pytest.raises(BadInput, match=r"no recorded actions for this episode \('go to the mark'\) among 3"):
         run_episode(
-            ReachEnv(toy()), Replay(space, (0.0,), recordings(tmp_path)), dataclasses.replace(EPISODES[0], seed=99)
+            ReachEnv(toy()), Replay(env_spec(toy()), recordings(tmp_path)), dataclasses.replace(EPISODES[0], seed=99)
         )
 
 
 def test_replay_refuses_a_recording_with_another_number_of_commands_per_action(tmp_path):
-    recorded(tmp_path, Idle(ReachEnv(toy()).action_space, (0.0,)))
-    space = ReachEnv(toy(commands_per_action=2)).action_space
+    recorded(tmp_path, Idle(env_spec(toy())))
     with pytest.raises(BadInput, match=r"shape \(1, 1\), not \(2, 1\)"):
-        Replay(space, (0.0,), recordings(tmp_path)).reset("", seed=EPISODES[0].agent_seed)
+        Replay(env_spec(toy(commands_per_action=2)), recordings(tmp_path)).reset("", seed=EPISODES[0].agent_seed)
 
 
 def test_replay_refuses_a_folder_without_recordings(tmp_path):
@@ -121,9 +119,11 @@ def test_replay_refuses_a_folder_without_recordings(tmp_path):
         recordings(tmp_path)
 
 
-@pytest.mark.parametrize("name", [name for name in kind_names() if name != "lingbot-va"])  # it plays libero alone
+@pytest.mark.parametrize(
+    "name", [name for name in kind_names() if name not in ("lingbot-va", "own")]
+)  # see their tests
 def test_every_agent_that_is_listed_can_be_composed_and_loaded(name, tmp_path):
-    recorded(tmp_path, Idle(ReachEnv(toy()).action_space, (0.0,)))
+    recorded(tmp_path, Idle(env_spec(toy())))
     groups = ["suite=toy", "env=toy", f"agent={name}", "protocol=toy/toy"]
     chosen = settings(groups, [f"agent.path='{tmp_path}'"] if name == "replay" else [])
     assert chosen.agent.name == name
@@ -137,7 +137,7 @@ def test_every_agent_that_is_listed_can_be_composed_and_loaded(name, tmp_path):
 
 def test_an_unknown_agent_is_refused_with_the_known_ones():
     with pytest.raises(
-        UnknownName, match=r"did you mean 'random'\? \(valid: idle, random, replay, expert, lingbot-va\)"
+        UnknownName, match=r"did you mean 'random'\? \(valid: expert, idle, lingbot-va, own, random, replay\)"
     ):
         kind_named("randon")
 

@@ -145,7 +145,7 @@ def test_what_is_no_message_is_an_error_and_no_process_stays(playing, data):
         ("make", lambda env: None),
         ("reset", lambda env: env.reset(seed=0)),
         ("render", lambda env: env.render()),
-        ("expert", lambda env: env.use_expert("lingbot_eval.envs.toy.expert:Pusher")),
+        ("expert", lambda env: env.use_expert()),
         ("audition", lambda env: env.audition(0, "easy")),
     ],
 )

@@ -24,7 +24,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from lingbot_eval.agents.lingbot_va.agent import Call, LingBotVA, Noise
+from lingbot_eval.agents.lingbot_va.session import Call, Noise
+from lingbot_eval.agents.lingbot_va.sessions import Sessions
 from lingbot_eval.errors import BadInput, LingbotEvalError
 from lingbot_eval.models.lingbot_va.configuration import from_upstream
 from lingbot_eval.models.lingbot_va.text import clean
@@ -230,13 +231,14 @@ class Replay:
             isinstance(now, Infer) and not isinstance(then, Feedback)
             for now, then in pairwise([*self.case.events, None])
         )  # somebody reads what was predicted
-        self.model = LingBotVA.from_pretrained(
+        self.sessions = Sessions.from_pretrained(
             str(path.parent / (model or self.case.model)),
             from_upstream(self.case.config),
             dtype="bfloat16" if half else "float32",
             exact=exact,
         )
-        self.session = self.model.session(open_loop=self.open_loop, trace=self, noise=self._noise)
+        self.model = self.sessions.model
+        self.session = self.sessions.new(open_loop=self.open_loop, trace=self, noise=self._noise)
 
     def run(self) -> Report:
         self._texts()
@@ -299,15 +301,14 @@ class Replay:
     def _infer(self, event: Infer) -> torch.Tensor:
         """The imagined latents."""
         first = event.frame_st_id == 0
-        self.report.equal(f"chunk{event.chunk} frame", self.session.frame, event.frame_st_id)
-        commands = self.session.infer(self._images(0, 1) if first else None)
+        self.report.equal(f"chunk{event.chunk} frame", self.session.state.frame, event.frame_st_id)
+        imagined = self.session.infer(self._images(0, 1) if first else None)
         if self.case.mode == "server":
-            self.session.frame = event.frame_st_id  # the original's server goes on from real frames only
-        latents, chunk = self.session.latents, f"chunk{event.chunk}"
-        assert latents is not None
+            self.session.state.frame = event.frame_st_id  # the original's server goes on from real frames only
+        latents, chunk = imagined.latents, f"chunk{event.chunk}"
         self.report.close("latents", f"{chunk}/latents", latents, self.tensors.get(f"{chunk}/latents"))
         wanted = self.tensors.get(f"{chunk}/actions")
-        self.report.close("actions", f"{chunk}/actions", commands, wanted, atol=self._command_tolerance())
+        self.report.close("actions", f"{chunk}/actions", imagined.commands, wanted, atol=self._command_tolerance())
         return latents
 
     def _command_tolerance(self) -> torch.Tensor:
@@ -376,7 +377,7 @@ class Replay:
             self._rows(f"{call.stream} output", f"{call.name}/out", call.output, call.rows)
         if call.kept:
             for layer in range(self.model.transformer.shape.num_layers):
-                keys, values = call.pool.newest(layer, call.grid.shape[1], call.rows)
+                keys, values = call.cache.newest(layer, call.grid.shape[1], call.rows)
                 self._rows("keys", f"{call.name}/new_k.layer{layer}", keys, call.rows)
                 self._rows("values", f"{call.name}/new_v.layer{layer}", values, call.rows)
 
@@ -399,13 +400,13 @@ class Replay:
         self.report.equal("calls", self._made, wanted[: -last if last else None])
 
     def _final_pool(self) -> None:
-        pool = self.session.pool
-        for part, got in zip(("serial", "token", "is_pred"), zip(*pool.tokens(), strict=True), strict=True):
+        cache = self.session.state.cache
+        for part, got in zip(("serial", "token", "is_pred"), zip(*cache.tokens(), strict=True), strict=True):
             name = f"final_pool/{part}"
             own = {"serial": self._serial, "token": int, "is_pred": lambda real: not real}[part]
             self.report.listed(name, [own(value) for value in got], self.tensors.get(name))
         for layer in range(self.model.transformer.shape.num_layers):
-            for part, values in zip("kv", pool.contents(layer), strict=True):
+            for part, values in zip("kv", cache.contents(layer), strict=True):
                 name = f"final_pool/{part}.layer{layer}"
                 self.report.close("final pool", name, values, self.tensors.get(name))
 

@@ -110,7 +110,7 @@ def test_imagine_makes_the_originals_video_and_actions_from_picture_files(tmp_pa
     def noise(chunk: int) -> tuple[torch.Tensor, torch.Tensor]:
         return tensors[f"chunk{chunk}/noise/latents"], tensors[f"chunk{chunk}/noise/actions"]
 
-    rollout = imagine(model, pictures, replay.case.prompt, chunks, seed=0, noise=noise)
+    rollout = imagine(replay.sessions, pictures, replay.case.prompt, chunks, seed=0, noise=noise)
     commands = np.split(rollout.commands, chunks, axis=1)
     for chunk, latents in enumerate(rollout.latents.split(model.settings.frames, dim=2)):
         report.close("latents", f"chunk{chunk}/latents", latents, tensors[f"chunk{chunk}/latents"])

@@ -30,9 +30,9 @@ def test_recorded_chunks_are_reproduced(case):
             plain.reset(event.prompt)
         elif isinstance(event, Infer):
             plain.frame = event.frame_st_id
-            commands = plain.infer(pictures(0, 1) if plain.frame == 0 else None)
+            imagined = plain.infer(pictures(0, 1) if plain.frame == 0 else None)
             wanted = (tensors[f"chunk{event.chunk}/{part}"] for part in ("latents", "actions"))
-            for got, recorded in zip((plain.latents, torch.tensor(commands)), wanted, strict=True):
+            for got, recorded in zip((imagined.latents, torch.tensor(imagined.commands)), wanted, strict=True):
                 torch.testing.assert_close(got, recorded, atol=ATOL, rtol=RTOL)
         else:
             first, last = event.keyframes or (0, 0)

@@ -14,7 +14,8 @@ torch = pytest.importorskip("torch", reason="torch is not installed: pip install
 
 from safetensors.torch import load_file, save_file
 
-from lingbot_eval.agents.lingbot_va.agent import Call, LingBotVA
+from lingbot_eval.agents.lingbot_va.session import Call
+from lingbot_eval.agents.lingbot_va.sessions import Sessions
 from lingbot_eval.models.lingbot_va.configuration import from_upstream
 from lingbot_eval.models.lingbot_va.tiny import make_tiny
 from tests.fidelity.replay import main
@@ -70,9 +71,9 @@ class Recorder:
 
 def record(checkpoint: Path, folder: Path, *, executed: tuple[int | None, ...] = (2, 1, 2)) -> Path:
     """A server's case. ``executed``: per chunk, how many frames were fed back; None: there was no feedback."""
-    model = LingBotVA.from_pretrained(str(checkpoint), from_upstream(CONFIG), dtype="float32", exact=True)
+    sessions = Sessions.from_pretrained(str(checkpoint), from_upstream(CONFIG), dtype="float32", exact=True)
     trace, rng = Recorder(), np.random.default_rng(0)
-    tensors, settings = trace.tensors, model.settings
+    tensors, settings = trace.tensors, sessions.model.settings
 
     def noise(chunk):
         latents = torch.from_numpy(rng.standard_normal((1, 48, settings.frames, *settings.latent_size), np.float32))
@@ -80,18 +81,19 @@ def record(checkpoint: Path, folder: Path, *, executed: tuple[int | None, ...] =
         tensors.update({f"chunk{chunk}/noise/latents": latents, f"chunk{chunk}/noise/actions": actions})
         return latents, actions
 
-    session = model.session(open_loop=None in executed, trace=trace, noise=noise)
+    session = sessions.new(open_loop=None in executed, trace=trace, noise=noise)
     pictures = {key: rng.integers(0, 256, (1 + 8 * len(executed), 40, 48, 3), np.uint8) for key in ("head", "wrist")}
     tensors |= {f"keyframes/{key}": torch.from_numpy(shots) for key, shots in pictures.items()}
     session.reset("open the drawer", seed=1)
     events: list[dict] = [{"op": "reset", "prompt": "open the drawer"}]
     shown = 1
     for chunk, frames in enumerate(executed):
-        start = session.frame
+        start = session.state.frame
         events.append({"op": "infer", "chunk": chunk, "frame_st_id": start})
-        commands = session.infer({key: images[:1] for key, images in pictures.items()})
-        tensors |= {f"chunk{chunk}/latents": session.latents.clone(), f"chunk{chunk}/actions": torch.tensor(commands)}
-        session.frame = start
+        imagined = session.infer({key: images[:1] for key, images in pictures.items()})
+        commands = imagined.commands
+        tensors |= {f"chunk{chunk}/latents": imagined.latents.clone(), f"chunk{chunk}/actions": torch.tensor(commands)}
+        session.state.frame = start
         if frames is None:
             continue
         last = shown + 4 * (frames - (start == 0))

@@ -22,11 +22,9 @@ from lingbot_eval.runs.presence import Watch
 from lingbot_eval.runs.queue import SPARED, TRIES, Queue
 from lingbot_eval.runs.records import RecordFile
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome
-from tests.experiments import experiment
-from tests.runs.test_presence import attended, beat, present
+from tests.runs.test_presence import EXPERIMENT, attended, beat, present
 
 EPISODES = [Episode("toy", "reach", seed, "go to the mark", index=seed) for seed in range(3)]
-EXPERIMENT = experiment(suite={"name": "toy", "seed": 0, "episodes": 3}, agent={"name": "idle"}, protocol_hash="0123")
 
 
 def directory(path: Path) -> RunDirectory:

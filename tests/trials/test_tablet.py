@@ -14,7 +14,8 @@ from lingbot_eval.errors import BadInput
 from lingbot_eval.runs.directory import RunDirectory
 from lingbot_eval.trials import TrialPlan, TrialSession, load_rubric
 from lingbot_eval.trials.scoring import REASONS
-from lingbot_eval.trials.tablet import Order, obey, view
+from lingbot_eval.trials.tablet import obey, view
+from lingbot_eval.trials.verbs import Order
 from lingbot_eval.types import Outcome
 
 PLAN = TrialPlan((load_rubric("pick_screws"),), ("ours", "theirs"), 2, "alternating", 3, "", "unstated")

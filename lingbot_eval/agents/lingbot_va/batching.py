@@ -1,4 +1,4 @@
-"""Forwards of several sessions, run together when they are of the same kind.
+"""Runs forwards of several sessions together when they are of the same kind.
 
 Sessions live in threads. One that is about to compute takes a seat; when everybody who has a seat waits for a forward,
 the one that has waited longest is run, and all that wait for the same kind with it. So nobody waits for a session whose
@@ -14,8 +14,9 @@ from types import TracebackType
 
 from torch import Tensor
 
-from lingbot_eval.agents.lingbot_va.graphs import Graphs
-from lingbot_eval.models.lingbot_va.transformer import Part, Stream, VideoActionTransformer
+from lingbot_eval.agents.lingbot_va.forwards import Part
+from lingbot_eval.agents.lingbot_va.graphs import Forward, Graphs
+from lingbot_eval.models.lingbot_va.transformer import Stream
 
 Kind = tuple[Stream, int, bool]
 """Stream, tokens, whether outputs are wanted: forwards that are equal in these can be one."""
@@ -28,21 +29,19 @@ class _Request:
     since: float
     done: bool = False
     failed: bool = True
-    """Until it has been run."""
+    """It has failed until it has been run."""
     out: Tensor | None = None
     waited: float = 0.0
     """Seconds until it began to run."""
 
 
 class Batcher:
-    """The transformer, as the sessions of one model share it."""
+    """Runs the forwards of the sessions that share a model."""
 
-    def __init__(
-        self, transformer: VideoActionTransformer, *, together: bool = True, graphs: Graphs | None = None
-    ) -> None:
+    def __init__(self, forward: Forward, *, together: bool = True, graphs: Graphs | None = None) -> None:
         """together=False: one forward at a time in the shapes of its own session, as exact mode wants. graphs: for
         forwards of one session alone."""
-        self._transformer, self._together, self._graphs = transformer, together, graphs
+        self._forward, self._together, self._graphs = forward, together, graphs
         self._change = threading.Condition()
         self._seated = 0
         self._waiting: list[_Request] = []
@@ -58,7 +57,7 @@ class Batcher:
             self._change.notify_all()
 
     def forward(self, part: Part, stream: Stream, *, head: bool) -> tuple[Tensor | None, float]:
-        """The transformer's output for ``part`` and the seconds that it waited for others. Called by who has a seat."""
+        """Return the output for ``part`` and the seconds that it waited for others. Called by who has a seat."""
         request = _Request((stream, part.tokens.shape[1], head), part, time.perf_counter())
         with self._change:
             self._waiting.append(request)
@@ -82,7 +81,7 @@ class Batcher:
         return request.out, request.waited
 
     def _next(self) -> list[_Request]:
-        """What runs next, if it is time: whoever has waited longest, whose thread runs it, and all of that kind.
+        """Return what runs next, if it is time: whoever has waited longest, whose thread runs it, and all of that kind.
 
         The longest and not the largest: a session that is behind the others would wait for their whole chunk and then
         compute alone, where a few forwards of its own bring it to the kind that they are at.
@@ -99,7 +98,7 @@ class Batcher:
         parts = [request.part for request in group]
         if len(parts) == 1 and self._graphs is not None:
             group[0].out = self._graphs.forward(parts[0], stream, head=head)
-        elif (outs := self._transformer(parts, stream, head=head)) is not None:
+        elif (outs := self._forward(parts, stream, head=head)) is not None:
             for request, out in zip(group, outs, strict=True):
                 request.out = out
         for request in group:
@@ -107,8 +106,8 @@ class Batcher:
 
 
 class Seat:
-    """One session's place. ``with seat:`` may be nested; it is taken by the first forward, not before, so that nobody
-    waits for pictures to be encoded, and given up at the end of the outermost."""
+    """One session's place. ``with seat:`` may be nested; it is taken by the first forward, not before, so that
+    nobody waits for pictures to be encoded, and given up at the end of the outermost."""
 
     def __init__(self, batcher: Batcher) -> None:
         self._batcher, self._depth, self._taken = batcher, 0, False

@@ -1,4 +1,4 @@
-"""What a session had imagined, beside what came."""
+"""Keeps what a session had imagined, beside what came."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lingbot_eval.agents.lingbot_va.agent import Session
+from lingbot_eval.agents.lingbot_va.session import Session
 from lingbot_eval.models.lingbot_va.vision import Pictures, Vision
 from lingbot_eval.settings.lingbot_va import IMAGES_PER_FRAME
 from lingbot_eval.types import Actions, ImaginationError, Imagined, Observation
 
 LEAST_MSE = 1e-10
-"""Of pictures; equal ones have 100 dB."""
+"""The least error of pictures; equal ones have 100 dB."""
 
 
 class Imagination:
@@ -37,21 +37,20 @@ class Imagination:
         self._session.reset(instruction, seed=seed)
 
     def act(self, frames: Sequence[Observation]) -> Actions:
-        actions = self._session.act(frames)
-        if self._session.came is not None:
-            self._came.append(self._session.came)
+        turn = self._session.turn(frames)
+        if turn.came is not None:
+            self._came.append(turn.came)
             if not self._imagined:  # chunks of one frame: the given picture was a chunk of its own
-                self._imagined.append(self._session.came)
-        assert self._session.latents is not None  # noqa: S101  (act has imagined)
-        self._imagined.append(self._session.latents)
-        return actions
+                self._imagined.append(turn.came)
+        self._imagined.append(turn.chunk.latents)
+        return turn.actions
 
     @property
     def waited(self) -> float:
         return self._session.waited
 
     def imagination_error(self) -> ImaginationError | None:
-        """Waits for the device once."""
+        """Return the error so far; the device is waited for once."""
         pairs = zip(self._imagined, self._came, strict=False)  # the last chunk's pictures never come
         off = [(predicted.double() - came.double())[:, :, _given(n) :] for n, (predicted, came) in enumerate(pairs)]
         frames = sum(part.shape[2] for part in off)
@@ -62,7 +61,7 @@ class Imagination:
         return ImaginationError(latent_mse=mse, frames=frames, psnr=psnr)
 
     def imagined(self) -> Iterator[Imagined]:
-        """Decodes every real latent frame and every predicted one, one of each at a time. The episode is over, and its
+        """Decode every real latent frame and every predicted one, one of each at a time. The episode is over, and its
         cache makes room for that."""
         self._session.end()
         self._squares = []
@@ -80,7 +79,7 @@ class Imagination:
 
 
 def looks(vision: Vision, chunk: int, frames: int, decoded: Iterable[Pictures]) -> Iterator[Imagined]:
-    """The decoded pictures of a chunk of so many latent frames, one by one, the cameras apart."""
+    """Yield the decoded pictures of a chunk of so many latent frames, one by one, the cameras apart."""
     given, count = _given(chunk), IMAGES_PER_FRAME * (frames - _given(chunk))
     captions = iter(["given"] * given + [f"chunk {chunk + 1}, {look + 1} of {count}" for look in range(count)])
     for pictures in decoded:
@@ -90,5 +89,6 @@ def looks(vision: Vision, chunk: int, frames: int, decoded: Iterable[Pictures]) 
 
 
 def _given(chunk: int) -> int:
-    """Latent frames at a chunk's start that are known, not predicted: the episode's first picture."""
+    """Return the number of latent frames at a chunk's start that are known, not predicted: the episode's first
+    picture."""
     return int(chunk == 0)

@@ -1,4 +1,5 @@
-"""Image to video and actions without a simulator: chunk after chunk, each imagined from the one before."""
+"""Imagines video and actions from pictures without a simulator: chunk after chunk, each imagined from the one
+before."""
 
 from __future__ import annotations
 
@@ -9,8 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lingbot_eval.agents.lingbot_va.agent import Commands, LingBotVA, Noise
 from lingbot_eval.agents.lingbot_va.imagination import looks
+from lingbot_eval.agents.lingbot_va.session import Commands, Noise
+from lingbot_eval.agents.lingbot_va.sessions import Sessions
+from lingbot_eval.models.lingbot_va.model import LingBotVA
 from lingbot_eval.types import Image, Imagined
 
 
@@ -25,7 +28,7 @@ class Rollout:
 
 
 def imagine(
-    model: LingBotVA,
+    sessions: Sessions,
     pictures: Mapping[str, Image],
     prompt: str,
     chunks: int,
@@ -33,23 +36,22 @@ def imagine(
     seed: int,
     noise: Callable[[int], Noise] | None = None,
 ) -> Rollout:
-    """``pictures``: (H, W, 3) of each camera. noise: as in :meth:`LingBotVA.session`.
+    """Imagine from ``pictures``, (H, W, 3) of each camera. noise: as in :meth:`Sessions.new`.
 
     Raises BadInput where the picture of a camera is missing.
     """
-    session = model.session(open_loop=True, noise=noise)
+    session = sessions.new(open_loop=True, noise=noise)
     session.reset(prompt, seed=seed)
-    latents, commands = [], []
-    for chunk in range(chunks):
-        given = {name: picture[None] for name, picture in pictures.items()} if chunk == 0 else None
-        commands.append(session.infer(given))
-        assert session.latents is not None  # noqa: S101  (infer has imagined)
-        latents.append(session.latents)
-    return Rollout(torch.cat(latents, dim=2), np.concatenate(commands, axis=1))
+    given = {name: picture[None] for name, picture in pictures.items()}
+    imagined = [session.infer(None if chunk else given) for chunk in range(chunks)]
+    return Rollout(
+        torch.cat([chunk.latents for chunk in imagined], dim=2),
+        np.concatenate([chunk.commands for chunk in imagined], axis=1),
+    )
 
 
 def decoded(model: LingBotVA, rollout: Rollout) -> Iterator[Imagined]:
-    """The rollout's pictures, in a row: here each chunk's history is the prediction before it."""
+    """Yield the rollout's pictures, in a row: here each chunk's history is the prediction before it."""
     memory = model.vision.nothing_decoded()
     for chunk, latents in enumerate(torch.split(rollout.latents, model.settings.frames, dim=2)):
         yield from looks(model.vision, chunk, latents.shape[2], model.vision.decoded(latents, memory))

@@ -78,11 +78,11 @@ class LingBotVAKind(AgentKind[LingBotVASettings]):
         """The weights once; a session for each episode."""
         _checkpoint(settings)
         chosen = settings.lingbot
-        from lingbot_eval.agents.lingbot_va.agent import LingBotVA
         from lingbot_eval.agents.lingbot_va.imagination import Imagination
+        from lingbot_eval.agents.lingbot_va.sessions import Sessions
 
         assert settings.checkpoint is not None  # noqa: S101  (checked above)
-        model = LingBotVA.from_pretrained(
+        sessions = Sessions.from_pretrained(
             settings.checkpoint,
             chosen.settings,
             parts=chosen.parts,
@@ -95,8 +95,8 @@ class LingBotVAKind(AgentKind[LingBotVASettings]):
         )
 
         def session(spec: EnvSpec) -> Agent:
-            model.check_env(spec)
-            return Imagination(model.session(), model.vision)
+            sessions.check_env(spec)
+            return Imagination(sessions.new(), sessions.model.vision)
 
         return session
 

@@ -1,4 +1,4 @@
-"""What the shared action channels mean to a benchmark's robot, for people: names, units, groups."""
+"""Says what the shared action channels mean to a benchmark's robot, for people: names, units, groups."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Column:
     name: str
     unit: str
     group: str
-    """Of channels with one unit, which are read together."""
+    """Channels of one group have one unit and are read together."""
 
 
 def _columns(names: str, unit: str, group: str) -> list[Column]:
@@ -21,7 +21,7 @@ def _columns(names: str, unit: str, group: str) -> list[Column]:
 
 
 def _arm(side: str) -> list[Column]:
-    """Its pose. The quaternion is four numbers in the order of the checkpoint's data."""
+    """Return the channels of its pose. The quaternion is four numbers in the order of the checkpoint's data."""
     position = _columns(f"{side}_x {side}_y {side}_z", "m", f"{side} arm, position")
     rotation = _columns(f"{side}_q1 {side}_q2 {side}_q3 {side}_q4", "1", f"{side} arm, quaternion")
     return position + rotation
@@ -44,13 +44,13 @@ COLUMNS: Mapping[str, Mapping[int, Column]] = {
     "demo": dict(enumerate(_columns("joint1 joint2 joint3 joint4 joint5", "robot units", "joints")))
     | {28: Column("gripper", "robot units", "gripper")},
 }
-"""By benchmark and shared channel."""
+"""What each shared channel is, by benchmark."""
 
 COMMANDS_PER_SECOND: Mapping[str, float] = {"libero": 20.0}
 """Where commands have a fixed rate that is known; RoboTwin plans a path for each."""
 
 
 def columns(benchmark: str, channels: Sequence[int]) -> list[Column]:
-    """Of the command columns; a channel that the benchmark's robot lacks is called by its number."""
+    """Return what the command columns are; a channel that the benchmark's robot lacks is called by its number."""
     known = COLUMNS[benchmark]
     return [known.get(channel, Column(f"channel{channel}", "robot units", "other channels")) for channel in channels]

@@ -1,8 +1,9 @@
-"""Files to weights: every tensor of the file has its place and every parameter its tensor, or nothing is loaded."""
+"""Makes weights of files: every tensor of the file has its place and every parameter its tensor, or nothing is
+loaded."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -18,7 +19,7 @@ from lingbot_eval.models.lingbot_va.reading import BadCheckpoint, read_json, sho
 from lingbot_eval.models.lingbot_va.transformer import Shape, VideoActionTransformer
 
 UNUSED = ("condition_embedder_action.text_embedder.",)
-"""In every checkpoint, read by nothing: both streams use the video stream's text embedder."""
+"""These are in every checkpoint and read by nothing: both streams use the video stream's text embedder."""
 
 SHARED = "shared.weight"
 EMBEDDING = "encoder.embed_tokens.weight"
@@ -28,13 +29,12 @@ UMT5 = (
     *("relative_attention_max_distance", "dropout_rate", "layer_norm_epsilon", "initializer_factor"),
     *("feed_forward_proj", "is_encoder_decoder", "use_cache", "tie_word_embeddings", "pad_token_id", "eos_token_id"),
 )
-"""What of the text encoder's configuration the encoder reads; of what transformers reads besides, num_labels=10**9
-makes so many labels."""
+"""The encoder reads this of its configuration. Of what transformers reads besides, num_labels=10**9 makes so many
+labels."""
 
 
-def load_transformer(
-    checkpoint: Checkpoint, dtype: torch.dtype, device: torch.device, *, exact: bool
-) -> VideoActionTransformer:
+def load_transformer(checkpoint: Checkpoint, dtype: torch.dtype, device: torch.device) -> VideoActionTransformer:
+    """Load the weights; parameters want gradients, as those of any new module."""
     file, tensors = checkpoint.transformer[0].parent / "config.json", Tensors(checkpoint.transformer, checkpoint.prefix)
     try:
         shape = Shape.from_config(checkpoint.config)
@@ -42,10 +42,9 @@ def load_transformer(
         raise BadInput(f"{file}: {error}") from None
     _require_layers(file, "num_layers", shape.num_layers, tensors)
     with understood(file), torch.device("meta"):
-        model = VideoActionTransformer(shape, exact=exact)
-    fill(model, tensors, dtype, device, unused=UNUSED)
-    model.fuse()
-    return model.eval().requires_grad_(False)
+        model = VideoActionTransformer(shape)
+    fill(model, tensors, dtype, device, unused=UNUSED, neighbours=neighbours(model))
+    return model.eval()
 
 
 def load_vae(checkpoint: Checkpoint, dtype: torch.dtype, device: torch.device) -> Any:
@@ -71,11 +70,11 @@ def load_vae(checkpoint: Checkpoint, dtype: torch.dtype, device: torch.device) -
         if len(vae.config[name]) != vae.config.z_dim:
             raise BadCheckpoint(f"{file}: {len(vae.config[name])} {name} for {vae.config.z_dim} channels")
     fill(vae, tensors, dtype, device)
-    return vae.eval().requires_grad_(False)
+    return vae.eval()
 
 
 def _require_layers(file: Path, what: str, count: int, tensors: Tensors) -> None:
-    """Each has tensors of its own; a model of more is not made, even without memory, to be told so."""
+    """Raise BadCheckpoint for more layers than there are tensors: such a model is not made, even without memory."""
     if count > len(tensors.shapes):
         raise BadCheckpoint(f"{file}: {what} is {count}, and the files hold {len(tensors.shapes)} tensors")
 
@@ -89,7 +88,8 @@ def channels_last(vae: Any) -> None:
 
 
 def load_text_encoder(checkpoint: Checkpoint, dtype: torch.dtype, device: torch.device) -> Any:
-    """UMT5, with proof that the embedding in use is the file's: transformers 5.0-5.2 leave it uninitialised memory."""
+    """Load UMT5, and prove that the embedding in use is the file's: transformers 5.0-5.2 leave it uninitialised
+    memory."""
     folder = checkpoint.parts / "text_encoder"
     file, tensors = folder / "config.json", Tensors(shards(folder))
     config = {name: value for name, value in read_json(file).items() if name in UMT5}
@@ -103,7 +103,7 @@ def load_text_encoder(checkpoint: Checkpoint, dtype: torch.dtype, device: torch.
         encoder: Any = UMT5EncoderModel(UMT5Config(**config))
     fill(encoder, tensors, dtype, device, aliases={EMBEDDING: SHARED})
     prove_embedding(encoder, tensors.read(SHARED))
-    return encoder.eval().requires_grad_(False)
+    return encoder.eval()
 
 
 def prove_embedding(encoder: Any, shared: Tensor) -> None:
@@ -124,11 +124,12 @@ def fill(
     *,
     unused: tuple[str, ...] = (),
     aliases: Mapping[str, str] | None = None,
+    neighbours: Sequence[Sequence[str]] = (),
 ) -> None:
     """Give every parameter of ``model`` (made on the meta device) its tensor.
 
     unused: prefixes of tensors that a file may hold and the model has no place for. aliases: parameter -> the one whose
-    tensor it shares.
+    tensor it shares. neighbours: as :func:`room` takes them.
 
     Raises BadCheckpoint that names every tensor which is missing, unexpected or of another shape.
     """
@@ -148,12 +149,36 @@ def fill(
         where = tensors.files[0].parent if tensors.files else "checkpoint"
         raise BadCheckpoint(f"{where}: {len(problems)} tensors do not fit: {'; '.join(problems)}")
     # Copied: memory mapped from a file lies wherever its header ends, and sums depend on alignment.
-    state = {name: tensors.read(name).to(device, dtype, copy=True) for name in wanted}
+    state = room(wanted, dtype, device, neighbours)
+    for name, place in state.items():
+        place.copy_(tensors.read(name))
     state |= {alias: state[name] for alias, name in aliases.items()}
     model.load_state_dict(state, strict=False, assign=True)
     left = [name for name, value in _everything(model) if value.is_meta]
     if left:
         raise BadCheckpoint(f"no file says what {', '.join(left)} are")
+
+
+def room(
+    shapes: Mapping[str, tuple[int, ...]],
+    dtype: torch.dtype,
+    device: torch.device,
+    neighbours: Sequence[Sequence[str]] = (),
+) -> dict[str, Tensor]:
+    """Return memory for tensors of these ``shapes``, by name. Those that are ``neighbours`` lie in one piece, one
+    behind another, and differ in their first dimension alone."""
+    alone = set(shapes).difference(*neighbours)
+    found = {name: torch.empty(shapes[name], dtype=dtype, device=device) for name in alone}
+    for names in neighbours:
+        rows = [shapes[name][0] for name in names]
+        whole = torch.empty(sum(rows), *shapes[names[0]][1:], dtype=dtype, device=device)
+        found |= zip(names, whole.split(rows), strict=True)  # type: ignore[no-untyped-call]
+    return found
+
+
+def neighbours(model: VideoActionTransformer) -> list[list[str]]:
+    """Return the weights that inference uses as one: where they are neighbours, it needs no copy of them."""
+    return [[f"blocks.{layer}.attn1.to_{part}.weight" for part in "qkv"] for layer, _ in model.layers()]
 
 
 def _everything(model: nn.Module) -> list[tuple[str, Tensor]]:

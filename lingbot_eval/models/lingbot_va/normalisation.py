@@ -11,8 +11,8 @@ EPSILON = 1e-6
 """Added to every range by upstream; a channel whose quantiles are equal would divide by zero."""
 
 
-class Scaling:
-    """Quantile scaling: q01 becomes -1 and q99 becomes +1. Nothing is clipped."""
+class Normalisation:
+    """Scales by quantiles: q01 becomes -1 and q99 becomes +1. Nothing is clipped."""
 
     def __init__(self, settings: LingBotSettings, dtype: torch.dtype, device: torch.device) -> None:
         count = len(settings.q01)

@@ -1,4 +1,4 @@
-"""From an instruction to what the transformer reads of it."""
+"""Turns an instruction into what the transformer reads of it."""
 
 from __future__ import annotations
 
@@ -26,12 +26,13 @@ def clean(instruction: str) -> str:
 
 
 class TextEncoder:
-    """tokenizer.json and the UMT5 encoder; remembers what it has encoded.
+    """Encodes with tokenizer.json and UMT5, and remembers what it has encoded.
 
-    Token ids come from ``tokenizer.json`` itself: transformers 5 rebuilds the tokenizer and finds other ones.
+    padded: encode 512 positions, as the original does. The empty ones are masked, so that only the shape of the sums
+    changes. Token ids come from ``tokenizer.json`` itself: transformers 5 rebuilds the tokenizer and finds other ones.
     """
 
-    def __init__(self, tokenizer: Path, encoder: Any, *, device: torch.device, exact: bool) -> None:
+    def __init__(self, tokenizer: Path, encoder: Any, *, device: torch.device, padded: bool) -> None:
         with understood(tokenizer):
             self._tokenizer = Tokenizer.from_str(bounded(tokenizer).decode())
             self._tokenizer.no_padding()
@@ -40,20 +41,20 @@ class TextEncoder:
             rows, largest = encoder.config.vocab_size, max(self._tokenizer.get_vocab().values(), default=0)
             if largest >= rows:
                 raise ValueError(f"token {largest} of a text encoder with {rows}")
-        self._encoder, self._device, self._exact = encoder, device, exact
+        self._encoder, self._device, self._padded = encoder, device, padded
         self._known: dict[str, Tensor] = {}
 
     def ids(self, instruction: str) -> list[int]:
-        """Ids of the cleaned instruction, at most 512, the last one ``</s>``."""
+        """Return the ids of the cleaned instruction, at most 512, the last one ``</s>``."""
         return list(self._tokenizer.encode(clean(instruction)).ids)
 
     @torch.no_grad()
     def embed(self, instruction: str) -> Tensor:
-        """(n, text_dim) of the n real tokens, in the encoder's dtype, on the encoder's device."""
+        """Return (n, text_dim) of the n real tokens, in the encoder's dtype, on the encoder's device."""
         text = clean(instruction)
         if text not in self._known:
             ids = self.ids(text)
-            length = MAX_TOKENS if self._exact else len(ids)  # padding is masked: it changes only the shape of the sums
+            length = MAX_TOKENS if self._padded else len(ids)
             padded = torch.zeros(1, length, dtype=torch.long)
             padded[0, : len(ids)] = torch.tensor(ids)
             mask = (torch.arange(length) < len(ids)).long()[None]

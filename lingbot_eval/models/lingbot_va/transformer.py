@@ -1,15 +1,16 @@
-"""The video-action transformer: one forward of one stream, video or action, over the keys that the pool holds.
+"""The video-action transformer: plain modules that can be called and trained, with the checkpoint's parameter names.
 
-Parameter names are those of the checkpoint. b: batch rows (prompt, negative prompt); L: tokens; D: model width; n: runs
-of tokens that share a time (frames; in exact mode tokens).
+A forward takes tokens of one stream (video or action), their noise levels and positions, and what they attend to
+(``attention.py``). It keeps nothing and changes no parameter; what is computed once for many forwards is kept by who
+calls. b: batch rows; L: tokens; D: model width; n: runs of tokens that share a time (frames, or single tokens).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 import msgspec
 import torch
@@ -17,18 +18,14 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from lingbot_eval.errors import BadInput
-from lingbot_eval.models.lingbot_va.key_value_cache import Pool
+from lingbot_eval.models.lingbot_va.attention import History, Prompt, Store, Text
 from lingbot_eval.models.lingbot_va.reading import short
-from lingbot_eval.models.lingbot_va.text import MAX_TOKENS
 from lingbot_eval.settings import as_struct
 from lingbot_eval.settings.lingbot_va import Size
 
 Stream = Literal["video", "action"]
 PATCH = 2
 """Latent rows and columns per video token."""
-
-AddProduct = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""base, one, other -> base + one * other"""
 
 
 @dataclass(frozen=True)
@@ -48,7 +45,7 @@ class Shape:
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Shape:
-        """``attn_mode`` is ignored: how attention is computed is not a property of weights.
+        """Read the sizes. ``attn_mode`` is ignored: how attention is computed is not a property of weights.
 
         Raises BadInput for a configuration that means another model.
         """
@@ -78,36 +75,6 @@ class Times:
     modulation: Tensor
 
 
-@dataclass(frozen=True)
-class Prompt:
-    """What an episode's texts are in each layer: keys and values (b, heads, keys, head_dim), and what is added to every
-    key's score, (b, 1, 1, keys) or None for nothing."""
-
-    layers: Sequence[tuple[Tensor, Tensor]]
-    bias: Tensor | None
-
-    def first(self, rows: int) -> Prompt:
-        if rows == len(self.layers[0][0]):
-            return self
-        bias = None if self.bias is None else self.bias[:rows]
-        return Prompt([(keys[:rows], values[:rows]) for keys, values in self.layers], bias)
-
-
-@dataclass(frozen=True)
-class Part:
-    """One session's share of a forward. ``tokens`` (b, L, in); ``rotation`` (L, 1, head_dim / 2) complex."""
-
-    tokens: Tensor
-    times: Times
-    rotation: Tensor
-    prompt: Prompt
-    pool: Pool
-
-    @property
-    def rows(self) -> int:
-        return len(self.tokens)
-
-
 class TwoLinears(nn.Module):
     def __init__(self, inner: int, width: int) -> None:
         super().__init__()
@@ -115,7 +82,7 @@ class TwoLinears(nn.Module):
 
 
 class Conditioner(nn.Module):
-    """Time, and for the video stream's instance (which both streams use) text."""
+    """Embeds time, and in the video stream's instance (which both streams use) text."""
 
     def __init__(self, shape: Shape, *, text: bool) -> None:
         super().__init__()
@@ -143,44 +110,47 @@ class Conditioner(nn.Module):
 
 
 class Attention(nn.Module):
+    """Projects for an attention; attending itself is done by what there is to attend to (``attention.py``)."""
+
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         width, self.heads = shape.width, shape.num_attention_heads
         self.to_q, self.to_k, self.to_v = (nn.Linear(width, width) for _ in range(3))
         self.to_out = nn.ModuleList([nn.Linear(width, width)])
         self.norm_q, self.norm_k = (nn.RMSNorm(width, eps=shape.eps) for _ in range(2))
-        self._fused: tuple[Tensor, Tensor, Tensor] | None = None
 
-    def fuse(self) -> None:
-        """Queries, keys and values by one product and one norm from now on; the single weights become views."""
-        parts = (self.to_q, self.to_k, self.to_v)
-        weight = torch.cat([part.weight.data for part in parts])
-        for part, own in zip(parts, weight.chunk(3), strict=True):
-            part.weight.data = own
-        bias = torch.cat([part.bias.data for part in parts])
-        self._fused = weight, bias, torch.stack([self.norm_q.weight.data, self.norm_k.weight.data])
+    def queries(self, x: Tensor) -> Tensor:
+        """(b, L, D) -> (b, L, heads, head_dim)."""
+        return self.split(self.norm_q(self.to_q(x)))
 
-    def project(self, x: Tensor, rotation: Tensor, *, keys_only: bool) -> tuple[Tensor | None, Tensor, Tensor]:
-        """(b, L, D) -> queries (None if keys_only), keys and values (b, L, heads, head_dim), rotated and normed."""
-        if keys_only or self._fused is None:
-            keys, values = rotated(self.split(self.norm_k(self.to_k(x))), rotation), self.split(self.to_v(x))
-            queries = None if keys_only else rotated(self.split(self.norm_q(self.to_q(x))), rotation)
-            return queries, keys, values
-        weight, bias, norms = self._fused
-        both, values = F.linear(x, weight, bias).view(*x.shape[:2], 3, -1).split((2, 1), dim=2)  # type: ignore[no-untyped-call]
-        both = F.rms_norm(both, norms.shape[-1:], eps=self.norm_k.eps) * norms
-        turned = rotated(both.view(*x.shape[:2], 2 * self.heads, -1), rotation)
-        first, second = turned.chunk(2, dim=2)
-        return first, second, self.split(values.squeeze(2))
+    def keys_and_values(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(b, L, D) -> (b, L, heads, head_dim) twice."""
+        return self.split(self.norm_k(self.to_k(x))), self.split(self.to_v(x))
 
     def split(self, x: Tensor) -> Tensor:
         """(b, L, D) -> (b, L, heads, head_dim)."""
         return x.view(*x.shape[:2], self.heads, -1)
 
-    def project_out(self, attended: Sequence[Tensor]) -> Tensor:
-        """(b, L, heads, head_dim) of each part -> (b of all, L, D)."""
-        projected: Tensor = self.to_out[0](joined([part.flatten(2) for part in attended]))
+    def project_out(self, found: Tensor) -> Tensor:
+        """(b, L, heads, head_dim) -> (b, L, D)."""
+        projected: Tensor = self.to_out[0](found.flatten(2))
         return projected
+
+
+class Arithmetic:
+    """How a block computes what its weights say. Here it is done plainly; inference has ways of its own."""
+
+    def add_product(self, base: Tensor, one: Tensor, other: Tensor) -> Tensor:
+        """Return base + one * other."""
+        return torch.addcmul(base, one, other)
+
+    def project(self, layer: int, attention: Attention, x: Tensor, rotation: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(b, L, D) -> queries, keys and values (b, L, heads, head_dim) of a layer's attention over the history."""
+        keys, values = attention.keys_and_values(x)
+        return rotated(attention.queries(x), rotation), rotated(keys, rotation), values
+
+
+PLAIN = Arithmetic()
 
 
 class Projection(nn.Module):
@@ -201,12 +171,12 @@ class FeedForward(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention over the episode, attention over the text, feed-forward."""
+    """Attends to the history, then to the text, then feeds forward."""
 
-    def __init__(self, shape: Shape, add_product: AddProduct) -> None:
+    def __init__(self, shape: Shape) -> None:
         super().__init__()
         width = shape.width
-        self._eps, self.add_product = shape.eps, add_product
+        self._eps = shape.eps
         self.attn1, self.attn2 = Attention(shape), Attention(shape)
         self.norm2 = nn.LayerNorm(width, eps=shape.eps)
         self.ffn = FeedForward(shape)
@@ -214,183 +184,143 @@ class Block(nn.Module):
 
     def forward(
         self,
+        layer: int,
         x: Tensor,
         modulation: Tensor,
         rotation: Tensor,
-        parts: Sequence[Part],
-        layer: int,
-        *,
-        keys_only: bool,
+        history: History,
+        text: Text,
+        arithmetic: Arithmetic = PLAIN,
     ) -> Tensor:
-        """``x`` (b, L, D), ``modulation`` (b or 1, n, 6, D) and ``rotation`` of all ``parts``; everything but attention
-        is one product for all of them, attention is each part's own: over its pool, over its prompt.
-
-        keys_only: stop when keys and values are in the pools; ``x`` comes back as it was.
-        """
+        """``x`` (b, L, D) through this block, which is the ``layer``-th; ``modulation`` (b or 1, n, 6, D) and
+        ``rotation`` (L, 1, head_dim / 2), or one for each batch row."""
         levels = (self.scale_shift_table + modulation).unsqueeze(-2).unbind(2)  # six of (b, n, 1, D)
-        rows = [part.rows for part in parts]
-        attn, normed = self.attn1, modulated(x, levels[0], levels[1], self._eps, self.add_product)
-        queries, keys, values = attn.project(normed, rotation, keys_only=keys_only)
-        written = zip(parts, split_rows(keys, rows), split_rows(values, rows), strict=True)
-        history = [part.pool.write(layer, *own) for part, *own in written]
-        if queries is None:
-            return x
-        asked = zip(split_rows(queries, rows), history, strict=True)
-        found = [attended(own, keys.transpose(1, 2), values.transpose(1, 2)) for own, (keys, values) in asked]
-        x = gated(x, attn.project_out(found), levels[2], self.add_product)
+        attn, normed = self.attn1, modulated(x, levels[0], levels[1], self._eps, arithmetic)
+        found = history.attend(layer, *arithmetic.project(layer, attn, normed, rotation))
+        x = gated(x, attn.project_out(found), levels[2], arithmetic)
         attn, norm = self.attn2, self.norm2
         normed = F.layer_norm(x.float(), x.shape[-1:], norm.weight.float(), norm.bias.float(), self._eps).to(x.dtype)
-        queries = attn.split(attn.norm_q(attn.to_q(normed)))
-        texts = zip(split_rows(queries, rows), (part.prompt for part in parts), strict=True)
-        x = x + attn.project_out([attended(own, *prompt.layers[layer], prompt.bias) for own, prompt in texts])
-        normed = modulated(x, levels[3], levels[4], self._eps, self.add_product)
-        return gated(x, self.ffn(normed), levels[5], self.add_product)
+        x = x + attn.project_out(text.attend(layer, attn.queries(normed)))
+        normed = modulated(x, levels[3], levels[4], self._eps, arithmetic)
+        return gated(x, self.ffn(normed), levels[5], arithmetic)
+
+    def keys_and_values(
+        self, x: Tensor, modulation: Tensor, rotation: Tensor, arithmetic: Arithmetic = PLAIN
+    ) -> tuple[Tensor, Tensor]:
+        """Return what a forward would say to its history, and compute nothing behind it."""
+        levels = (self.scale_shift_table + modulation).unsqueeze(-2).unbind(2)
+        keys, values = self.attn1.keys_and_values(modulated(x, levels[0], levels[1], self._eps, arithmetic))
+        return rotated(keys, rotation), values
 
     def text(self, context: Tensor) -> tuple[Tensor, Tensor]:
-        """(b, keys, D) -> keys and values (b, heads, keys, head_dim) of the cross-attention."""
-        attn = self.attn2
-        keys, values = attn.split(attn.norm_k(attn.to_k(context))), attn.split(attn.to_v(context))
+        """(b, keys, D) -> keys and values (b, heads, keys, head_dim) of the attention over the text."""
+        keys, values = self.attn2.keys_and_values(context)
         return keys.transpose(1, 2).contiguous(), values.transpose(1, 2).contiguous()
 
 
 class VideoActionTransformer(nn.Module):
-    """All blocks are shared by the two streams; embedders, time and heads are each stream's own.
+    """All blocks are shared by the two streams; embedders, time and heads are each stream's own."""
 
-    exact: keep the original's shapes and order of operations (all 512 text positions, times per token, float64
-    rotation, products rounded before they are added) instead of computing what is equal once.
-    """
-
-    def __init__(self, shape: Shape, *, exact: bool = False) -> None:
+    def __init__(self, shape: Shape) -> None:
         super().__init__()
-        self.shape, self.exact = shape, exact
+        self.shape = shape
         width, patch = shape.width, PATCH * PATCH
         self.patch_embedding_mlp = nn.Linear(shape.in_channels * patch, width)
         self.action_embedder = nn.Linear(shape.action_dim, width)
         self.condition_embedder = Conditioner(shape, text=True)
         self.condition_embedder_action = Conditioner(shape, text=False)
-        self.add_product: AddProduct = _rounded_twice if exact else torch.addcmul
-        self.blocks = nn.ModuleList(Block(shape, self.add_product) for _ in range(shape.num_layers))
+        self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.num_layers))
         self.scale_shift_table = nn.Parameter(torch.empty(1, 2, width))
         self.proj_out = nn.Linear(width, shape.out_channels * patch)
         self.action_proj_out = nn.Linear(width, shape.action_dim)
-        self._times: dict[tuple[Stream, float], Times] = {}
 
-    def fuse(self) -> None:
-        """To be called when the weights are there; exact mode keeps the original's products."""
-        if not self.exact:
-            for block in self.blocks:
-                block.attn1.fuse()  # type: ignore[operator, union-attr]
+    def forward(
+        self,
+        stream: Stream,
+        tokens: Tensor,
+        times: Times,
+        rotation: Tensor,
+        history: History,
+        text: Text,
+        arithmetic: Arithmetic = PLAIN,
+    ) -> Tensor:
+        """``tokens`` (b, L, in) -> (b, L, out); ``rotation`` as in :meth:`Block.forward`."""
+        x = self.embed(stream, tokens)
+        for layer, block in self.layers():
+            x = block(layer, x, times.modulation, rotation, history, text, arithmetic)
+        return self.head(stream, x, times.embedded, arithmetic)
 
-    def forward(self, parts: Sequence[Part], stream: Stream, *, head: bool) -> list[Tensor] | None:
-        """One forward of every part, (b, L, in) -> (b, L, out); own keys and values lie in each part's pool, to be
-        committed or not. All parts have the same L and n; their rows, histories, times and prompts are their own.
+    def write(
+        self,
+        stream: Stream,
+        tokens: Tensor,
+        times: Times,
+        rotation: Tensor,
+        store: Store,
+        text: Text,
+        arithmetic: Arithmetic = PLAIN,
+    ) -> None:
+        """Give ``store`` what a forward would, and compute nothing behind the last layer's keys and values."""
+        x = self.embed(stream, tokens)
+        for layer, block in self.layers():
+            if layer < self.shape.num_layers - 1:
+                x = block(layer, x, times.modulation, rotation, store, text, arithmetic)
+            else:
+                store.write(layer, *block.keys_and_values(x, times.modulation, rotation, arithmetic))
 
-        head=False: only keys and values are wanted, and nothing is computed behind the last ones.
-        """
-        video = stream == "video"
-        x = (self.patch_embedding_mlp if video else self.action_embedder)(joined([part.tokens for part in parts]))
-        modulation = joined([part.times.modulation for part in parts], [part.rows for part in parts])
-        rotation = parts[0].rotation
-        if len(parts) > 1:
-            rotation = torch.cat([part.rotation.expand(part.rows, -1, -1, -1) for part in parts])
-        for layer, block in enumerate(self.blocks):
-            last = layer == len(self.blocks) - 1
-            x = block(x, modulation, rotation, parts, layer, keys_only=last and not head)
-        if not head:
-            return None
-        embedded = joined([part.times.embedded for part in parts], [part.rows for part in parts])
+    def layers(self) -> Iterator[tuple[int, Block]]:
+        """Yield each block with its number."""
+        yield from enumerate(cast(list[Block], self.blocks))
+
+    def embed(self, stream: Stream, tokens: Tensor) -> Tensor:
+        """(b, L, in) -> (b, L, D)."""
+        x: Tensor = (self.patch_embedding_mlp if stream == "video" else self.action_embedder)(tokens)
+        return x
+
+    def head(self, stream: Stream, x: Tensor, embedded: Tensor, arithmetic: Arithmetic = PLAIN) -> Tensor:
+        """(b, L, D) and the times' embedding (b or 1, n, 1, D) -> (b, L, out)."""
         shift, scale = (self.scale_shift_table + embedded).unsqueeze(-2).unbind(2)
-        normed = modulated(x, shift, scale, self.shape.eps, self.add_product)
-        return split_rows((self.proj_out if video else self.action_proj_out)(normed), [part.rows for part in parts])
+        normed = modulated(x, shift, scale, self.shape.eps, arithmetic)
+        out: Tensor = (self.proj_out if stream == "video" else self.action_proj_out)(normed)
+        return out
 
-    def prompt(self, embeddings: Sequence[Tensor]) -> Prompt:
-        """``embeddings``: (n, text_dim) of each batch row's real tokens.
+    def times(self, stream: Stream, levels: Tensor) -> Times:
+        """``levels`` (b, n) float32: 0 (clean) .. 1000 (noise)."""
+        return (self.condition_embedder if stream == "video" else self.condition_embedder_action).times(levels)
 
-        Text is attended without a mask, so the zeros behind the real tokens count: 512 - n equal keys. Here they are
-        one key whose score is raised by ln(512 - n).
+    def prompt(self, embeddings: Tensor, bias: Tensor | None = None) -> Prompt:
+        """``embeddings`` (b, n, text_dim), ``bias`` as in :class:`Prompt` -> their keys and values in every layer.
+
+        Training gave n = 512 positions, and no bias: those behind the text are zeros, and are attended to.
         """
-        first = embeddings[0]
-        if self.exact:
-            padded = first.new_zeros(len(embeddings), MAX_TOKENS, first.shape[-1])
-            biases = None
-        else:
-            longest = max(len(embedding) for embedding in embeddings)
-            extra = [folded(MAX_TOKENS - len(embedding), first.dtype) for embedding in embeddings]
-            length = longest + max(len(scores) for scores in extra)
-            padded = first.new_zeros(len(embeddings), length, first.shape[-1])
-            biases = torch.full((len(embeddings), 1, 1, length), -math.inf)
-            for row, (embedding, scores) in enumerate(zip(embeddings, extra, strict=True)):
-                n = len(embedding)
-                biases[row, ..., :n] = 0
-                biases[row, ..., n : n + len(scores)] = torch.tensor(scores)
-            biases = biases.to(first.device, first.dtype)
-        for row, embedding in enumerate(embeddings):
-            padded[row, : len(embedding)] = embedding
-        context = self.condition_embedder.text(padded)
-        return Prompt([block.text(context) for block in self.blocks], biases)  # type: ignore[operator]
-
-    def times(self, stream: Stream, per_frame: Sequence[float], tokens_per_frame: int, rows: int) -> Times:
-        """Noise level of each frame, 0..1000. Every level is computed once per model and stream; exact: per token."""
-        conditioner = self.condition_embedder if stream == "video" else self.condition_embedder_action
-        device = self.proj_out.weight.device
-        if self.exact:
-            levels = torch.tensor(per_frame, device=device).repeat_interleave(tokens_per_frame).expand(rows, -1)
-            return conditioner.times(levels)
-        for level in per_frame:
-            if (stream, level) not in self._times:
-                self._times[stream, level] = conditioner.times(torch.tensor([[level]], device=device))
-        known = [self._times[stream, level] for level in per_frame]
-        return Times(torch.cat([t.embedded for t in known], 1), torch.cat([t.modulation for t in known], 1))
-
-    def rotation(self, grid: Tensor) -> Tensor:
-        """Rotary angles of tokens at ``grid`` (3, L): frame, row, column -> (L, 1, head_dim / 2) complex.
-
-        Angles in float64, then cosine and sine in float32, as in training; complex64, or complex128 in exact mode.
-        """
-        head_dim = self.shape.attention_head_dim
-        third = head_dim // 3
-        parts = []
-        for positions, dim in zip(grid, (head_dim - 2 * third, third, third), strict=True):
-            frequencies = 1 / 10_000.0 ** (torch.arange(0, dim, 2, dtype=torch.float64) / dim)
-            parts.append(positions.double()[:, None] * frequencies)
-        angles = torch.cat(parts, dim=-1).float()
-        table = torch.polar(torch.ones_like(angles), angles)[:, None]
-        return table.to(self.proj_out.weight.device, torch.complex128 if self.exact else torch.complex64)
+        context = self.condition_embedder.text(embeddings)
+        return Prompt([block.text(context) for _, block in self.layers()], bias)
 
 
-def joined(parts: Sequence[Tensor], rows: Sequence[int] | None = None) -> Tensor:
-    """One after another along the batch; the only one stays what it is. rows: repeat each (1, ...) so often first."""
-    if len(parts) == 1:
-        return parts[0]
-    if rows is not None:
-        parts = [part.expand(count, *part.shape[1:]) for part, count in zip(parts, rows, strict=True)]
-    return torch.cat(list(parts))
-
-
-def split_rows(x: Tensor, rows: Sequence[int]) -> list[Tensor]:
-    return [x] if len(rows) == 1 else list(x.split(list(rows)))  # type: ignore[no-untyped-call]
-
-
-def attended(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Queries (b, L, heads, head_dim), keys and values (b, heads, tokens, head_dim) -> (b, L, heads, head_dim)."""
-    return F.scaled_dot_product_attention(queries.transpose(1, 2), keys, values, attn_mask=bias).transpose(1, 2)
-
-
-def modulated(x: Tensor, shift: Tensor, scale: Tensor, eps: float, add_product: AddProduct) -> Tensor:
-    """Layer norm of ``x`` (b, L, D) in float32, scaled and shifted by (b, n, 1, D)."""
+def modulated(x: Tensor, shift: Tensor, scale: Tensor, eps: float, arithmetic: Arithmetic) -> Tensor:
+    """Normalise ``x`` (b, L, D) in float32, then scale and shift it by (b, n, 1, D)."""
     normed = F.layer_norm(x.float(), x.shape[-1:], eps=eps).view(len(x), shift.shape[1], -1, x.shape[-1])
-    return add_product(shift, normed, 1 + scale).view(x.shape).to(x.dtype)
+    return arithmetic.add_product(shift, normed, 1 + scale).view(x.shape).to(x.dtype)
 
 
-def gated(x: Tensor, out: Tensor, gate: Tensor, add_product: AddProduct) -> Tensor:
-    """x + out * gate in float32; ``gate`` (b, n, 1, D)."""
+def gated(x: Tensor, out: Tensor, gate: Tensor, arithmetic: Arithmetic) -> Tensor:
+    """Return x + out * gate, computed in float32; ``gate`` (b, n, 1, D)."""
     runs = (len(x), gate.shape[1], -1, x.shape[-1])
-    return add_product(x.float().view(runs), out.float().view(runs), gate).view(x.shape).to(x.dtype)
+    return arithmetic.add_product(x.float().view(runs), out.float().view(runs), gate).view(x.shape).to(x.dtype)
 
 
-def _rounded_twice(base: Tensor, one: Tensor, other: Tensor) -> Tensor:
-    """What torch.addcmul computes with a single rounding."""
-    return base + one * other
+def rotary(grid: Tensor, head_dim: int) -> Tensor:
+    """Return the rotary turns of tokens at ``grid`` (3, L): frame, row, column -> (L, 1, head_dim / 2) complex64.
+
+    Angles in float64, then cosine and sine in float32, as in training.
+    """
+    third = head_dim // 3
+    parts = []
+    for positions, dim in zip(grid, (head_dim - 2 * third, third, third), strict=True):
+        frequencies = 1 / 10_000.0 ** (torch.arange(0, dim, 2, dtype=torch.float64) / dim)
+        parts.append(positions.double()[:, None] * frequencies)
+    angles = torch.cat(parts, dim=-1).float()
+    return torch.polar(torch.ones_like(angles), angles)[:, None]
 
 
 def rotated(x: Tensor, rotation: Tensor) -> Tensor:
@@ -398,20 +328,6 @@ def rotated(x: Tensor, rotation: Tensor) -> Tensor:
     precision = torch.float64 if rotation.dtype == torch.complex128 else torch.float32
     pairs = torch.view_as_complex(x.to(precision).view(*x.shape[:-1], -1, 2))
     return torch.view_as_real(pairs * rotation).flatten(-2).to(x.dtype)
-
-
-def folded(count: int, dtype: torch.dtype) -> list[float]:
-    """Scores s with sum(exp(s)) = count, each exact in ``dtype``: one in float32, a few in bfloat16, where ln(count)
-    alone would be off by up to 1.6 %."""
-    scores: list[float] = []
-    rest = float(count)
-    while rest > 1e-5 * count:
-        score = torch.tensor(math.log(rest)).to(dtype)
-        if score.double().exp().item() > rest * (1 + 1e-6):
-            score = torch.nextafter(score, torch.tensor(-math.inf, dtype=dtype))
-        scores.append(score.item())
-        rest -= math.exp(scores[-1])
-    return scores
 
 
 def video_tokens(latents: Tensor) -> Tensor:
@@ -428,13 +344,13 @@ def video_latents(tokens: Tensor, frames: int, height: int, width: int) -> Tenso
 
 
 def video_grid(start: int, frames: int, height: int, width: int) -> Tensor:
-    """(3, L) float32: frame, row and column of every token; absolute frames, never re-based."""
+    """Return (3, L) float32: frame, row and column of every token. Frames are absolute, never counted anew."""
     sizes = (torch.arange(start, start + frames), torch.arange(height // PATCH), torch.arange(width // PATCH))
     return torch.stack([axis.flatten() for axis in torch.meshgrid(*sizes, indexing="ij")]).float()
 
 
 def action_grid(start: int, frames: int, per_frame: int) -> Tensor:
-    """(3, L) float32: commands lie between their frame and the next, at row and column -1."""
+    """Return (3, L) float32: commands lie between their frame and the next, at row and column -1."""
     within = (torch.arange(per_frame, dtype=torch.float32) + 1) / (per_frame + 1)
     times = (torch.arange(start, start + frames, dtype=torch.float32)[:, None] + within).flatten()
     return torch.stack([times, torch.full_like(times, -1), torch.full_like(times, -1)])

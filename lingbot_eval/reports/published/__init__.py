@@ -33,10 +33,10 @@ COLUMNS = {
     "libero": ("spatial", "object", "goal", "long", "average"),
     "real": ("progress", "success"),
 }
-"""By file: its numbers, in percent."""
+"""The columns of each file that hold numbers, in percent."""
 
 AVERAGED = {"robotwin": 50, "libero": 10}
-"""By file of averages: of how many tasks each is."""
+"""Of how many tasks the averages of each file are."""
 
 METHODS_IN = ("robotwin", "libero", "real")
 """Benchmarks, and files, whose methods one can ask for."""
@@ -54,7 +54,7 @@ class Claim:
     protocol: str
     """The preset that the number was made under, so far as is known; else empty."""
     percents: dict[str, Decimal]
-    """By column, with the digits that were printed."""
+    """The numbers by column, with the digits that were printed."""
     spreads: dict[str, Decimal]
     """± over seeds, by column."""
     trials: int | None
@@ -94,7 +94,7 @@ def slug(method: str) -> str:
 
 
 def slugs(benchmark: str) -> list[str]:
-    """Of the methods that are published for it, best first as the file has them.
+    """Name the methods that are published for it, best first as the file has them.
 
     Raises BadInput where nothing is.
     """

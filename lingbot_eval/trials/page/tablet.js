@@ -2,25 +2,14 @@
 // Shows what the server says of the session and sends taps. Texts become text nodes; nothing is parsed as markup.
 // A tap is never sent twice: what was recorded is asked for instead.
 
-const LOOK_MS = 1000;
+const ASK_MS = 1000;
 const ANSWER_MS = 5000;
 const TICK_MS = 200;
 const token = location.hash.slice(1);
-const $ = id => document.getElementById(id);
 
 let version = "", view = null;
 let zero = 0; // on Date.now(): when the trial's clock was at 0
 let sending = false, taps = 0;
-
-function el(tag, attributes, ...children) {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
-    else if (value !== false && value != null) node.setAttribute(name, value === true ? "" : value);
-  }
-  node.append(...children.filter(child => child != null));
-  return node;
-}
 
 const button = (id, kind, words, act, attributes = {}) =>
   el("button", {type: "button", id, class: kind, onclick: act, ...attributes}, words);
@@ -36,11 +25,11 @@ async function ask(path, body) {
   return {ok: answer.ok, ...(answer.status === 204 ? {said: "", view: null} : await answer.json())};
 }
 
-async function look() {
+async function poll() {
   const before = taps;
   const answer = await ask(`state?after=${encodeURIComponent(version)}`).catch(() => null);
   lost(!answer ? "No answer from the server; asking again. Nothing is recorded until it answers." : answer.ok ? "" : answer.said);
-  setTimeout(look, LOOK_MS);
+  setTimeout(poll, ASK_MS);
   if (answer && before === taps) show(answer); // what was tapped meanwhile has a newer answer of its own
 }
 
@@ -225,4 +214,4 @@ function askCorrection(line) {
 }
 
 setInterval(tick, TICK_MS);
-look();
+poll();

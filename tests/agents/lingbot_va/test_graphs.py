@@ -17,11 +17,11 @@ torch = pytest.importorskip("torch", reason="torch is not installed: pip install
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from lingbot_eval.agents.lingbot_va.agent import LingBotVA
 from lingbot_eval.agents.lingbot_va.batching import Batcher
 from lingbot_eval.agents.lingbot_va.graphs import Graphs
+from lingbot_eval.agents.lingbot_va.sessions import Sessions
 from lingbot_eval.errors import BadInput
-from tests.agents.lingbot_va.test_session import model, play, small
+from tests.agents.lingbot_va.test_session import loaded, play, small
 
 VARIANTS = {
     "as published": {},
@@ -66,21 +66,21 @@ def on_tape(log: list[int]):
     return capture
 
 
-def taped(lingbot: LingBotVA, log: list[int]) -> LingBotVA:
-    lingbot.batcher = Batcher(lingbot.transformer, graphs=Graphs(lingbot.transformer, on_tape(log)))
+def taped(lingbot: Sessions, log: list[int]) -> Sessions:
+    lingbot.batcher = Batcher(lingbot.forwards, graphs=Graphs(lingbot.forwards, on_tape(log)))
     return lingbot
 
 
 @pytest.mark.parametrize("values", VARIANTS.values(), ids=VARIANTS)
 def test_replayed_forwards_are_the_eager_ones(tiny, values):
     values = {"video_steps": 5, "action_steps": 6, **values}
-    wanted = model(tiny, **values)
+    wanted = loaded(tiny, **values)
     log: list[int] = []
-    lingbot = taped(model(tiny, **values), log)
-    session = lingbot.session()
-    play(session, lingbot.settings, chunks=2, seed=7)  # another episode before: nothing of it may remain
+    lingbot = taped(loaded(tiny, **values), log)
+    session = lingbot.new()
+    play(session, lingbot.model.settings, chunks=2, seed=7)  # another episode before: nothing of it may remain
     del log[:]
-    for ours, eager in zip(play(session, lingbot.settings), play(wanted.session(), wanted.settings), strict=True):
+    for ours, eager in zip(play(session, lingbot.model.settings), play(wanted.new(), wanted.settings), strict=True):
         np.testing.assert_allclose(ours, eager, atol=1e-6)
     recorded = [calls for calls in log if calls]
     assert len(recorded) == 4 * 2  # chunks x streams
@@ -89,10 +89,10 @@ def test_replayed_forwards_are_the_eager_ones(tiny, values):
 
 def test_a_graph_does_not_keep_the_cache_of_a_session_that_is_gone(tiny):
     log: list[int] = []
-    lingbot = taped(model(tiny), log)
-    session = lingbot.session()
-    play(session, lingbot.settings, chunks=1)
-    held = weakref.ref(session.pool)
+    lingbot = taped(loaded(tiny), log)
+    session = lingbot.new()
+    play(session, lingbot.model.settings, chunks=1)
+    held = weakref.ref(session.state.cache)
     assert any(log)  # recorded
     session.end()
     assert held() is None
@@ -100,13 +100,13 @@ def test_a_graph_does_not_keep_the_cache_of_a_session_that_is_gone(tiny):
 
 def test_graphs_need_cuda(tiny):
     with pytest.raises(BadInput, match=r"graphs=true needs device=cuda"):
-        LingBotVA.from_pretrained(str(tiny), small(), graphs=True)
+        Sessions.from_pretrained(str(tiny), small(), graphs=True)
 
 
 def test_a_channels_last_vae_encodes_and_decodes_the_same(tiny):
     from lingbot_eval.models.lingbot_va.loading import channels_last
 
-    plain, other = model(tiny), model(tiny)
+    plain, other = loaded(tiny), loaded(tiny)
     channels_last(other.vision._vae)
     rng = np.random.default_rng(0)
     images = {name: rng.integers(0, 256, (1, 40, 48, 3), dtype=np.uint8) for name in plain.settings.cameras}
@@ -114,8 +114,8 @@ def test_a_channels_last_vae_encodes_and_decodes_the_same(tiny):
     latents = []
     for lingbot in (plain, other):
         memory: dict = {}
-        latents.append([lingbot.vision.encode(pictures, memory) for pictures in (images, more)])
+        latents.append([lingbot.model.vision.encode(pictures, memory) for pictures in (images, more)])
     for ours, wanted in zip(latents[1], latents[0], strict=True):
         torch.testing.assert_close(ours, wanted, atol=1e-5, rtol=1e-5)
-    decoded = [lingbot.vision.decode(latents[0][1]) for lingbot in (plain, other)]
+    decoded = [lingbot.model.vision.decode(latents[0][1]) for lingbot in (plain, other)]
     np.testing.assert_allclose(*decoded, atol=1e-5)

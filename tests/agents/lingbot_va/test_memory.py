@@ -14,15 +14,17 @@ from lingbot_eval.errors import BadInput, NotReady
 from lingbot_eval.models.lingbot_va.checkpoint import locate
 from lingbot_eval.models.lingbot_va.configuration import load_benchmark
 from tests.agents.lingbot_va.test_libero import chosen
-from tests.agents.lingbot_va.test_session import model
+from tests.agents.lingbot_va.test_session import loaded
 
 
 @pytest.mark.parametrize("values", [{}, {"video_guidance": 1.0}, {"window": 8, "frames": 4}])
 def test_the_computed_size_is_what_a_session_allocates(tiny, values):
-    lingbot = model(tiny, **values)
-    pool = lingbot.session().pool
-    allocated = pool._keys.nbytes + pool._values.nbytes
-    assert memory.Cache.of(lingbot.settings, locate(str(tiny)).config, "float32").bytes == allocated
+    lingbot = loaded(tiny, **values)
+    session = lingbot.new()
+    session.reset("pick up the bowl", seed=0)
+    cache = session.state.cache
+    allocated = cache._keys.nbytes + cache._values.nbytes
+    assert memory.Cache.of(lingbot.model.settings, locate(str(tiny)).config, "float32").bytes == allocated
 
 
 def test_a_session_of_the_published_robotwin_model_takes_7_gigabytes():

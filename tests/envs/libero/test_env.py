@@ -15,14 +15,14 @@ import pytest
 from gymnasium.utils.env_checker import check_env as gymnasium_check_env
 
 from lingbot_eval.envs.libero.tasks import SUITES
-from lingbot_eval.envs.remote import make_libero
 from lingbot_eval.envs.testing import check_env
 from lingbot_eval.errors import BadInput, NotReady
 from lingbot_eval.settings import EnvSettings, to_dict
 from lingbot_eval.settings.libero import LiberoSettings
 from lingbot_eval.suites import load_protocol
+from lingbot_eval.suites.gym import make
 
-TRACE = Path(__file__).with_name("libero_trace.py")
+TRACE = Path(__file__).with_name("trace.py")
 BOWL = ("libero_spatial", SUITES["libero_spatial"][0])  # cabinet and stove, whose poses a reset draws
 DRAWER = ("libero_spatial", SUITES["libero_spatial"][4])  # its initial conditions open a drawer
 MICROWAVE = ("libero_10", SUITES["libero_10"][9])  # opens the microwave
@@ -76,7 +76,7 @@ def test_gymnasiums_own_checks_pass(assets: str) -> None:
 
 
 def test_our_contract_holds_with_four_commands_per_look(assets: str) -> None:
-    env = make_libero(*BOWL, commands_per_action=4, assets=assets)
+    env = make("libero", *BOWL, commands_per_action=4, assets=assets)
     check_env(env)
     with pytest.raises(BadInput, match="stores 50"):
         env.reset(seed=0, options={"initial_state": 50})
@@ -158,7 +158,7 @@ def test_a_soft_reset_draws_other_fixtures_where_the_task_opens_something(assets
 def test_missing_assets_are_one_clear_error(tmp_path: Path) -> None:
     pytest.importorskip("mujoco", reason="the libero extra is not installed")
     with pytest.raises(NotReady, match=r"151 of 151 files missing.*env\.assets=DIR"):
-        make_libero(*BOWL, assets=str(tmp_path))
+        make("libero", *BOWL, assets=str(tmp_path))
 
 
 def test_nothing_is_asked_and_nothing_is_written_to_the_home_directory(
@@ -169,7 +169,7 @@ def test_nothing_is_asked_and_nothing_is_written_to_the_home_directory(
     for variable in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "LIBERO_CONFIG_PATH", "MPLCONFIGDIR"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("HOME", str(home))
-    env = make_libero(*BOWL, assets=assets)
+    env = make("libero", *BOWL, assets=assets)
     env.reset(seed=0)
     env.close()
     assert list(home.rglob("*")) == []

@@ -6,8 +6,9 @@ import importlib.util
 import pytest
 
 from lingbot_eval.envs.libero.assets import libero_root
-from lingbot_eval.envs.libero.tasks import SUITES, instruction, suite_names
+from lingbot_eval.envs.libero.tasks import SUITES, instruction
 from lingbot_eval.errors import UnknownName
+from lingbot_eval.suites import suite_named
 
 
 def test_the_tasks_are_the_installed_benchmarks_in_its_order() -> None:
@@ -44,10 +45,10 @@ def test_task_names_are_unique_over_all_suites() -> None:
     ("given", "meant"), [("spatial", "libero_spatial"), ("long", "libero_10"), ("libero_goal", "libero_goal")]
 )
 def test_suites_have_short_names(given: str, meant: str) -> None:
-    assert suite_names(given) == (meant,)
+    assert suite_named("libero").parts_of(given) == [meant]
 
 
 def test_all_means_the_four_suites_and_a_wrong_name_lists_the_valid_ones() -> None:
-    assert suite_names("all") == tuple(SUITES)
+    assert suite_named("libero").parts_of("all") == list(SUITES)
     with pytest.raises(UnknownName, match=r"did you mean 'spatial'.*libero_10"):
-        suite_names("spacial")
+        suite_named("libero").parts_of("spacial")

@@ -31,7 +31,6 @@ from lingbot_eval.types import Episode, Outcome
 pytest.importorskip("sapien", reason="the tabletop extra is not installed")
 pytest.importorskip("mplib", reason="the tabletop extra is not installed")
 
-EXPERT = "lingbot_eval.agents.experts.rehearsed:Rehearsed"
 BLOCKS = ("stack_blocks_two", "stack_blocks_three", "blocks_ranking_rgb", "blocks_ranking_size")
 SEEDS = range(10_000, 10_005)
 
@@ -93,7 +92,7 @@ def test_with_pictures_it_keeps_the_contract_too():
 
 def test_standing_still_moves_nothing(lift):
     first, _ = lift.reset(seed=1)
-    idle = Idle(lift.action_space, lift.env_spec.idle)
+    idle = Idle(lift.env_spec)
     assert lift.env_spec.idle == (*STILL, 1.0, *STILL, 1.0)
     observation, *_ = lift.step(idle.act([first])[0])
     np.testing.assert_allclose(observation["state"], first["state"], atol=1e-3)
@@ -120,7 +119,7 @@ def test_an_absolute_command_is_the_state_that_it_leads_to():
 
 def test_the_expert_plays_like_any_agent_and_the_paths_commands_are_counted(lift):
     env = tabletop()
-    record = run_episode(env, Expert(env, EXPERT), Episode("tabletop", "lift_block", 3, "", setting="hard"))
+    record = run_episode(env, Expert(env), Episode("tabletop", "lift_block", 3, "", setting="hard"))
     assert record.outcome is Outcome.SUCCESS
     assert 5 < record.commands < 100
     assert (record.progress, record.plan_failures, record.out_of_bounds) == (record.max_progress, 0, 0)
@@ -130,7 +129,7 @@ def test_the_expert_plays_like_any_agent_and_the_paths_commands_are_counted(lift
 def test_success_may_be_asked_after_commands_only():
     """At any moment a block counts as lifted that is dropped at once; the expert holds it, and both rules agree."""
     env = tabletop(success="after-command")
-    record = run_episode(env, Expert(env, EXPERT), Episode("tabletop", "lift_block", 3, "", setting="easy"))
+    record = run_episode(env, Expert(env), Episode("tabletop", "lift_block", 3, "", setting="easy"))
     assert record.outcome is Outcome.SUCCESS
     env.close()
 
@@ -212,7 +211,7 @@ def test_robotwins_expert_solves_its_block_tasks_and_its_path_does_so_again_in_r
     env = made("robotwin", task, checkout)
     solved = [seed for seed in SEEDS if env.audition(seed, "easy")["outcome"] == "solved"]
     assert len(solved) >= 0.95 * len(SEEDS)
-    agent = Expert(env, EXPERT)
+    agent = Expert(env)
     records = [run_episode(env, agent, Episode("robotwin", task, seed, "", setting="easy")) for seed in solved[:2]]
     assert [record.outcome for record in records] == [Outcome.SUCCESS] * 2
     assert all(0 < record.commands < TASKS[task].command_limit for record in records)

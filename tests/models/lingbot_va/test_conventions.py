@@ -13,9 +13,9 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install -e '.[lingbot]'")
 
-from lingbot_eval.agents.lingbot_va.agent import to_actions
+from lingbot_eval.agents.lingbot_va.session import to_actions
 from lingbot_eval.models.lingbot_va.configuration import LingBotSettings, from_upstream, load_benchmark
-from lingbot_eval.models.lingbot_va.normalisation import Scaling
+from lingbot_eval.models.lingbot_va.normalisation import Normalisation
 from lingbot_eval.models.lingbot_va.sampling import denoise_actions, denoise_video, guided, schedule
 from lingbot_eval.models.lingbot_va.transformer import action_grid, video_grid, video_latents, video_tokens
 from lingbot_eval.models.lingbot_va.vision import Vision
@@ -102,7 +102,7 @@ def test_actions_of_the_given_frame_and_of_channels_the_robot_lacks_are_zero_thr
 def test_the_quantiles_are_minus_and_plus_one_with_a_millionth_on_the_range_and_nothing_is_clipped():
     """server:231, 242."""
     settings = changed(channels=[2, 0], q01=[-1.0, 5.0, 10.0], q99=[1.0, 5.0, 30.0])
-    scaling = Scaling(settings, torch.float32, CPU)
+    scaling = Normalisation(settings, torch.float32, CPU)
     commands = torch.tensor([[[10.0, 30.0, 50.0]], [[0.0, 1.0, -3.0]]])  # (channel 2, channel 0), one frame
     normalised = scaling.normalised(commands)
     assert normalised.shape == (1, 3, 1, 3, 1)
@@ -111,7 +111,7 @@ def test_the_quantiles_are_minus_and_plus_one_with_a_millionth_on_the_range_and_
     torch.testing.assert_close(scaling.commands(normalised), commands, atol=1e-5, rtol=0)
     exact = scaling.commands(torch.ones(1, 3, 1, 1, 1))
     assert exact.flatten().tolist() == [np.float32(20 + 1e-6) + 10, np.float32(np.float32(2 + 1e-6) - 1)]
-    still = Scaling(changed(channels=[1], q01=[0.0, 5.0], q99=[1.0, 5.0]), torch.float32, CPU)
+    still = Normalisation(changed(channels=[1], q01=[0.0, 5.0], q99=[1.0, 5.0]), torch.float32, CPU)
     assert still.commands(torch.full((1, 2, 1, 1, 1), 3.0)).item() == pytest.approx(5 + 2e-6, abs=1e-6)
     assert still.normalised(torch.full((1, 1, 1), 6.0))[0, 1].item() == pytest.approx(2e6 - 1, rel=1e-3)
 

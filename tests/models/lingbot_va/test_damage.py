@@ -84,7 +84,7 @@ def weights(folder: Path) -> None:
     str(Cache.of(load_benchmark("libero"), checkpoint.config, "float32"))
     overridden(load_benchmark("libero"), checkpoint.settings)
     checkpoint.hash()
-    loading.load_transformer(checkpoint, torch.float32, CPU, exact=False)
+    loading.load_transformer(checkpoint, torch.float32, CPU)
 
 
 def vae(folder: Path) -> None:
@@ -94,7 +94,9 @@ def vae(folder: Path) -> None:
 def text(folder: Path) -> None:
     checkpoint = locate(str(folder))
     encoder = loading.load_text_encoder(checkpoint, torch.float32, CPU)
-    TextEncoder(checkpoint.parts / "tokenizer" / "tokenizer.json", encoder, device=CPU, exact=False).embed("pick it up")
+    TextEncoder(checkpoint.parts / "tokenizer" / "tokenizer.json", encoder, device=CPU, padded=False).embed(
+        "pick it up"
+    )
 
 
 def settings(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""The pool keeps what an ordered list of groups would keep, wherever the tokens lie."""
+"""The cache keeps what an ordered list of groups would keep, wherever the tokens lie."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lingbot_eval.errors import BadInput
-from lingbot_eval.models.lingbot_va.key_value_cache import Pool, SlottedPool
+from lingbot_eval.models.lingbot_va.key_value_cache import KeyValueCache, SlottedCache
 
 SLOTS = 12
 
 
-def pool(kind: type[Pool] = Pool, slots: int = SLOTS, rows: int = 1) -> Pool:
+def cache(kind: type[KeyValueCache] = KeyValueCache, slots: int = SLOTS, rows: int = 1) -> KeyValueCache:
     return kind(2, rows, slots, 1, 1, torch.float64, torch.device("cpu"))
 
 
-def write(into: Pool, values: list[float], rows: int = 1) -> list[float]:
+def write(into: KeyValueCache, values: list[float], rows: int = 1) -> list[float]:
     """The values that a forward with these own values attends to, sorted."""
     content = torch.tensor(values, dtype=torch.float64).view(1, -1, 1, 1).expand(rows, -1, -1, -1)
     for layer in range(2):
@@ -31,10 +31,10 @@ def write(into: Pool, values: list[float], rows: int = 1) -> list[float]:
 steps = st.lists(st.tuples(st.integers(1, 5), st.sampled_from(["drop", "predicted", "real", "clear predictions"])))
 
 
-@pytest.mark.parametrize("kind", [Pool, SlottedPool])
+@pytest.mark.parametrize("kind", [KeyValueCache, SlottedCache])
 @given(steps=steps)
 def test_it_is_a_list_of_groups_that_loses_its_oldest_tokens_first(kind, steps):
-    ours = pool(kind)
+    ours = cache(kind)
     model: list[tuple[bool, list[float]]] = []  # (real, values), oldest first
     count = 0.0
     for tokens, what in steps:
@@ -62,7 +62,7 @@ def test_it_is_a_list_of_groups_that_loses_its_oldest_tokens_first(kind, steps):
 
 
 def test_a_group_is_evicted_in_part_its_earliest_tokens_first():
-    ours = pool(slots=6)
+    ours = cache(slots=6)
     for name, values in (("a", [1.0, 2.0, 3.0]), ("b", [4.0, 5.0])):
         ours.make_room(len(values))
         write(ours, values)
@@ -72,8 +72,8 @@ def test_a_group_is_evicted_in_part_its_earliest_tokens_first():
     assert write(ours, [6.0, 7.0, 8.0]) == [3.0, 4.0, 5.0, 6.0, 7.0, 8.0]
 
 
-def test_the_exact_pool_fills_holes_from_the_front_and_attends_in_the_order_of_slots():
-    ours = pool(SlottedPool, slots=6)
+def test_the_exact_cache_fills_holes_from_the_front_and_attends_in_the_order_of_slots():
+    ours = cache(SlottedCache, slots=6)
     for values in ([1.0, 2.0, 3.0], [4.0, 5.0]):
         ours.make_room(len(values))
         write(ours, values)
@@ -83,13 +83,13 @@ def test_the_exact_pool_fills_holes_from_the_front_and_attends_in_the_order_of_s
     assert ours.write(0, own, own)[0].flatten().tolist() == [6.0, 7.0, 3.0, 4.0, 5.0, 8.0]
 
 
-def test_a_forward_larger_than_the_pool_is_refused():
-    with pytest.raises(BadInput, match="13 tokens do not fit into a pool of 12"):
-        pool().make_room(13)
+def test_a_forward_larger_than_the_cache_is_refused():
+    with pytest.raises(BadInput, match="13 tokens do not fit into a cache of 12"):
+        cache().make_room(13)
 
 
 def test_a_row_that_was_never_written_cannot_be_read():
-    ours = pool(rows=2)
+    ours = cache(rows=2)
     ours.make_room(2)
     write(ours, [1.0, 2.0])
     ours.commit("one row", 2, real=False, rows=1)

@@ -13,10 +13,11 @@ torch = pytest.importorskip("torch", reason="torch is not installed: pip install
 
 from safetensors.torch import load_file, save_file
 
-from lingbot_eval.agents.lingbot_va.agent import LingBotVA
+from lingbot_eval.agents.lingbot_va.sessions import Sessions
 from lingbot_eval.errors import BadInput, NotReady
 from lingbot_eval.models.lingbot_va import loading
 from lingbot_eval.models.lingbot_va.checkpoint import BadCheckpoint, locate
+from lingbot_eval.models.lingbot_va.model import LingBotVA
 from lingbot_eval.models.lingbot_va.tiny import make_tiny
 from tests.agents.lingbot_va.test_session import play, small
 
@@ -163,7 +164,7 @@ def test_lerobots_layout_brings_its_own_settings_and_says_so(tiny, tmp_path, cap
     told = capsys.readouterr().err
     assert "action_steps: the checkpoint says 2, the settings 3" in told
     assert "video_exec_step" not in told
-    assert play(lingbot.session(), settings, chunks=1)[0].shape == (4, 1, 2)
+    assert play(Sessions(lingbot).new(), settings, chunks=1)[0].shape == (4, 1, 2)
 
 
 def test_another_number_of_cameras_is_refused(tiny, tmp_path):
@@ -175,7 +176,7 @@ def test_another_number_of_cameras_is_refused(tiny, tmp_path):
 def test_lerobots_layout_plays_as_upstreams(tiny, tmp_path):
     lerobot = load(as_lerobot(tiny, tmp_path / "lerobot"))
     upstream = LingBotVA.from_pretrained(str(tiny), lerobot.settings, dtype="float32")
-    for a, b in zip(*(play(m.session(), m.settings) for m in (lerobot, upstream)), strict=True):
+    for a, b in zip(*(play(Sessions(m).new(), m.settings) for m in (lerobot, upstream)), strict=True):
         assert (a == b).all()
 
 
@@ -208,6 +209,21 @@ def test_what_is_not_there_is_said_with_what_to_do(tmp_path, monkeypatch):
     for strange in ("", "x" * 5000, "a\0b", "a/b/c", "../x", "a/b@c@d", "~/x"):
         with pytest.raises(NotReady, match="no checkpoint folder"):
             locate(strange)
+
+
+def test_the_transformer_is_trainable_and_has_the_checkpoints_names_before_and_after_it_has_played(tiny, tmp_path):
+    model = load(tiny)
+    held = load_file(tiny / WEIGHTS)
+    for played in (False, True):
+        if played:
+            play(Sessions(model).new(), model.settings, chunks=2)
+        assert all(parameter.requires_grad for parameter in model.transformer.parameters())
+        assert list(model.transformer.buffers()) == []
+        state = model.transformer.state_dict()
+        assert set(held) - set(state) == {name for name in held if name.startswith(loading.UNUSED)}
+        assert all(torch.equal(value, held[name]) for name, value in state.items())
+    save_file(state, tmp_path / "again.safetensors")  # which refuses tensors that share memory
+    assert load_file(tmp_path / "again.safetensors").keys() == state.keys()
 
 
 def test_a_folder_in_use_is_not_overwritten(tiny):

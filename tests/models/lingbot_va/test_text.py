@@ -9,7 +9,6 @@ torch = pytest.importorskip("torch", reason="torch is not installed: pip install
 from lingbot_eval.models.lingbot_va import loading
 from lingbot_eval.models.lingbot_va.checkpoint import locate
 from lingbot_eval.models.lingbot_va.text import TextEncoder, clean
-from lingbot_eval.models.lingbot_va.transformer import folded
 
 
 @pytest.mark.parametrize(
@@ -31,7 +30,7 @@ def test_cleaning(written, read):
 def encoder(tiny):
     checkpoint, cpu = locate(str(tiny)), torch.device("cpu")
     weights = loading.load_text_encoder(checkpoint, torch.float32, cpu)
-    return lambda exact: TextEncoder(tiny / "tokenizer" / "tokenizer.json", weights, device=cpu, exact=exact)
+    return lambda padded: TextEncoder(tiny / "tokenizer" / "tokenizer.json", weights, device=cpu, padded=padded)
 
 
 def test_ids_end_with_the_end_and_are_cut_at_512(encoder):
@@ -43,12 +42,3 @@ def test_ids_end_with_the_end_and_are_cut_at_512(encoder):
 def test_padding_is_masked_so_that_leaving_it_out_changes_nothing(encoder):
     text = "pick up the bowl"
     torch.testing.assert_close(encoder(False).embed(text), encoder(True).embed(text), atol=1e-5, rtol=1e-5)
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize("count", [0, 1, 2, 490, 511])
-def test_folded_scores_weigh_as_much_as_all_padding(count, dtype):
-    scores = folded(count, dtype)
-    assert torch.tensor(scores, dtype=torch.float64).to(dtype).tolist() == scores
-    assert torch.tensor(scores, dtype=torch.float64).exp().sum().item() == pytest.approx(count, rel=1e-4)
-    assert len(scores) <= (1 if dtype == torch.float32 else 3) + 1

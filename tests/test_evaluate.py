@@ -53,8 +53,8 @@ def test_what_was_played_is_not_played_again_and_other_tasks_are_added():
 def test_the_command_that_the_run_keeps_goes_on_with_it():
     settings = {"suite.seed": None, "env.faults": {}, "actions": False, "suite.settings": []}
     run = lingbot_eval.evaluate("toy", "random", episodes=2, regime="it's a test", out=Path("x y"), settings=settings)
-    (session,) = RunDirectory(run.path).run()["sessions"]
-    name, *arguments = shlex.split(session["command"])
+    (session,) = RunDirectory(run.path).run().coordinators
+    name, *arguments = shlex.split(session.command)
     assert name == "run-suite"
     assert run_suite(arguments) == 0
     assert played(run.path) == 4
@@ -77,12 +77,21 @@ def test_an_error_is_in_the_table_and_not_raised():
         (("toy", "lingbot-va"), {"settings": {"agent.checkpoint": "nowhere"}}, (BadInput, NotReady), "nowhere"),
         (("toy",), {"out": ""}, BadInput, "empty"),
         (("toy",), {"group": 0}, BadInput, "--group chooses among tasks"),
+        (("toy",), {"video": False}, BadInput, "auto.*on.*off"),
     ],
 )
 def test_what_cannot_be_played_is_refused_with_the_packages_own_errors(here, arguments, choices, error, words):
     with pytest.raises(error, match=words):
         lingbot_eval.evaluate(*arguments, **choices)
     assert list(here.iterdir()) == []
+
+
+def test_a_class_that_no_worker_could_import_is_refused():
+    class Policy:
+        pass
+
+    with pytest.raises(BadInput, match="put it into a file"):
+        lingbot_eval.evaluate("toy", Policy)
 
 
 def test_another_experiment_in_the_same_place_is_refused():

@@ -59,7 +59,7 @@ def _importable(agent: type) -> str:
 
 def _words(name: str, value: object) -> list[str]:
     """Of the command line, at most one, so that a value may begin with a dash."""
-    if value is None or isinstance(value, bool):
+    if value is None or name == "rehash":
         return [f"--{name}"] if value else []
     if isinstance(value, list | tuple | range):
         value = ",".join(map(str, value)) or "none"

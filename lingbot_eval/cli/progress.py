@@ -41,7 +41,7 @@ class Progress:
         self._lanes, self._lock = Lanes(), threading.Lock()
         self._said, self._read = time.monotonic(), 0.0
         self._told: dict[str, EpisodeRecord] = {}
-        """By episode id: final records, which are not found on disk yet."""
+        """These records are final for their episodes (id), and not found on disk yet."""
         self._process = this_process()
         self._live = Live(
             console=console, get_renderable=self._screen, refresh_per_second=1, transient=True, redirect_stdout=False

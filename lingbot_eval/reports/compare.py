@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lingbot_eval.errors import BadInput
 from lingbot_eval.plain import plain
@@ -102,7 +102,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Of runs A and B."""
+    """How runs A and B differ."""
 
     differences: list[Difference]
     """Each suite's tasks in A's order, then the suite, as the rows of a table."""
@@ -112,7 +112,7 @@ class Comparison:
 
 
 def compare(a: Trials, b: Trials) -> Comparison:
-    """On the episodes that both have played; where there are none, on the tasks.
+    """Compare on the episodes that both have played or, where there are none, on the tasks.
 
     Raises ValueError for runs without a common task.
     """
@@ -129,7 +129,7 @@ def compare(a: Trials, b: Trials) -> Comparison:
 
 
 def unpaired(a: Mapping[Task, Count], b: Mapping[Task, Count]) -> Comparison:
-    """On the tasks that both have.
+    """Compare on the tasks that both have.
 
     Raises ValueError where there are none.
     """
@@ -175,7 +175,7 @@ class Side:
 
     def __init__(self, said: Contents) -> None:
         self.said, self.path = said, said.folder.path
-        self.experiment: Mapping[str, Any] = said.run["experiment"]
+        self.experiment = said.run.experiment
         self.tasks = {(label(episode), episode.task) for episode in said.plan}
         self.trials = trials(said.plan, said.final)
         self.missing = len(said.plan) - len(self.trials)
@@ -186,9 +186,8 @@ class Side:
     def words(self) -> str:
         """What was run, and whether all of it was."""
         experiment = self.experiment
-        agent = " ".join(filter(None, (experiment["agent"]["name"], experiment["checkpoint"])))
-        text = f"{self.path}: {agent}, protocol {experiment['protocol']['name']} [{experiment['protocol_hash']}], "
-        text += f"training regime: {experiment['regime']}, {len(self.trials)} episodes"
+        text = f"{self.path}: {experiment.player}, protocol {experiment.rules}, "
+        text += f"training regime: {experiment.regime}, {len(self.trials)} episodes"
         return text + (f"; NOT FINAL: {self.missing} ended in ERROR or were not played" if self.missing else "")
 
 
@@ -230,11 +229,11 @@ def cautions(a: Side, b: Side, anyway: bool) -> list[str]:
     Raises BadInput where the rules differ, unless ``anyway``.
     """
     marks = []
-    benchmarks = [str(run.experiment["suite"]["name"]) for run in (a, b)]
+    benchmarks = [run.experiment.suite.name for run in (a, b)]
     if benchmarks[0] != benchmarks[1]:
         raise BadInput(f"{a.path} is a run of {benchmarks[0]}, {b.path} of {benchmarks[1]}: no task in common")
-    if a.experiment["protocol_hash"] != b.experiment["protocol_hash"]:
-        theirs, ours = ({name: run.experiment[name] for name in ("protocol", "facts")} for run in (a, b))
+    if a.experiment.protocol_hash != b.experiment.protocol_hash:
+        theirs, ours = ({"protocol": run.experiment.protocol, "facts": run.experiment.facts} for run in (a, b))
         differences = "; ".join(leaves(theirs, ours)).replace(": there ", ": A ").replace(", here ", ", B ")
         if not anyway:
             raise BadInput(
@@ -242,8 +241,8 @@ def cautions(a: Side, b: Side, anyway: bool) -> list[str]:
                 "compares and marks"
             )
         marks.append(f"NOT COMPARABLE: the protocols differ: {differences}.")
-    if a.experiment["regime"] != b.experiment["regime"]:
-        marks.append(f"The training regimes differ: A {a.experiment['regime']}, B {b.experiment['regime']}.")
+    if a.experiment.regime != b.experiment.regime:
+        marks.append(f"The training regimes differ: A {a.experiment.regime}, B {b.experiment.regime}.")
     return marks
 
 
@@ -251,7 +250,7 @@ HEADINGS = ("Task", "A %", "B %", "N", "B − A pp", "95 % interval", "A alone",
 
 
 def texts(row: Difference) -> tuple[str, ...]:
-    """Under HEADINGS, for people."""
+    """Give the cells under HEADINGS, for people."""
     (a, b), pairs = row.rates, row.pairs
     low, high = row.interval
     numbers = f"{row.trials[0]}" if pairs else f"{row.trials[0]}, {row.trials[1]}"
@@ -308,7 +307,7 @@ def _known(tasks: Sequence[Count]) -> str:
 
 
 def published_counts(method: Method, suites: Iterable[str]) -> dict[Task, Count]:
-    """Of each task of these suites that is published with the number of its trials."""
+    """Give the counts of each task of these suites that is published with the number of its trials."""
     return {
         (suite, task): Count(round(score.value * score.trials / 100), score.trials)
         for suite in suites
@@ -318,7 +317,7 @@ def published_counts(method: Method, suites: Iterable[str]) -> dict[Task, Count]
 
 
 def part_of(suite: str) -> str:
-    """As :class:`Method` names it: the setting, or the suite where there are none."""
+    """Name the suite as :class:`Method` does: by its setting, or as it is where there are none."""
     return suite.partition(" ")[2] or suite
 
 
@@ -338,7 +337,7 @@ def against_published(tasks: Sequence[Count], rate: float, n: int | None) -> str
 
 
 def spreads(runs: Sequence[Trials]) -> dict[str, Spread]:
-    """By suite that all have played: how far runs are apart that differ in their seed alone."""
+    """Measure, for each suite that all have played, how far runs are apart that differ in their seed alone."""
     heaps = {suite: [_heap(run, suite) for run in runs] for suite in dict.fromkeys(map(label, runs[0]))}
     return {suite: spread(heap) for suite, heap in heaps.items() if all(count.trials for count in heap)}
 
@@ -349,13 +348,13 @@ def _heap(run: Trials, suite: str) -> Count:
 
 
 def evidence(a: Trials, b: Trials) -> dict[Task, list[float]]:
-    """By task, the e-values after each pair: the first episode of A with the first of B, and so on as planned."""
+    """Give each task's e-values after each pair: the first episode of A with the first of B, and so on as planned."""
     ours = _by_task(b)
     return {task: e_values(zip(won, ours[task], strict=False)) for task, won in _by_task(a).items() if task in ours}
 
 
 SHARES = (0.02, 0.05, 0.1)
-"""Of episodes that two runs disagree on, to show before there are two runs."""
+"""Shares of episodes on which two runs may disagree, to show before there are two runs."""
 
 
 def foreseen(rate: float, n: int, share: float | None = None) -> list[str]:
@@ -378,14 +377,14 @@ def _size(kind: str, detectable: float | None) -> str:
 
 
 def rates(run: Trials) -> dict[str, float]:
-    """By suite: the mean over its tasks."""
+    """Give each suite's rate: the mean over its tasks."""
     known = counts(run)
     suites = dict.fromkeys(suite for suite, _ in known)
     return {suite: macro([count for (mine, _), count in known.items() if mine == suite]) for suite in suites}
 
 
 def disagreement(a: Trials, b: Trials, suite: str) -> float | None:
-    """Of the suite's episodes that both played; None where there are none."""
+    """Give the share of the suite's episodes that both played on which they disagree; None where there are none."""
     common = [episode for episode in a if episode in b and label(episode) == suite]
     return sum(a[episode] != b[episode] for episode in common) / len(common) if common else None
 
@@ -395,7 +394,7 @@ def _tasks(count: int) -> str:
 
 
 def points(share: float) -> str:
-    """In percentage points, with a sign."""
+    """Write a share in percentage points, with a sign."""
     return f"{100 * share:+.1f}".replace("-", "−")
 
 

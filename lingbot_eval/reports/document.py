@@ -21,12 +21,13 @@ from lingbot_eval.errors import NotReady
 from lingbot_eval.files import write_whole
 
 HERE = Path(__file__).parent
+SHARED = ("../web/dom.js", "../web/common.js")
 
 
 def html(data: msgspec.Struct, script: str, loads: bool = False) -> str:
-    """``script``: the file beside this one that shows ``data``, after what common.js has for all. ``loads``: it may
+    """``script``: the file beside this one that shows ``data``, after what SHARED has for all. ``loads``: it may
     load further scripts, itself, by name; no element that anything else made can."""
-    style, code = _text("page.css").strip(), f"{_text('../web/common.js')}\n{_text(script)}".strip()
+    style, code = _text("page.css").strip(), "\n".join(map(_text, (*SHARED, script))).strip()
     scripts = f"'{_digest(code)}'" + (" 'strict-dynamic'" if loads else "")
     policy = (
         f"default-src 'none'; script-src {scripts}; style-src '{_digest(style)}'; img-src data:; "

@@ -39,7 +39,7 @@ def _markdown_cell(cell: Cell) -> str:
 
 
 def markdown_text(text: str) -> str:
-    """On one line, with nothing that a renderer would take for its own."""
+    """Put a text on one line, with nothing that a renderer would take for its own."""
     text = html.escape(plain(" ".join(text.split())), quote=False)
     return "".join(f"\\{letter}" if letter in "\\`*_{}[]|~" else letter for letter in text)
 
@@ -48,7 +48,7 @@ PREAMBLE = "% \\usepackage{booktabs,graphicx}\n"
 
 
 def latex(sheets: Sequence[Sheet]) -> str:
-    """To be \\input; needs what its first line says, and plain pdflatex."""
+    """Write what is to be \\input; it needs what its first line says, and plain pdflatex."""
     return PREAMBLE + "\n".join(map(_latex, sheets))
 
 
@@ -83,7 +83,7 @@ def _latex(sheet: Sheet) -> str:
 
 
 def _latex_lines(sheet: Sheet) -> str:
-    """Under each group that has words."""
+    """Draw a line under each group that has words."""
     lines, start = "", 1
     for cell, span in sheet.groups:
         lines += rf"\cmidrule(lr){{{start}-{start + span - 1}}}" if cell.text else ""
@@ -196,4 +196,4 @@ FORMATS: Mapping[str, Callable[[Sequence[Sheet]], str]] = {
     "csv": as_csv,
     "html": as_html,
 }
-"""By file ending."""
+"""What writes a file with such an ending."""

@@ -1,6 +1,6 @@
 """Records, plans and tables as pandas DataFrames: what a :class:`lingbot_eval.Run` gives, and what Parquet is made of.
 
-This is the one file that imports pandas, which takes half a second; tables and pages do without.
+pandas takes half a second to import, so tables and pages do without it.
 """
 
 from __future__ import annotations

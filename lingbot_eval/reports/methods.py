@@ -26,6 +26,7 @@ from lingbot_eval.reports.stats.intervals import stratified
 from lingbot_eval.reports.stats.spread import ENOUGH_TASKS, clustered, spread
 from lingbot_eval.reports.table import cell, percents
 from lingbot_eval.runs.checks import compare
+from lingbot_eval.runs.experiment import Experiment
 from lingbot_eval.suites import installed
 from lingbot_eval.types import Episode, EpisodeRecord
 
@@ -36,7 +37,7 @@ MEAN = AVERAGE
 """Part of the average over all parts."""
 
 PUBLISHED_TRIALS = 20
-"""Of a method at a task on a real robot (arXiv:2601.21998, appendix), where the protocol leaves their number open."""
+"""Trials of a method at a task on a real robot (arXiv:2601.21998, appendix), where the protocol leaves them open."""
 
 _MEASURES = {"success": SUCCESS, "progress": PROGRESS}
 """The measure of each column of a benchmark in one piece."""
@@ -56,10 +57,10 @@ class Score:
     spread: float | None = None
     """Standard deviation over seeds; None for one seed."""
     printed: str = ""
-    """As it was published."""
+    """The number as it was published."""
     counts: tuple[Count, ...] = ()
-    """Of what it is the mean of: one for each task and seed; where an average alone is published one heap, which makes
-    the interval a little wider. Empty where N is not stated."""
+    """The counts that it is the mean of: one for each task and seed; where an average alone is published one heap,
+    which makes the interval a little wider. Empty where N is not stated."""
 
     @property
     def interval(self) -> Interval | None:
@@ -94,14 +95,14 @@ class Run:
 
     label: str
     """How a message names it."""
-    experiment: Mapping[str, Any]
+    experiment: Experiment
     plan: Sequence[Episode]
     final: Mapping[str, EpisodeRecord]
-    """By episode id."""
+    """Final records by episode id."""
 
     @property
     def benchmark(self) -> str:
-        return str(self.experiment["suite"]["name"])
+        return self.experiment.suite.name
 
 
 def methods(runs: Sequence[Run]) -> list[Method]:
@@ -126,13 +127,13 @@ def methods(runs: Sequence[Run]) -> list[Method]:
 
 def _identity(run: Run) -> dict[str, Any]:
     """All of the experiment but its seed and which episodes it plays."""
-    return {name: value for name, value in run.experiment.items() if name != "suite"}
+    return {name: value for name, value in run.experiment.as_dict().items() if name != "suite"}
 
 
 def _names(runs: Sequence[Run]) -> list[str]:
-    names = [str(run.experiment["agent"]["name"]) for run in runs]
+    names = [run.experiment.agent_name for run in runs]
     names = [
-        f"{name} {run.experiment['checkpoint'][:8]}".strip() if Counter(names)[name] > 1 else name
+        f"{name} {run.experiment.checkpoint[:8]}".strip() if Counter(names)[name] > 1 else name
         for name, run in zip(names, runs, strict=True)
     ]
     return [f"{name} #{names[: k + 1].count(name)}" if names.count(name) > 1 else name for k, name in enumerate(names)]
@@ -147,7 +148,7 @@ def _method(runs: Sequence[Run], name: str, first: Run) -> Method:
             )
     seeds: dict[int, list[Run]] = {}
     for run in runs:
-        seeds.setdefault(int(run.experiment["suite"]["seed"]), []).append(run)
+        seeds.setdefault(run.experiment.suite.seed, []).append(run)
     experiment = runs[0].experiment
     played = [{_task(episode) for run in group for episode in run.plan} for group in seeds.values()]
     obstacles = _differences(experiment, first.experiment) + _unfinished(runs)
@@ -155,8 +156,8 @@ def _method(runs: Sequence[Run], name: str, first: Run) -> Method:
     scores = _over_seeds([_scores(group) for group in seeds.values()])
     words = ", ".join(str(seed) for seed in seeds)
     notes = [
-        f"protocol {experiment['protocol']['name']} [{experiment['protocol_hash']}], training regime "
-        f"{experiment['regime']}, base seed{'s' if len(seeds) > 1 else ''} {words}"
+        f"protocol {experiment.rules}, training regime {experiment.regime}, "
+        f"base seed{'s' if len(seeds) > 1 else ''} {words}"
     ]
     notes += _doubts(scores)
     if len(seeds) > 1:
@@ -194,10 +195,10 @@ def _seeds_against_chance(seeds: Sequence[Sequence[Run]]) -> str:
     return words + (f"; chance alone would give {', '.join(chance)}" if chance else "")
 
 
-def _differences(experiment: Mapping[str, Any], reference: Mapping[str, Any]) -> list[str]:
-    """In what it was played otherwise."""
+def _differences(experiment: Experiment, reference: Experiment) -> list[str]:
+    """Say in what it was played otherwise."""
     facts = ("protocol", "facts", "protocol_hash", "regime")
-    theirs, ours = ({name: which[name] for name in facts} for which in (experiment, reference))
+    theirs, ours = ({name: getattr(which, name) for name in facts} for which in (experiment, reference))
     found = [words.replace("there ", "", 1).replace("here ", "first method ", 1) for words in compare(theirs, ours)]
     return ["; ".join(found)] if found else []
 
@@ -207,8 +208,8 @@ def _unfinished(runs: Sequence[Run]) -> list[str]:
     errors, missing = sum(c.errors for c in cells), sum(c.planned - c.trials - c.errors for c in cells)
     found = [f"{_counted(errors, 'episode')} ended in ERROR"] if errors else []
     found += [f"{_counted(missing, 'episode')} not played yet"] if missing else []
-    of_a_task = runs[0].experiment["protocol"].get("episodes_per_task")
-    if of_a_task is None:  # a robot's: sessions add up
+    of_a_task = runs[0].experiment.conventions.episodes_per_task
+    if not of_a_task:  # a robot's: sessions add up
         planned, asked = min(Counter(_task(episode) for run in runs for episode in run.plan).values()), PUBLISHED_TRIALS
         whose = "published ones are of"
     else:
@@ -228,7 +229,7 @@ def _task(episode: Episode) -> tuple[str, str]:
 
 
 def _scores(runs: Sequence[Run]) -> dict[Place, Score]:
-    """Of one seed: each task, and each part's mean over its tasks."""
+    """Score one seed: each task, and each part's mean over its tasks."""
     episodes: dict[tuple[str, str], list[Episode]] = {}
     final: dict[str, EpisodeRecord] = {}
     for run in runs:
@@ -246,7 +247,7 @@ def _scores(runs: Sequence[Run]) -> dict[Place, Score]:
 
 
 def _means(scores: Mapping[Place, Score]) -> dict[Place, Score]:
-    """Of each part over its tasks, and of all parts."""
+    """Average each part over its tasks, and all parts."""
     tasks: dict[tuple[str, str], list[Score]] = {}
     for (part, _, measure), score in scores.items():
         tasks.setdefault((part, measure), []).append(score)
@@ -267,7 +268,7 @@ def mean(scores: Sequence[Score]) -> Score:
 
 
 def _over_seeds(seeds: Sequence[Mapping[Place, Score]]) -> dict[Place, Score]:
-    """Of what every seed has."""
+    """Average what every seed has."""
     joined = {}
     for place in dict.fromkeys(place for scores in seeds for place in scores):
         known = [scores[place] for scores in seeds if place in scores]
@@ -339,11 +340,11 @@ def _disagreements(name: str, rows: Sequence[Claim]) -> list[str]:
     return [f"sources disagree: {said}"] if said else []
 
 
-def _other_rules(claim: Claim, experiment: Mapping[str, Any]) -> list[str]:
+def _other_rules(claim: Claim, experiment: Experiment) -> list[str]:
     found = []
-    if claim.regime and claim.regime != experiment["regime"]:
+    if claim.regime and claim.regime != experiment.regime:
         meaning = f"{claim.regime} ({REGIMES[claim.regime]})"
-        found.append(f"training regime {meaning}; first method {experiment['regime']}")
-    if claim.protocol and claim.protocol != experiment["protocol"]["name"]:
-        found.append(f"protocol {claim.protocol}; first method {experiment['protocol']['name']}")
+        found.append(f"training regime {meaning}; first method {experiment.regime}")
+    if claim.protocol and claim.protocol != experiment.protocol_name:
+        found.append(f"protocol {claim.protocol}; first method {experiment.protocol_name}")
     return found

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 from urllib.parse import quote
 
 import msgspec
@@ -20,12 +19,14 @@ from lingbot_eval.reports.stats.intervals import Count, Interval, stratified
 from lingbot_eval.runs import contents
 from lingbot_eval.runs.contents import Contents
 from lingbot_eval.runs.directory import RunDirectory
+from lingbot_eval.runs.experiment import Rubric, Step
 from lingbot_eval.runs.plan import plan_hash
 from lingbot_eval.runs.records import Records
+from lingbot_eval.runs.run_json import RunJson
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome
 
 FEW_TRIALS = 50
-"""Of a task, below which the page points out how little they say; 50 leave an interval of up to 27 points."""
+"""Below so many trials of a task the page points out how little they say: 50 leave an interval of up to 27 points."""
 
 
 class TaskLine(msgspec.Struct, frozen=True):
@@ -33,7 +34,7 @@ class TaskLine(msgspec.Struct, frozen=True):
     trials; seconds are means over the trials that have them."""
 
     suite: str
-    """With its setting, as in tables."""
+    """The suite with its setting, as in tables."""
     task: str
     planned: int
     trials: int
@@ -83,7 +84,7 @@ class EpisodeLine(msgspec.Struct, omit_defaults=True):
     steps: str = ""
     """What a person gave for each step of the rubric."""
     reason: str = ""
-    """Of a failure, as a person saw it."""
+    """Why it failed, as a person saw it."""
     interventions: int = 0
     retries: int = 0
     note: str = ""
@@ -108,15 +109,15 @@ class Page(msgspec.Struct, frozen=True):
     """What the widest interval of a task means; empty where every task has FEW_TRIALS or more."""
     tasks: list[TaskLine]
     episodes: list[EpisodeLine]
-    """As planned; empty where they are in parts."""
+    """All that are planned, in planned order; empty where they are in parts."""
     version: str
     """Another one where the run's files have changed since."""
     groups: list[Group]
-    """In the order of the listing, by RANKS."""
+    """The groups of the listing, in its order, by RANKS."""
     has: list[str]
     """What some episode has, of what has a column only then."""
     parts: str
-    """Where they are, relative to the page; empty where there are none."""
+    """The folder of the parts, relative to the page; empty where there are none."""
 
 
 RANKS = ("failure", "error", "success", "")
@@ -135,7 +136,7 @@ class Book:
         self.page = Page(
             title=plain(said.folder.path.resolve().name),
             facts=facts(said.run, plan, records.final()),
-            caption=table.caption(said.run, self.rows),
+            caption=table.caption(said.run.experiment, self.rows),
             warnings=[plain(warning) for warning in said.warnings()],
             precision=precision(tasks),
             tasks=tasks,
@@ -174,42 +175,34 @@ def read(folder: RunDirectory) -> Page:
     return Book(contents.read(folder)).page
 
 
-def facts(
-    run: Mapping[str, Any], plan: Sequence[Episode], records: Mapping[str, EpisodeRecord]
-) -> list[tuple[str, str]]:
+def facts(run: RunJson, plan: Sequence[Episode], records: Mapping[str, EpisodeRecord]) -> list[tuple[str, str]]:
     """What was run on what, by name; versions and hosts as the records have them, all of them where they differ."""
-    experiment = run["experiment"]
+    experiment = run.experiment
     origins = [record.provenance for record in records.values() if record.provenance]
     versions: dict[str, set[str]] = {}
     for origin in {id(origin): origin for origin in origins}.values():
         for name, value in origin.versions.items():
             versions.setdefault(name, set()).add(value)
-    commands = [session["command"] for session in run.get("sessions", ()) if session.get("command")]
+    commands = [file.command for file in run.coordinators if file.command]
     named = {
-        "Benchmark": experiment["suite"]["name"],
-        "Plan": f"{plan_hash(plan)}, base seed {experiment['suite']['seed']}",
-        "Agent": experiment["agent"]["name"],
-        "Checkpoint": experiment["checkpoint"],
-        "Training regime": experiment["regime"],
-        "Protocol": f"{experiment['protocol']['name']} [{experiment['protocol_hash']}]",
-        "Simulator": ", ".join(f"{name} {value}" for name, value in experiment["facts"].items()),
+        "Benchmark": experiment.suite.name,
+        "Plan": f"{plan_hash(plan)}, base seed {experiment.suite.seed}",
+        "Agent": experiment.agent_name,
+        "Checkpoint": experiment.checkpoint,
+        "Training regime": experiment.regime,
+        "Protocol": experiment.rules,
+        "Simulator": ", ".join(f"{name} {value}" for name, value in experiment.facts.items()),
         "Versions": ", ".join(f"{name} {' or '.join(sorted(values))}" for name, values in sorted(versions.items())),
         "Hosts": ", ".join(f"{host} ({count})" for host, count in Counter(o.host for o in origins).most_common()),
-        "Rubrics": "\n".join(map(_rubric, _rubrics(experiment))),
+        "Rubrics": "\n".join(map(_rubric, experiment.conventions.rubrics)),
         "Commands": "\n".join(dict.fromkeys(commands)),
     }
     return [(name, plain(value)) for name, value in named.items() if value]
 
 
-def _rubrics(experiment: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-    """Of trials on a real robot; empty for a simulator."""
-    known: Sequence[Mapping[str, Any]] = experiment["protocol"].get("rubrics", ())
-    return known
-
-
-def _rubric(rubric: Mapping[str, Any]) -> str:
-    steps = ", ".join(f"{step['name']} ({step['points']:g})" for step in rubric["steps"])
-    return f"{rubric['title']}: {steps or 'no steps known'}; success: {rubric['success']}"
+def _rubric(rubric: Rubric) -> str:
+    steps = ", ".join(f"{step.name} ({step.points:g})" for step in rubric.steps)
+    return f"{rubric.title}: {steps or 'no steps known'}; success: {rubric.success}"
 
 
 def _task_line(row: table.Row) -> TaskLine:
@@ -249,7 +242,7 @@ class Lines:
 
     def __init__(self, said: Contents, base: Path) -> None:
         self._final, self._earlier = said.final, superseded(said.records)
-        self._steps = {rubric["task"]: rubric["steps"] for rubric in _rubrics(said.run["experiment"])}
+        self._steps = {rubric.task: rubric.steps for rubric in said.run.experiment.conventions.rubrics}
         films = said.folder.path / "videos"
         way = os.path.relpath(films.resolve(), base.resolve())
         names = (file.relative_to(films).as_posix() for file in films.glob("*/*.mp4"))
@@ -257,7 +250,7 @@ class Lines:
 
     def line(self, episode: Episode) -> EpisodeLine:
         final, earlier = self._final.get(episode.id), self._earlier.get(episode.id, [])
-        return episode_line(episode, final, earlier, self._steps.get(episode.task, []), self._videos)
+        return episode_line(episode, final, earlier, self._steps.get(episode.task, ()), self._videos)
 
     def place(self, episode: Episode) -> tuple[str, str, int]:
         """Its suite, task and rank."""
@@ -265,7 +258,7 @@ class Lines:
         return table.label(episode), episode.task, RANKS.index(record.outcome.value if record else "")
 
     def has(self, plan: Iterable[Episode]) -> list[str]:
-        """Of ``reason``, ``commands``, ``max_progress`` and ``video``: what some episode has."""
+        """Name those of ``reason``, ``commands``, ``max_progress`` and ``video`` that some episode has."""
         records = self._final.values()
         found = {
             "reason": any(record.trial and record.trial.reason for record in records),
@@ -277,7 +270,7 @@ class Lines:
 
 
 def superseded(records: Records) -> dict[str, list[str]]:
-    """By episode id: what was recorded of it and does not count, in words, oldest first."""
+    """Say by episode id what was recorded of it and does not count, oldest first."""
     words: dict[str, list[str]] = {}
     for record in sorted(records.superseded(), key=lambda record: (record.attempt, record.finished)):
         steps = f", {record.progress:g} of {record.max_progress:g}" if record.max_progress else ""
@@ -291,7 +284,7 @@ def episode_line(
     episode: Episode,
     record: EpisodeRecord | None,
     before: Sequence[str],
-    steps: Sequence[Mapping[str, Any]],
+    steps: Sequence[Step],
     videos: Mapping[str, str],
 ) -> EpisodeLine:
     """``steps``: of a rubric; ``videos``: addresses by path in the run's videos folder."""
@@ -330,7 +323,7 @@ def episode_line(
         line.correction = f"{correction.who}: {correction.why}"
     if trial := record.trial:
         given = zip(steps, trial.points, strict=False)
-        line.steps = ", ".join(f"{step['name']}: {points:g} of {step['points']:g}" for step, points in given)
+        line.steps = ", ".join(f"{step.name}: {points:g} of {step.points:g}" for step, points in given)
         line.reason, line.note, line.operator = trial.reason, trial.note, trial.operator
         line.interventions, line.retries, line.files = trial.interventions, trial.retries, list(trial.videos)
     return line

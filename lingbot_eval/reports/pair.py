@@ -26,7 +26,7 @@ class TaskLine(msgspec.Struct, frozen=True):
     a: float
     b: float
     trials: list[int]
-    """Of both, or of A and B where they are not paired."""
+    """One number for both, or A's and B's where they are not paired."""
     size: float
     """B less A."""
     low: float
@@ -36,7 +36,7 @@ class TaskLine(msgspec.Struct, frozen=True):
     only_b: int | None
     p: float
     p_text: str
-    """As ``compare`` prints it: a browser rounds 0.0625 otherwise."""
+    """The text that ``compare`` prints: a browser rounds 0.0625 otherwise."""
     corrected: float | None
     """p after Holm's correction; None for a suite."""
     corrected_text: str
@@ -66,14 +66,15 @@ class Pair(msgspec.Struct, frozen=True):
     """That both runs have planned; empty where they are in parts."""
     version: str
     groups: list[Group]
-    """In the order of the listing, by RANKS."""
+    """The groups of the listing, in its order, by RANKS."""
     has: list[str]
     parts: str
-    """As :class:`page.Page` has these."""
+    """These two are as in :class:`page.Page`."""
 
 
 RANKS = ("a", "b", "neither", "both", "")
-"""In the order in which they are listed: A alone succeeded, B alone, none, both; empty: one of them has no result."""
+"""What became of an episode, in the order of the listing: A alone succeeded, B alone, none, both; empty: one of them
+has no result."""
 
 
 class Book:

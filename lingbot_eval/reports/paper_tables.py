@@ -159,7 +159,7 @@ def tasks(methods: Sequence[Method], title: str) -> Sheet:
 
 
 def complete(method: Method, expected: Mapping[str, int]) -> Method:
-    """With an obstacle where some tasks of a part are missing: a mean over others is another number."""
+    """Add an obstacle where some tasks of a part are missing: a mean over others is another number."""
     if method.published:
         return method
     missing = [
@@ -212,7 +212,7 @@ def _leads(methods: Sequence[Method], column: Sequence[Cell]) -> list[Cell]:
 
 
 def _trials(method: Method, parts: Sequence[str]) -> Cell:
-    """Of the parts together where all are known."""
+    """Give the number of trials of the parts together, where all are known."""
     counts = [score.trials for part in parts if (score := method.scores.get((part, "", SUCCESS)))]
     known = [count for count in counts if count is not None]
     if not counts:

@@ -30,7 +30,7 @@ class Group(msgspec.Struct, frozen=True):
     suite: str
     task: str
     counts: list[int]
-    """By rank."""
+    """One number for each rank."""
 
 
 class Listing:
@@ -76,7 +76,7 @@ class Parted(Protocol):
 Shown = TypeVar("Shown", bound=Parted)
 
 NAME = re.compile(r"[0-9a-f]+(-[0-9a-f]+)+")
-"""Of a folder of one page's parts."""
+"""How the name of a folder of one page's parts looks."""
 
 LEFT = 3600.0
 """Seconds after which a folder of parts that no page names is nobody's: its writer has ended or was killed."""

@@ -13,15 +13,17 @@ from typing import NamedTuple
 
 import matplotlib
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from lingbot_eval.files import write_whole
 from lingbot_eval.plain import plain
+from lingbot_eval.reports import frames
 from lingbot_eval.reports.methods import MEAN, SUCCESS, Method
 from lingbot_eval.reports.stats import Interval
-from lingbot_eval.reports.table import Row, label
+from lingbot_eval.reports.table import Row
 from lingbot_eval.types import EpisodeRecord, Outcome
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000")
@@ -31,13 +33,13 @@ MARKERS = ("o", "D", "s", "^", "v", "P", "X")
 """One for each of COLOURS."""
 
 DASHES, HATCHES = ("-", "--", "-.", ":"), ("", "///", "...", "xx")
-"""For the suites of a run, with COLOURS: no benchmark has more than four."""
+"""What tells the suites of a run apart besides COLOURS: no benchmark has more than four."""
 
 INCHES_PER_LINE = 0.26
-"""Of a task's name, in 8 points: room for the marks of two settings."""
+"""Height of a line for a task's name in 8 points, which has room for the marks of two settings."""
 
 INCHES_PER_MARK = 0.095
-"""Of MARKERS, where more of them stand on a task's line."""
+"""Height that each of MARKERS takes where more of them stand on a task's line."""
 
 _as_written = matplotlib.rc_context({"text.parse_math": False})
 """Names are words, also with dollar signs in them."""
@@ -102,7 +104,7 @@ class _Mark(NamedTuple):
     """One rate; fractions."""
 
     line: float
-    """Where it stands, in lines from the top."""
+    """Its place, in lines from the top."""
     rate: float | None
     interval: Interval | None
 
@@ -124,17 +126,17 @@ def _mark(axes: Axes, marks: Sequence[_Mark], place: int, label: str, filled: bo
     axes.set_xlim(-2, 102)
 
 
-def success_by_commands(records: Mapping[str, EpisodeRecord]) -> Figure | None:
+def success_by_commands(trials: pd.DataFrame) -> Figure | None:
     """How soon episodes succeed: the share of trials that had succeeded within so many commands; None where nobody
-    counted them, as with a robot."""
-    if not any(record.commands for record in records.values()):
+    counted them, as with a robot. ``trials``, here and below: :func:`trials_of`."""
+    if not trials["commands"].any():
         return None
     figure = _sheet(6.4, 3.6)
     axes = figure.subplots()
-    for place, (suite, mine) in enumerate(_trials(records).items()):
-        commands = sorted(record.commands for record in mine if record.outcome is Outcome.SUCCESS)
+    for place, (suite, mine) in enumerate(trials.groupby("label", sort=False)):
+        commands = sorted(mine["commands"][mine["success"]])
         share = 100 * np.arange(len(commands) + 1) / len(mine)
-        end = max(record.commands for record in mine)  # the curve is known as far as anybody played
+        end = mine["commands"].max()  # the curve is known as far as anybody played
         axes.step(
             [0, *commands, end],
             [*share, share[-1]],
@@ -150,15 +152,12 @@ def success_by_commands(records: Mapping[str, EpisodeRecord]) -> Figure | None:
     return figure
 
 
-def progress(records: Mapping[str, EpisodeRecord]) -> Figure | None:
+def progress(trials: pd.DataFrame) -> Figure | None:
     """How far episodes came: the share of trials by progress; None where the benchmark defines no steps."""
-    scored = {
-        suite: [100 * record.progress / record.max_progress for record in mine if record.max_progress]
-        for suite, mine in _trials(records).items()
-    }
-    scored = {suite: values for suite, values in scored.items() if values}
-    if not scored:
+    defined = trials[trials["max_progress"] > 0]
+    if defined.empty:
         return None
+    scored = dict(list((100 * defined["progress"] / defined["max_progress"]).groupby(defined["label"], sort=False)))
     figure = _sheet(6.4, 3.6)
     axes = figure.subplots()
     edges = np.linspace(0, 100, 11)
@@ -181,18 +180,14 @@ def progress(records: Mapping[str, EpisodeRecord]) -> Figure | None:
     return figure
 
 
-def time_by_task(records: Mapping[str, EpisodeRecord]) -> Figure | None:
-    """Where a trial's wall time goes, on average; None where no record says it."""
-    spent: dict[str, list[tuple[float, float, float]]] = {}
-    for record in records.values():
-        if record.spent:
-            times = (record.spent.model, record.spent.simulator, record.spent.waiting)
-            spent.setdefault(record.episode.task, []).append(times)
-    if not spent:
+def time_by_task(trials: pd.DataFrame) -> Figure | None:
+    """Show where a trial's wall time goes, on average; None where no record says it."""
+    times = ["model_seconds", "simulator_seconds", "waiting_seconds"]
+    spent = trials.groupby("task", sort=False)[times].mean().dropna()
+    if spent.empty:
         return None
-    tasks = list(spent)
+    tasks, means = list(spent.index), spent.to_numpy()
     figure, (axes,) = _figure(tasks, "Mean seconds per trial")
-    means = np.array([np.mean(spent[task], axis=0) for task in tasks])
     starts = np.cumsum(means, axis=1) - means
     for part, name in enumerate(("in the model", "in the simulator", "waiting")):
         axes.barh(
@@ -214,17 +209,18 @@ def time_by_task(records: Mapping[str, EpisodeRecord]) -> Figure | None:
 
 @_as_written
 def of_run(rows: Sequence[Row], records: Mapping[str, EpisodeRecord]) -> dict[str, Figure]:
-    """By name, every picture that the records have something for: none where there is no trial.
+    """Draw, by name, every picture that the records have something for: none where there is no trial.
 
     ``records``: the final ones, by episode id.
     """
-    if not _trials(records):
+    trials = trials_of(records)
+    if trials.empty:
         return {}
     figures = {
         "success-by-task": success_by_task(rows),
-        "success-by-commands": success_by_commands(records),
-        "progress": progress(records),
-        "time-by-task": time_by_task(records),
+        "success-by-commands": success_by_commands(trials),
+        "progress": progress(trials),
+        "time-by-task": time_by_task(trials),
     }
     return {name: figure for name, figure in figures.items() if figure is not None}
 
@@ -243,17 +239,14 @@ def write(folder: Path, figures: Mapping[str, Figure]) -> list[Path]:
     return files
 
 
-def _trials(records: Mapping[str, EpisodeRecord]) -> dict[str, list[EpisodeRecord]]:
-    """By suite, with its setting: the records that are not an ERROR."""
-    found: dict[str, list[EpisodeRecord]] = {}
-    for record in records.values():
-        if record.outcome is not Outcome.ERROR:
-            found.setdefault(label(record.episode), []).append(record)
-    return found
+def trials_of(records: Mapping[str, EpisodeRecord]) -> pd.DataFrame:
+    """The records that are not an ERROR, with a ``label``: the suite with its setting."""
+    trials = frames.records(one for one in records.values() if one.outcome is not Outcome.ERROR)
+    return trials.assign(label=(trials["suite"] + " " + trials["setting"]).str.strip())
 
 
 def _sheet(width: float, height: float) -> Figure:
-    """In inches."""
+    """Make an empty figure; sizes are in inches."""
     return Figure(figsize=(width, height), layout="constrained")
 
 
@@ -287,7 +280,7 @@ def _lines(task: str, length: int = 42) -> str:
 
 
 def _offset(place: int, count: int, width: float = 0.8) -> float:
-    """From the middle of ``width``, shared by ``count`` marks, to the middle of the one at ``place``."""
+    """Give the way from the middle of ``width``, shared by ``count`` marks, to the middle of the one at ``place``."""
     return width / count * (place - (count - 1) / 2)
 
 

@@ -21,7 +21,7 @@ from lingbot_eval.web.serving import QuietHandler, QuietServer, span
 
 ADDRESS = "127.0.0.1"
 PAGE = "/report/index.html"
-"""Where it lies in the run directory, so that the videos' relative paths hold here too."""
+"""The page's place in the run directory, so that the videos' relative paths hold here too."""
 
 POLL_SECONDS = 2.0
 """After which an open page asks again (page.js)."""
@@ -44,7 +44,7 @@ class Server(QuietServer):
         """When the book was made, on the monotonic clock, and how many seconds that took."""
         self._films: set[str] = set()
         self._records = 0
-        """In how many records ``_films`` were looked for."""
+        """How many records there were when ``_films`` were looked for."""
         super().__init__((ADDRESS, port), _Handler)
 
     def book(self) -> page.Book:
@@ -131,7 +131,7 @@ class _Handler(QuietHandler):
         return Path(file)
 
     def _film(self, video: Path) -> None:
-        """In pieces: a trial's may be gigabytes."""
+        """Send a film in pieces: a trial's may be gigabytes."""
         try:
             file = video.open("rb")
         except OSError:

@@ -1,4 +1,4 @@
-"""From records to tables: per task, per suite, and the row that papers print."""
+"""Tables made of records: per task, per suite, and the row that papers print."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from statistics import fmean
-from typing import Any
 
 from lingbot_eval.plain import cell as safe
 from lingbot_eval.reports.formats import markdown_text
 from lingbot_eval.reports.stats import Count, Interval
 from lingbot_eval.reports.stats.intervals import macro, stratified
 from lingbot_eval.reports.stats.spread import ENOUGH_TASKS, clustered
+from lingbot_eval.runs.experiment import Experiment
 from lingbot_eval.suites import installed
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome
 
@@ -34,11 +34,11 @@ class Cell:
     progress: float | None
     """PS: mean of progress / max progress over the trials; None where the benchmark defines no steps."""
     records: Sequence[EpisodeRecord] = field(repr=False)
-    """Of the trials."""
+    """The trials' records."""
 
     @cached_property
     def measured(self) -> Mapping[str, Sequence[float]]:
-        """By name of MEASURED: the numbers of the trials that have it."""
+        """The numbers of each name in MEASURED, of the trials that have it."""
         spent = [record.spent for record in self.records if record.spent]
         imagined = [record.imagination for record in self.records if record.imagination]
         numbers: tuple[Iterable[float], ...] = (
@@ -69,7 +69,7 @@ class Row:
     """One line: a task, or the mean over a suite's tasks (``task`` empty). Rates are fractions; None without trials."""
 
     suite: str
-    """With the setting behind it, where the benchmark has settings: they are results of their own."""
+    """The suite with the setting behind it, where the benchmark has settings: they are results of their own."""
     task: str
     cell: Cell
     """All of its episodes in one heap."""
@@ -119,7 +119,7 @@ def rows(plan: Sequence[Episode], final: Mapping[str, EpisodeRecord]) -> list[Ro
 
 
 def label(episode: Episode) -> str:
-    """Its suite, with the setting behind it where the benchmark has settings."""
+    """Name an episode's suite, with the setting behind it where the benchmark has settings."""
     return f"{episode.suite} {episode.setting}".strip()
 
 
@@ -141,7 +141,7 @@ HEADINGS = ("Suite", "Task", "Successes", "SR %", "95 % interval", "PS %", "Erro
 
 
 def texts(row: Row) -> tuple[str, ...]:
-    """A row under HEADINGS, for people."""
+    """Write a row under HEADINGS, for people."""
     known = row.cell
     counted = f"{known.successes}/{known.trials}" + ("" if known.complete else f" of {known.planned}")
     rate, progress = ("–" if share is None else f"{100 * share:.1f}" for share in (row.rate, row.progress))
@@ -187,16 +187,14 @@ def paper_row(table: Sequence[Row], benchmark: str) -> list[PaperCell] | None:
     return [*cells, PaperCell("Avg", average, sum(cell.trials for cell in cells))] if len(cells) > 1 else cells
 
 
-def caption(run: Mapping[str, Any], table: Sequence[Row]) -> str:
+def caption(experiment: Experiment, table: Sequence[Row]) -> str:
     """Who played under which rules, and whether the numbers are final."""
-    experiment = run["experiment"]
-    agent = experiment["agent"]["name"] + (f" {experiment['checkpoint']}" if experiment["checkpoint"] else "")
-    facts = ", ".join(f"{name} {value}" for name, value in experiment["facts"].items())
-    text = f"Agent {agent} (training regime: {experiment['regime']}), protocol {experiment['protocol']['name']} "
-    text += f"[{experiment['protocol_hash']}]" + (f" on {facts}." if facts else ".")
+    facts = ", ".join(f"{name} {value}" for name, value in experiment.facts.items())
+    text = f"Agent {experiment.player} (training regime: {experiment.regime}), protocol {experiment.rules}"
+    text += f" on {facts}." if facts else "."
     tasks = len({(row.suite.partition(" ")[0], row.task) for row in table if row.task})
     planned = sum(row.cell.planned for row in table if row.task)
-    text += f" {planned} episodes of {tasks} tasks, base seed {experiment['suite']['seed']}."
+    text += f" {planned} episodes of {tasks} tasks, base seed {experiment.suite.seed}."
     text += " SR = successes / trials with Wilson's 95 % interval; PS = mean of progress / maximum; ERRORs are in "
     text += "neither. Of all tasks: means over tasks, SR's interval for other episodes of these tasks (stratified)."
     wide = [f"{row.suite} {percents(known)} %" for row in table if (known := row.interval_on_new_tasks)]
@@ -217,28 +215,26 @@ def caption(run: Mapping[str, Any], table: Sequence[Row]) -> str:
     return text
 
 
-def markdown(run: Mapping[str, Any], table: Sequence[Row]) -> str:
+def markdown(experiment: Experiment, table: Sequence[Row]) -> str:
     lines = ["| " + " | ".join(HEADINGS) + " |", "|---|---" + "|---:" * (len(HEADINGS) - 2) + "|"]
     for row in table:
         cells = [_escaped(text) for text in texts(row)]
         lines.append("| " + " | ".join(cells if row.task else [f"**{text}**" if text else "" for text in cells]) + " |")
-    paper = paper_row(table, run["experiment"]["suite"]["name"])
+    paper = paper_row(table, experiment.suite.name)
     if paper:
         lines += [
             "",
             "| SR % | " + " | ".join(cell.heading for cell in paper) + " |",
             "|---" + "|---:" * len(paper) + "|",
         ]
-        lines.append(
-            f"| {_escaped(run['experiment']['agent']['name'])} | " + " | ".join(cell.rate for cell in paper) + " |"
-        )
+        lines.append(f"| {_escaped(experiment.agent_name)} | " + " | ".join(cell.rate for cell in paper) + " |")
         lines.append("| N | " + " | ".join(str(cell.trials) for cell in paper) + " |")
-    return "\n".join([*lines, "", _escaped(caption(run, table)), ""])
+    return "\n".join([*lines, "", _escaped(caption(experiment, table)), ""])
 
 
 def _escaped(text: str) -> str:
-    """As in papers' tables, but for what stands within words and hashes and does nothing there, so that the file reads
-    well as it is: an underline between two letters, and brackets that begin no link."""
+    """Escape as in papers' tables, but for what stands within words and hashes and does nothing there, so that the file
+    reads well as it is: an underline between two letters, and brackets that begin no link."""
     return re.sub(r"(?<=[^\W_])\\(_)(?=[^\W_])|\\([{}]|\[|\](?![(\[:]))", r"\1\2", markdown_text(text))
 
 
@@ -251,7 +247,7 @@ CSV_HEADINGS = ("suite", "task", *NUMBERS, "agent", "checkpoint", "protocol", "p
 
 
 def numbers(row: Row) -> tuple[float | None, ...]:
-    """A row under NUMBERS: rates are fractions with all digits, MEASURED are means; None where there is nothing."""
+    """Give a row under NUMBERS: rates are fractions with all digits, MEASURED are means; missing ones are None."""
     known = row.cell
     bounds = (*(row.interval or (None, None)), *(row.interval_on_new_tasks or (None, None)))
     means = (fmean(values) if (values := known.measured[name]) else None for name in MEASURED)
@@ -259,13 +255,13 @@ def numbers(row: Row) -> tuple[float | None, ...]:
     return (*counts, row.rate, *bounds, row.progress, *means)
 
 
-def as_csv(run: Mapping[str, Any], table: Sequence[Row]) -> str:
-    """The rows under CSV_HEADINGS, with all digits; ``task`` is empty for a suite."""
-    experiment, text = run["experiment"], io.StringIO()
+def as_csv(experiment: Experiment, table: Sequence[Row]) -> str:
+    """Write the rows under CSV_HEADINGS, with all digits; ``task`` is empty for a suite."""
+    text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(CSV_HEADINGS)
-    who = [experiment["agent"]["name"], experiment["checkpoint"], experiment["protocol"]["name"]]
-    who += [experiment["protocol_hash"], experiment["regime"]]
+    who = [experiment.agent_name, experiment.checkpoint, experiment.protocol_name]
+    who += [experiment.protocol_hash, experiment.regime]
     for row in table:
         writer.writerow([safe(row.suite), safe(row.task), *numbers(row), *map(safe, who)])
     return text.getvalue()

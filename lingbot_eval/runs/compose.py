@@ -116,6 +116,8 @@ def settings(suite: Suite, agent: str, protocol: str, overrides: Sequence[str]) 
         except (HydraException, OmegaConfBaseException) as error:
             words = " ".join(str(error).split()) or type(error).__name__
             raise BadInput(f"setting: {words}; quote special characters, as in \"regime='a, b'\"") from None
+    if (name := suite_named(str(data["suite"]["name"])).name) != suite.name:
+        raise BadInput(f"suite={name}: the benchmark is the first word of run-suite, here {suite.name}")
     chosen = run_settings(data)
     if to_dict(suite.load_protocol(chosen.protocol.name)) == to_dict(chosen.protocol):
         return chosen

@@ -1,4 +1,4 @@
-"""Play a plan: hand out episodes (``queue.py``) that no other session plays (``claims.py``) to worker
+"""Play a plan: hand out episodes (``queue.py``) that no other coordinator plays (``claims.py``) to worker
 processes (``pool.py``), and be resumable after our death."""
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from lingbot_eval.settings import RunSettings, to_dict
 from lingbot_eval.suites import suite_named
 from lingbot_eval.types import Episode, Provenance
 
-LOOK_SECONDS = 5.0
-"""Between two looks at what became of the episodes that other sessions play."""
+RECALL_SECONDS = 5.0
+"""Episodes that other coordinators play are tried again so often: their records may have come."""
 
 
 def play(
@@ -41,17 +41,17 @@ def play(
     """
     watch = Watch(folder)
     try:
-        with Presence(folder, provenance, to_dict(settings), command, len(episodes)) as session:
+        with Presence(folder, provenance, to_dict(settings), command, len(episodes)) as presence:
             sweep(folder, watch)
-            claims = Claims(folder, session.id, watch, episodes)
-            pool = Pool(folder, settings, provenance, session)
+            claims = Claims(folder, presence.id, watch, episodes)
+            pool = Pool(folder, settings, provenance, presence)
 
             def told(update: EpisodeUpdate) -> None:
-                session.lanes.tell(update)
+                presence.lanes.tell(update)
                 tell(update)
 
             try:
-                _hand_out(episodes, settings, claims, pool, session, told, stopping)
+                _hand_out(episodes, settings, claims, pool, presence, told, stopping)
             finally:
                 pool.close()
                 claims.release_all()
@@ -67,20 +67,20 @@ def _hand_out(
     settings: RunSettings,
     claims: Claims,
     pool: Pool,
-    session: Presence,
+    presence: Presence,
     tell: Callable[[EpisodeUpdate], None],
     stopping: Callable[[], bool],
 ) -> None:
     limits = command_limits(suite_named(settings.suite.name), settings.protocol, by_task(episodes))
     queue = Queue(episodes, limits, claims.records)
-    looked = time.monotonic()
+    recalled = time.monotonic()
     while pool.busy or (queue.left and not stopping()):
-        session.require_folder()
+        presence.require_folder()
         if not stopping():
             pool.staff(queue.waiting)
-            if time.monotonic() - looked >= LOOK_SECONDS:
+            if time.monotonic() - recalled >= RECALL_SECONDS:
                 queue.recall()
-                looked = time.monotonic()
+                recalled = time.monotonic()
             if pool.idle and queue.waiting:
                 claims.read()
                 for record in queue.see():

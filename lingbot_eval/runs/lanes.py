@@ -1,4 +1,4 @@
-"""What is told of episodes as they begin and end, and what it comes to: what each lane does, where its seconds went."""
+"""Episodes are told of as they begin and end; Lanes keeps account of what each lane does, and where its time went."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class LaneState(msgspec.Struct):
     model: float = 0.0
     simulator: float = 0.0
     waiting: float = 0.0
-    """These were spent waiting for forwards that are shared with other lanes."""
+    """The lane waited so long for forwards that it shares with others."""
     recording: float = 0.0
     """The simulator draws pictures for a film besides, and commands are kept."""
     other: float = 0.0

@@ -25,9 +25,9 @@ Finished = tuple[int, Order, EpisodeRecord, bool]
 class Pool:
     """Raises NotReady where workers cannot be started."""
 
-    def __init__(self, folder: RunDirectory, settings: RunSettings, provenance: Provenance, session: Presence) -> None:
+    def __init__(self, folder: RunDirectory, settings: RunSettings, provenance: Provenance, presence: Presence) -> None:
         self._folder, self._settings, self._provenance = folder, settings, provenance
-        self._session = session
+        self._presence = presence
         self._processes = workers_of(settings)
         self._lanes: dict[int, list[_Lane]] = {}
         """By worker."""
@@ -60,7 +60,7 @@ class Pool:
             unoccupied += sessions
 
     def _job(self, number: int, lane: int) -> Job:
-        records = self._folder.path / "records" / f"{self._session.id}-{self._started}.jsonl"
+        records = self._folder.path / "records" / f"{self._presence.id}-{self._started}.jsonl"
         self._started += 1
         log = self._log(number)
         own = log.with_name(f"{log.stem}-{lane}.log") if self._settings.agent.sessions > 1 else log
@@ -69,13 +69,13 @@ class Pool:
             records=str(records),
             log=str(log),
             simulator_log=str(own),
-            tmp=str(self._session.tmp),
+            tmp=str(self._presence.tmp),
             settings=self._settings,
             provenance=self._provenance,
         )
 
     def _log(self, number: int) -> Path:
-        return self._folder.path / "logs" / f"{self._session.id}-worker-{number}.log"
+        return self._folder.path / "logs" / f"{self._presence.id}-worker-{number}.log"
 
     def play(self, lane: _Lane, order: Order) -> None:
         lane.begin(order)
@@ -134,7 +134,7 @@ class Pool:
 
     def _obituary(self, order: Order, reason: str, seconds: float) -> EpisodeRecord:
         if self._obituaries is None:
-            self._obituaries = RecordFile(self._folder.path / "records" / f"{self._session.id}-deaths.jsonl")
+            self._obituaries = RecordFile(self._folder.path / "records" / f"{self._presence.id}-deaths.jsonl")
         record = EpisodeRecord(
             episode=order.episode,
             outcome=Outcome.ERROR,

@@ -1,4 +1,4 @@
-"""Who plays in a run directory: each coordinator keeps a file and a heartbeat there, by which others see that it lives.
+"""Each coordinator keeps a file and a heartbeat in the run directory, by which others see who plays there.
 
     sessions/<id>.json        how it was started; written by itself alone, again when it ends
     sessions/<id>.live.json   its heartbeat: a counter, and what each lane plays
@@ -69,7 +69,7 @@ class Coordinator(msgspec.Struct, frozen=True):
     ended: str = ""
     """It is empty while the coordinator plays, and for ever where it was killed."""
     seconds: float | None = None
-    """So long it played, from start to end."""
+    """It played for so long, from start to end."""
     lanes: dict[int, LaneState] = {}
     """The lanes had done this at the end."""
 
@@ -157,7 +157,7 @@ class Presence:
 
 
 class Life(Enum):
-    """Whether a coordinator plays."""
+    """It says whether a coordinator plays."""
 
     PLAYS = "plays"
     UNKNOWN = "unknown"
@@ -173,9 +173,9 @@ class Watch:
     def __init__(self, folder: RunDirectory, lease: float = LEASE_SECONDS) -> None:
         self._folder, self._lease = folder.path / "sessions", lease
         self._seen: dict[str, tuple[int, float]] = {}
-        """By coordinator: the counter, and when it was first seen so."""
+        """A coordinator (id) had this counter when it was last read, and was first seen with it at this time."""
         self._beating: set[str] = set()
-        """Their counters have moved."""
+        """The counters of these have moved."""
 
     def dead(self, id: str) -> bool:
         """Tell whether it will record nothing more.

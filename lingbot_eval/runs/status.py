@@ -1,4 +1,4 @@
-"""How a run stands is told from its directory alone: nothing is written, so anybody may read from anywhere."""
+"""A run's directory alone says how the run stands: nothing is written, so anybody may read from anywhere."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class Player:
     coordinator: Coordinator
     life: Life
     counter: int
-    """Its last heartbeat had this number; 0 where there is none."""
+    """The last heartbeat had this number; 0 where there is none."""
     seconds: float
-    """So long it had played at its last heartbeat, or at its end."""
+    """It had played for so long at its last heartbeat, or at its end."""
     lanes: Mapping[int, LaneState]
 
     @property
@@ -83,11 +83,11 @@ class Scores:
 
     plan: Sequence[Episode]
     tasks: Mapping[str, Task]
-    """Every planned episode's task, by the episode's id."""
+    """Each planned episode (id) is of this task."""
     tallies: Mapping[Task, Tally]
     """They are in planned order."""
     final: MutableMapping[str, EpisodeRecord]
-    """The records that count (:meth:`Records.final_of`) of planned episodes, by id."""
+    """These records count (:meth:`Records.final_of`), by the ids of planned episodes."""
 
     def add(self, final: EpisodeRecord) -> None:
         """Have ``final`` count for its episode, in place of any other; nothing happens where that is not planned."""
@@ -186,10 +186,10 @@ class StatusReader:
     def __init__(self, folder: RunDirectory, plan: Sequence[Episode] | None = None) -> None:
         self.folder, self._watch, self._reader = folder, Watch(folder), Reader(folder, plan or ())
         self._over: dict[str, Player] = {}
-        """By id: coordinators that have ended and change no more."""
+        """These coordinators (id) have ended and change no more."""
         self._mine = plan
-        experiment = folder.run()["experiment"]
-        self._suite, self._protocol = experiment["suite"]["name"], experiment["protocol"]
+        experiment = folder.run().experiment
+        self._suite, self._protocol = experiment.suite.name, experiment.protocol
         self._follow(plan or ())
 
     def _follow(self, plan: Sequence[Episode]) -> None:
@@ -198,7 +198,7 @@ class StatusReader:
         """So many of the records are in both."""
 
     def read(self) -> Standing:
-        """Raises CorruptRecords."""
+        """Read what was added. Raises CorruptRecords."""
         plan = self._reader.plan() if self._mine is None else self._mine
         if plan is not self._scores.plan:
             self._follow(plan)

@@ -23,8 +23,8 @@ BROKEN = 5
 """Seeds in a row at which it does so twice: then it is the simulator, and not the scenes."""
 
 
-LOOK_SECONDS = 2.0
-"""Between two looks whether other processes have ended."""
+WAIT_SECONDS = 2.0
+"""So long passes before tasks that other processes are at are tried again."""
 
 
 def search(
@@ -78,7 +78,7 @@ def search(
             if left := _left(pool, one, wanted):
                 waits(left)
             while left:
-                time.sleep(LOOK_SECONDS)
+                time.sleep(WAIT_SECONDS)
                 left = _left(pool, one, left)
         finally:  # after the first failure, too, or interrupted: each thread ends with the audition that it is at
             stopped.set()

@@ -19,7 +19,7 @@ OUTCOMES = {"success": Outcome.SUCCESS, "failure": Outcome.FAILURE, "void": Outc
 
 
 def outcome_named(word: str) -> Outcome:
-    """Raises UnknownName where nobody calls an outcome so."""
+    """Return the outcome that people call so. Raises UnknownName where they call none so."""
     if word not in OUTCOMES:
         raise UnknownName("outcome", word, OUTCOMES)
     return OUTCOMES[word]

@@ -36,9 +36,10 @@ LARGEST_TAP = 65536
 """A tap has no more bytes; its longest texts need fewer."""
 
 STATIC = {
-    "/": ("tablet.html", "text/html; charset=utf-8"),
-    "/tablet.css": ("tablet.css", "text/css; charset=utf-8"),
-    "/tablet.js": ("tablet.js", "text/javascript; charset=utf-8"),
+    "/": ("trials/page/tablet.html", "text/html; charset=utf-8"),
+    "/tablet.css": ("trials/page/tablet.css", "text/css; charset=utf-8"),
+    "/tablet.js": ("trials/page/tablet.js", "text/javascript; charset=utf-8"),
+    "/dom.js": ("web/dom.js", "text/javascript; charset=utf-8"),
 }
 """These are served without a token: nothing of the trial session is in them."""
 
@@ -128,7 +129,7 @@ class _Handler(QuietHandler):
             return self._say(HTTPStatus.FORBIDDEN, "open the address that the terminal shows")
         if path in STATIC:
             name, kind = STATIC[path]
-            content = (resources.files("lingbot_eval.trials") / "page" / name).read_bytes()
+            content = (resources.files("lingbot_eval") / name).read_bytes()
             return self._send(HTTPStatus.OK, content, kind)
         if path != "/state":
             return self._say(HTTPStatus.NOT_FOUND, "no such page")

@@ -36,7 +36,7 @@ class TrialLine(msgspec.Struct, frozen=True):
 
 
 class View(msgspec.Struct, frozen=True):
-    """What is shown of the trial at hand, and of those before it. A method's name is empty where the trial session is
+    """It is shown of the trial at hand, and of those before it. A method's name is empty where the trial session is
     blinded."""
 
     number: int

@@ -1,4 +1,4 @@
-"""What a person may say of a trial, with a key in a terminal or a tap on a tablet: the same words do the same there."""
+"""A person says these of a trial, with a key in a terminal or a tap on a tablet; the same word does the same there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,3 @@
-"use strict";
 // What the pages share: a table of tasks, and below it a list of episodes. Everything from the JSON in #data becomes
 // text nodes; nothing is ever parsed as markup. What is chosen stands in the address after "#", so that a view can be
 // kept and sent. A page's own script, which follows, has: taskColumns, episodeColumns, RANKS, KINDS, WRITER, rank, words,
@@ -9,22 +8,11 @@ const PART = 2000;  // episodes in a part, as parts.py has them
 const KEPT = 60;  // parts; the 50 rows of a page may be in as many
 const AHEAD = 4;  // parts that are asked for at once while words are sought
 const SIGN = {success: "✓ success", failure: "✗ failure", error: "! error", "": "· not played"};
-const $ = id => document.getElementById(id);
 
 let data = JSON.parse($("data").textContent);
 const chosen = Object.assign(
   {suite: "", task: "", q: "", find: "", outcome: "", by: "", down: "", page: "1", open: ""},
   Object.fromEntries(new URLSearchParams(location.hash.slice(1))));
-
-function el(tag, attributes, ...children) {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
-    else if (value !== false && value != null) node.setAttribute(name, value === true ? "" : value);
-  }
-  node.append(...children.filter(child => child != null));
-  return node;
-}
 
 const number = (value, digits) => value == null ? "–" : value.toFixed(digits);
 /** One digit, a tie to the even one, as Python's: 1 of 16 is 6.2 % in every table. */

@@ -41,8 +41,8 @@ def test_doctor_says_slow_and_refuses_nothing(
     monkeypatch.setattr(first_picture, "SLOW_SECONDS", 0.0)
     lingbot_eval.main(["doctor", "--python", impatient])
     said = capsys.readouterr().out
-    assert "ok    tabletop:" in said
-    assert "note  tabletop: slow: " in said
+    assert "ok    Tabletop:" in said
+    assert "note  Tabletop: slow: " in said
     assert " drew its first picture after " in said
     assert "note  GL backend osmesa: slow: " in said or "note  GL backend egl: slow: " in said
 

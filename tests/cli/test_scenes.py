@@ -97,7 +97,7 @@ def test_a_manifest_from_elsewhere_is_merged_or_played_from_as_it_is(simulator, 
     plan = ["plan", "tabletop", "--tasks", "lift_block", "--episodes"]
     assert lingbot_eval.main([*plan, "2", "suite.manifest=theirs"]) == 0
     assert lingbot_eval.main([*plan, "1", "--merge", "theirs"]) == 0
-    assert "theirs: 2 trials taken over" in capsys.readouterr().out
+    assert "theirs: 2 auditions taken over" in capsys.readouterr().out
     file = Path("theirs/manifest.json")
     content = json.loads(file.read_text())
     content["facts"]["tabletop"] = f"other-{content['facts']['tabletop']}"

@@ -16,6 +16,7 @@ from lingbot_eval.envs.robotwin.tasks import TASKS
 from lingbot_eval.reports import plots
 from lingbot_eval.reports.methods import SUCCESS as SUCCESS_RATE
 from lingbot_eval.reports.methods import methods, published
+from lingbot_eval.reports.plots import trials_of
 from lingbot_eval.reports.published import slugs
 from lingbot_eval.reports.stats import Count, wilson
 from lingbot_eval.reports.stats.intervals import stratified
@@ -86,7 +87,7 @@ def test_a_mean_over_other_tasks_is_not_put_beside_the_published_one(tmp_path, c
 
 def test_trials_whose_commands_nobody_counted_have_no_curve_over_them():
     plan = [Episode("real", "fold", k, "") for k in range(4)]
-    assert plots.success_by_commands({e.id: EpisodeRecord(e, SUCCESS, 0, 1.0) for e in plan}) is None
+    assert plots.success_by_commands(trials_of({e.id: EpisodeRecord(e, SUCCESS, 0, 1.0) for e in plan})) is None
 
 
 def test_without_published_tasks_the_parts_stand_on_the_lines(tmp_path, capsys):
@@ -134,7 +135,7 @@ def test_a_task_stands_at_its_rate_with_its_interval_beside_its_other_setting():
 def test_the_curve_counts_successes_among_all_trials():
     plan = [Episode("toy", "reach", k, "", index=k) for k in range(4)]
     final = played(plan, lambda e: [SUCCESS, SUCCESS, FAILURE, ERROR][e.index])
-    (line,) = plots.success_by_commands(final).axes[0].lines
+    (line,) = plots.success_by_commands(trials_of(final)).axes[0].lines
     assert list(line.get_xdata()) == [0, 10, 11, 12]
     assert list(line.get_ydata()) == pytest.approx([0, 100 / 3, 200 / 3, 200 / 3])
 
@@ -146,18 +147,18 @@ def test_progress_is_the_share_of_trials_in_tenths_and_nothing_without_steps():
         e.id: EpisodeRecord(e, FAILURE, 1, 1.0, progress=n, max_progress=4)
         for e, n in zip(episodes, steps, strict=True)
     }
-    (bars,) = plots.progress(final).axes[0].containers
+    (bars,) = plots.progress(trials_of(final)).axes[0].containers
     assert [bar.get_height() for bar in bars] == [25, 0, 25, 0, 0, 0, 0, 0, 0, 50]
-    assert plots.progress(played(episodes)) is None
+    assert plots.progress(trials_of(played(episodes))) is None
 
 
 def test_time_is_stacked_in_means_over_the_trials_that_say_it():
     plan = [Episode("toy", "reach", k, "") for k in range(4)]
-    parts = plots.time_by_task(played(plan)).axes[0].containers
+    parts = plots.time_by_task(trials_of(played(plan))).axes[0].containers
     assert [(part[0].get_x(), part[0].get_width()) for part in parts] == [
         pytest.approx(pair) for pair in ((0.0, 0.5), (0.5, 0.4), (0.9, 0.1))
     ]
-    assert plots.time_by_task({e.id: EpisodeRecord(e, FAILURE, 1, 1.0) for e in plan}) is None
+    assert plots.time_by_task(trials_of({e.id: EpisodeRecord(e, FAILURE, 1, 1.0) for e in plan})) is None
 
 
 def test_plot_writes_vector_and_pixels_of_what_the_records_have(tmp_path, capsys):

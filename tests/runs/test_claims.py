@@ -22,18 +22,9 @@ from lingbot_eval.runs.presence import Watch
 from lingbot_eval.runs.queue import SPARED, TRIES, Queue
 from lingbot_eval.runs.records import RecordFile
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome
-from tests.runs.test_presence import attended, beat, present
+from tests.runs.test_presence import EXPERIMENT, attended, beat, present
 
 EPISODES = [Episode("toy", "reach", seed, "go to the mark", index=seed) for seed in range(3)]
-EXPERIMENT = {
-    "suite": {"name": "toy", "seed": 0, "episodes": 3},
-    "protocol": {"name": "toy"},
-    "agent": {"name": "idle"},
-    "checkpoint": "",
-    "protocol_hash": "0123",
-    "facts": {},
-    "regime": "none",
-}
 
 
 def directory(path: Path) -> RunDirectory:

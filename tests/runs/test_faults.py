@@ -29,7 +29,7 @@ HASTY = """
 import sys
 from lingbot_eval.runs import coordinator as local
 from lingbot_eval.runs import presence as sessions
-sessions.HEARTBEAT_SECONDS, local.LOOK_SECONDS = 0.2, 0.2
+sessions.HEARTBEAT_SECONDS, local.RECALL_SECONDS = 0.2, 0.2
 sessions.Watch.__init__.__defaults__ = (2.0,)  # the lease
 from lingbot_eval.cli.run_suite import main
 sys.exit(main(sys.argv[1:]))

@@ -44,7 +44,7 @@ def test_seeds_at_which_the_simulator_raises_are_left_out_and_a_dying_one_ends_t
 
 
 def test_what_another_process_looks_for_is_waited_for_and_not_tried_again(tmp_path, monkeypatch):
-    monkeypatch.setattr(search, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(search, "WAIT_SECONDS", 0.01)
     theirs, ours = Manifest(tmp_path / "scenes"), Manifest(tmp_path / "scenes")
     theirs.open("tabletop", {})
     want, done = Wanted("lift_block", "easy", 10_000, 2), Wanted("press_button", "easy", 10_000, 1)

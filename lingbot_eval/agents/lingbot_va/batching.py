@@ -1,4 +1,4 @@
-"""Forwards of several sessions, run together when they are of the same kind.
+"""Runs forwards of several sessions together when they are of the same kind.
 
 Sessions live in threads. One that is about to compute takes a seat; when everybody who has a seat waits for a forward,
 the one that has waited longest is run, and all that wait for the same kind with it. So nobody waits for a session whose
@@ -29,7 +29,7 @@ class _Request:
     since: float
     done: bool = False
     failed: bool = True
-    """Until it has been run."""
+    """It has failed until it has been run."""
     out: Tensor | None = None
     waited: float = 0.0
     """Seconds until it began to run."""
@@ -81,7 +81,7 @@ class Batcher:
         return request.out, request.waited
 
     def _next(self) -> list[_Request]:
-        """What runs next, if it is time: whoever has waited longest, whose thread runs it, and all of that kind.
+        """Return what runs next, if it is time: whoever has waited longest, whose thread runs it, and all of that kind.
 
         The longest and not the largest: a session that is behind the others would wait for their whole chunk and then
         compute alone, where a few forwards of its own bring it to the kind that they are at.
@@ -106,8 +106,8 @@ class Batcher:
 
 
 class Seat:
-    """One session's place. ``with seat:`` may be nested; it is taken by the first forward, not before, so that nobody
-    waits for pictures to be encoded, and given up at the end of the outermost."""
+    """One session's place. ``with seat:`` may be nested; it is taken by the first forward, not before, so that
+    nobody waits for pictures to be encoded, and given up at the end of the outermost."""
 
     def __init__(self, batcher: Batcher) -> None:
         self._batcher, self._depth, self._taken = batcher, 0, False

@@ -47,7 +47,7 @@ class Part:
 
 
 class Forwards(ABC):
-    """Forwards of one transformer, whose weights stay as they are."""
+    """Makes the forwards of one transformer, whose weights stay as they are."""
 
     cache: type[KeyValueCache]
     """Where the history lies."""
@@ -59,8 +59,8 @@ class Forwards(ABC):
 
     @torch.no_grad()
     def __call__(self, parts: Sequence[Part], stream: Stream, *, head: bool) -> list[Tensor] | None:
-        """One forward of every part, (b, L, in) -> (b, L, out); own keys and values lie in each part's cache, to be
-        committed or not. All parts have the same L and n; their rows, histories, times and prompts are their own.
+        """Make one forward of every part, (b, L, in) -> (b, L, out); own keys and values lie in each part's cache, to
+        be committed or not. All parts have the same L and n; their rows, histories, times and prompts are their own.
 
         head=False: only keys and values are wanted, and nothing is computed behind the last ones.
         """
@@ -81,15 +81,15 @@ class Forwards(ABC):
 
     @abstractmethod
     def prompt(self, embeddings: Sequence[Tensor]) -> Prompt:
-        """``embeddings``: (n, text_dim) of each batch row's real tokens."""
+        """Make a prompt of ``embeddings``, (n, text_dim) of each batch row's real tokens."""
 
     @abstractmethod
     def times(self, stream: Stream, per_frame: Sequence[float], tokens_per_frame: int, rows: int) -> Times:
-        """Noise level of each frame, 0..1000."""
+        """Embed the noise level of each frame, 0..1000."""
 
     @abstractmethod
     def rotation(self, grid: Tensor) -> Tensor:
-        """Rotary turns of tokens at ``grid`` (3, L)."""
+        """Return the rotary turns of tokens at ``grid`` (3, L)."""
 
     def _rotary(self, grid: Tensor) -> Tensor:
         return rotary(grid, self.transformer.shape.attention_head_dim)
@@ -100,7 +100,7 @@ class Forwards(ABC):
 
 
 class Exact(Forwards):
-    """The original's arithmetic."""
+    """Computes as the original does."""
 
     cache, together = SlottedCache, False
 
@@ -125,8 +125,8 @@ class Exact(Forwards):
 
 
 class Fast(Forwards):
-    """Every noise level is embedded once, text behind the real tokens is one key, queries, keys and values are one
-    product."""
+    """Embeds every noise level once, makes one key of the text behind the real tokens, and one product of queries, keys
+    and values."""
 
     cache, together = KeyValueCache, True
 
@@ -166,12 +166,12 @@ class Fast(Forwards):
 
 class RoundedTwice(Arithmetic):
     def add_product(self, base: Tensor, one: Tensor, other: Tensor) -> Tensor:
-        """What torch.addcmul computes with a single rounding."""
+        """Round the product before it is added; torch.addcmul rounds once."""
         return base + one * other
 
 
 class Fused(Arithmetic):
-    """Queries, keys and values by one product and one norm."""
+    """Computes queries, keys and values by one product and one norm."""
 
     def __init__(self, transformer: VideoActionTransformer) -> None:
         self._weights = [_fused(block.attn1) for _, block in transformer.layers()]
@@ -186,7 +186,7 @@ class Fused(Arithmetic):
 
 
 def _fused(attention: Attention) -> tuple[Tensor, Tensor, Tensor]:
-    """Weight and bias of the product, and the norms (2, D)."""
+    """Return weight and bias of the product, and the norms (2, D)."""
     linears = (attention.to_q, attention.to_k, attention.to_v)
     weight = stacked([linear.weight.detach() for linear in linears])
     bias = torch.cat([linear.bias.detach() for linear in linears])
@@ -194,7 +194,8 @@ def _fused(attention: Attention) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def stacked(parts: Sequence[Tensor]) -> Tensor:
-    """Matrices below one another: a view where they are neighbours in memory (``loading.room``), else a copy."""
+    """Lay matrices below one another: as a view where they are neighbours in memory (``loading.room``), else as a
+    copy."""
     first, end = parts[0], parts[0].storage_offset()
     for part in parts:
         beside = part.untyped_storage().data_ptr() == first.untyped_storage().data_ptr()
@@ -205,7 +206,7 @@ def stacked(parts: Sequence[Tensor]) -> Tensor:
 
 
 class _Caches:
-    """The histories of several sessions, in the order of a batch's rows."""
+    """Holds the histories of several sessions, in the order of a batch's rows."""
 
     def __init__(self, parts: Sequence[Part]) -> None:
         self._parts = parts
@@ -220,7 +221,7 @@ class _Caches:
 
 
 class _Texts:
-    """The prompts of several sessions."""
+    """Holds the prompts of several sessions."""
 
     def __init__(self, parts: Sequence[Part]) -> None:
         self._parts = parts
@@ -231,7 +232,7 @@ class _Texts:
 
 
 def joined(parts: Sequence[Tensor], rows: Sequence[int] | None = None) -> Tensor:
-    """One after another along the batch; the only one stays what it is. rows: repeat each (1, ...) so often first."""
+    """Join along the batch; an only one stays what it is. rows: repeat each (1, ...) so often first."""
     if len(parts) == 1:
         return parts[0]
     if rows is not None:
@@ -240,13 +241,13 @@ def joined(parts: Sequence[Tensor], rows: Sequence[int] | None = None) -> Tensor
 
 
 def split_rows(x: Tensor, parts: Sequence[Part]) -> list[Tensor]:
-    """What of a batch is each part's."""
+    """Return what of a batch is each part's."""
     return [x] if len(parts) == 1 else list(x.split([part.rows for part in parts]))  # type: ignore[no-untyped-call]
 
 
 def folded(count: int, dtype: torch.dtype) -> list[float]:
-    """Scores s with sum(exp(s)) = count, each exact in ``dtype``: one in float32, a few in bfloat16, where ln(count)
-    alone would be off by up to 1.6 %."""
+    """Return scores s with sum(exp(s)) = count, each exact in ``dtype``: one in float32, a few in bfloat16, where
+    ln(count) alone would be off by up to 1.6 %."""
     scores: list[float] = []
     rest = float(count)
     while rest > 1e-5 * count:

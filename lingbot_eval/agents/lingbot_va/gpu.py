@@ -1,4 +1,4 @@
-"""Which GPU the model computes on."""
+"""Says which GPU the model computes on."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 
 
 def described(device: str) -> dict[str, str]:
-    """Its name, and the versions of CUDA (AMD: HIP) and cuDNN that torch brings."""
+    """Return its name, and the versions of CUDA (AMD: HIP) and cuDNN that torch brings."""
     return {
         "gpu": torch.cuda.get_device_name(device),
         "cuda": str(torch.version.cuda or torch.version.hip),

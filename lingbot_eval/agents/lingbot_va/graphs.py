@@ -1,4 +1,4 @@
-"""One session's forwards as CUDA graphs: recorded in the second step of a denoising loop, replayed in all later ones.
+"""Runs one session's forwards as CUDA graphs: recorded in the second step of a denoising loop, replayed in later ones.
 
 Within a loop only tokens and noise level change: the cache has the same length (a forward's own keys and values lie
 behind it and are written anew in every step), text and positions are the same. So a graph needs no padding to a bucket
@@ -23,13 +23,13 @@ from lingbot_eval.models.lingbot_va.transformer import Stream, Times
 
 class Forward(Protocol):
     def __call__(self, parts: Sequence[Part], stream: Stream, *, head: bool) -> list[Tensor] | None:
-        """As :meth:`forwards.Forwards.__call__`."""
+        """Do as :meth:`forwards.Forwards.__call__` says."""
 
 
 Compute = Callable[[], Tensor]
 
 Capture = Callable[[Compute], tuple[Tensor, Callable[[], None]]]
-"""Record what a function computes: its output, and what computes it again from what its inputs hold then."""
+"""It records what a function computes: its output, and what computes it again from what its inputs hold then."""
 
 
 def on_cuda(compute: Compute) -> tuple[Tensor, Callable[[], None]]:
@@ -46,7 +46,7 @@ class _Loop:
     rotation: Tensor
     """Made anew for every chunk, so the same one means the same positions and text."""
     length: int
-    """Of the cache."""
+    """The cache's length."""
     rows: int
     inputs: tuple[Tensor, Times, Prompt] | None = None
     """What a graph reads, apart from the cache: that is what the loop is found by, and held here it was never free."""

@@ -1,4 +1,4 @@
-"""What a session had imagined, beside what came."""
+"""Keeps what a session had imagined, beside what came."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lingbot_eval.settings.lingbot_va import IMAGES_PER_FRAME
 from lingbot_eval.types import Actions, ImaginationError, Imagined, Observation
 
 LEAST_MSE = 1e-10
-"""Of pictures; equal ones have 100 dB."""
+"""The least error of pictures; equal ones have 100 dB."""
 
 
 class Imagination:
@@ -50,7 +50,7 @@ class Imagination:
         return self._session.waited
 
     def imagination_error(self) -> ImaginationError | None:
-        """Waits for the device once."""
+        """Return the error so far; the device is waited for once."""
         pairs = zip(self._imagined, self._came, strict=False)  # the last chunk's pictures never come
         off = [(predicted.double() - came.double())[:, :, _given(n) :] for n, (predicted, came) in enumerate(pairs)]
         frames = sum(part.shape[2] for part in off)
@@ -61,7 +61,7 @@ class Imagination:
         return ImaginationError(latent_mse=mse, frames=frames, psnr=psnr)
 
     def imagined(self) -> Iterator[Imagined]:
-        """Decodes every real latent frame and every predicted one, one of each at a time. The episode is over, and its
+        """Decode every real latent frame and every predicted one, one of each at a time. The episode is over, and its
         cache makes room for that."""
         self._session.end()
         self._squares = []
@@ -79,7 +79,7 @@ class Imagination:
 
 
 def looks(vision: Vision, chunk: int, frames: int, decoded: Iterable[Pictures]) -> Iterator[Imagined]:
-    """The decoded pictures of a chunk of so many latent frames, one by one, the cameras apart."""
+    """Yield the decoded pictures of a chunk of so many latent frames, one by one, the cameras apart."""
     given, count = _given(chunk), IMAGES_PER_FRAME * (frames - _given(chunk))
     captions = iter(["given"] * given + [f"chunk {chunk + 1}, {look + 1} of {count}" for look in range(count)])
     for pictures in decoded:
@@ -89,5 +89,6 @@ def looks(vision: Vision, chunk: int, frames: int, decoded: Iterable[Pictures]) 
 
 
 def _given(chunk: int) -> int:
-    """Latent frames at a chunk's start that are known, not predicted: the episode's first picture."""
+    """Return the number of latent frames at a chunk's start that are known, not predicted: the episode's first
+    picture."""
     return int(chunk == 0)

@@ -1,4 +1,5 @@
-"""Image to video and actions without a simulator: chunk after chunk, each imagined from the one before."""
+"""Imagines video and actions from pictures without a simulator: chunk after chunk, each imagined from the one
+before."""
 
 from __future__ import annotations
 
@@ -35,7 +36,7 @@ def imagine(
     seed: int,
     noise: Callable[[int], Noise] | None = None,
 ) -> Rollout:
-    """``pictures``: (H, W, 3) of each camera. noise: as in :meth:`Sessions.new`.
+    """Imagine from ``pictures``, (H, W, 3) of each camera. noise: as in :meth:`Sessions.new`.
 
     Raises BadInput where the picture of a camera is missing.
     """
@@ -50,7 +51,7 @@ def imagine(
 
 
 def decoded(model: LingBotVA, rollout: Rollout) -> Iterator[Imagined]:
-    """The rollout's pictures, in a row: here each chunk's history is the prediction before it."""
+    """Yield the rollout's pictures, in a row: here each chunk's history is the prediction before it."""
     memory = model.vision.nothing_decoded()
     for chunk, latents in enumerate(torch.split(rollout.latents, model.settings.frames, dim=2)):
         yield from looks(model.vision, chunk, latents.shape[2], model.vision.decoded(latents, memory))

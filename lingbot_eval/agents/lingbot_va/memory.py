@@ -1,4 +1,4 @@
-"""What LingBot-VA occupies, and whether it fits, before anything is loaded.  No torch here."""
+"""Says what LingBot-VA occupies, and whether it fits, before anything is loaded and without torch."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from lingbot_eval.settings.lingbot_va import LingBotAgentSettings, LingBotSettin
 BYTES = {"bfloat16": 2, "float32": 4}
 
 GPU_NODES = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")
-"""Of NVIDIA's driver, of Windows' for Linux, of AMD's: torch calls any of them cuda."""
+"""NVIDIA's driver makes the first, Windows' for Linux the second, AMD's the third; torch calls any of them cuda."""
 
 CPU_BYTES = 2e9
 """Weights of a transformer that ``auto`` puts on a CPU; the released ones have 10e9."""
 
 PUBLISHED = {"num_layers": 30, "num_attention_heads": 24, "attention_head_dim": 128}
-"""Of the released 5 B checkpoints (robbyant/lingbot-va-*, transformer/config.json)."""
+"""The shape of the released 5 B checkpoints (robbyant/lingbot-va-*, transformer/config.json)."""
 
 
 @dataclass(frozen=True)
 class Cache:
-    """Keys and values that one session keeps: of every layer, batch row and token slot."""
+    """What one session keeps: keys and values of every layer, batch row and token slot."""
 
     layers: int
     rows: int
@@ -56,7 +56,7 @@ class Cache:
 
 
 def chosen_device(checkpoint: Checkpoint, chosen: LingBotAgentSettings) -> str:
-    """``auto`` is the first CUDA device, else the CPU.
+    """Return the device; ``auto`` is the first CUDA device, else the CPU.
 
     Raises NotReady for a model on the CPU that takes minutes per chunk there, unless the CPU is asked for.
     """
@@ -107,12 +107,13 @@ def require_memory(
 
 
 def _numbered(device: str) -> str:
-    """``cuda`` is the first of them."""
+    """Give ``cuda``, which is the first of them, its number."""
     return "cuda:0" if device == "cuda" else device
 
 
 def free_bytes(device: str, gpu: str | None = None) -> int:
-    """Memory that a new process could have on ``cpu`` (Linux: MemAvailable) or ``cuda[:N]``, if it sees ``gpu`` alone.
+    """Return the memory that a new process could have on ``cpu`` (Linux: MemAvailable) or ``cuda[:N]``, if it sees
+    ``gpu`` alone.
 
     Raises NotReady where there is no such device.
     """

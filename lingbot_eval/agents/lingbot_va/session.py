@@ -47,7 +47,7 @@ class Turn:
 
     actions: Actions
     chunk: Chunk
-    """Of which ``actions`` are the commands that are to be executed."""
+    """``actions`` are those of its commands that are to be executed."""
     came: Tensor | None
     """(1, 48, F', h, w): latents of what came of the turn before; None in the first, unless its chunk was fed back."""
 
@@ -59,14 +59,14 @@ class State:
     prompt: Prompt
     cache: KeyValueCache
     generator: torch.Generator
-    """On the CPU: the same noise on every device."""
+    """It is on the CPU: the same noise on every device."""
     seat: Seat
     pictures: Memory = field(default_factory=dict)
     """What the VAE's encoder remembers."""
     seen: Tensor | None = None
     """(1, 48, 1, h, w): the episode's first picture."""
     chunk: int = -1
-    """Of the last ``infer``; they are counted from 0."""
+    """The number of the last ``infer``, from 0."""
     frame: int = 0
     """Real latent frames so far (open loop: predicted ones)."""
     commands: Commands | None = None
@@ -107,7 +107,7 @@ class Trace(Protocol):
 
 
 class Session:
-    """An agent: plays one episode after another, each in a state of its own.
+    """An agent, which plays one episode after another, each in a state of its own.
 
     ``reset`` and ``act`` are the core's protocol; ``infer`` and ``feedback`` are what it is made of.
     """
@@ -140,7 +140,7 @@ class Session:
 
     @property
     def waited(self) -> float:
-        """Seconds of this episode in which a forward waited for other sessions."""
+        """Return the seconds of this episode in which a forward waited for other sessions."""
         return self.state.seat.waited
 
     def act(self, frames: Sequence[Observation]) -> Actions:
@@ -238,8 +238,8 @@ class Session:
         return latents
 
     def _predict(self, stream: Stream, start: int) -> Predict:
-        """A forward as the denoising loops want it. Of the negative prompt's row, and of forwards that only write
-        predictions, what nobody reads is left out: feedback drops predictions before they meet another chunk."""
+        """Return a forward as the denoising loops want it. It leaves out what nobody reads of the negative prompt's
+        row, and of forwards that only write predictions: feedback drops them before they meet another chunk."""
         settings = self._settings
         guided = settings.rows if settings.action_guidance > 1 else 1  # action guidance needs video's negative row too
 
@@ -270,7 +270,8 @@ class Session:
         keep: Literal["predicted", "real"] | None,
         head: bool,
     ) -> Tensor | None:
-        """``content`` (1, C, F, ...) at ``times`` per frame -> (rows, C, F, ...), or None without ``head``."""
+        """Make a forward of ``content`` (1, C, F, ...) at ``times`` per frame -> (rows, C, F, ...), or None without
+        ``head``."""
         forwards, state, frames = self._sessions.forwards, self.state, content.shape[2]
         cache = state.cache
         batch = content.repeat(rows, 1, 1, 1, 1)  # before it becomes tokens: a bfloat16 product rounds by memory layout
@@ -297,7 +298,7 @@ class Session:
         return out.transpose(1, 2).reshape(rows, -1, frames, count // frames, 1)
 
     def _rotation(self, stream: Stream, start: int, frames: int) -> tuple[Tensor, Tensor]:
-        """Grid and rotary table, made once per chunk."""
+        """Return grid and rotary table, made once per chunk."""
         known, key = self.state.rotations, (stream, start, frames)
         if key not in known:
             for old in [old for old in known if old[1] != start]:
@@ -320,7 +321,7 @@ class Session:
         return self._model.vision.encode(images, self.state.pictures, watch).to(self._model.device)
 
     def _drawn(self, chunk: int) -> Noise:
-        """float32, in the original's order; rounded later, so that every dtype starts from the same noise."""
+        """Draw float32, in the original's order; rounded later, so that every dtype starts from the same noise."""
         settings, shape, generator = self._settings, self._model.transformer.shape, self.state.generator
         latents = (1, shape.in_channels, settings.frames, *settings.latent_size)
         actions = (1, shape.action_dim, settings.frames, settings.commands_per_frame, 1)
@@ -328,5 +329,5 @@ class Session:
 
 
 def to_actions(commands: Commands, commands_per_look: int) -> Actions:
-    """(n_used, F, A) -> (N, K, n_used): in order of time, K commands between two looks."""
+    """Turn (n_used, F, A) into (N, K, n_used): in order of time, K commands between two looks."""
     return commands.transpose(1, 2, 0).reshape(-1, commands_per_look, len(commands))

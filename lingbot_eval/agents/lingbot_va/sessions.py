@@ -1,5 +1,5 @@
-"""Everything that sessions of one model share: its weights, what is computed once for all episodes, and forwards that
-several of them make together."""
+"""Sessions of one model share its weights, what is computed once for all episodes, and forwards that several of them
+make together."""
 
 from __future__ import annotations
 
@@ -101,7 +101,8 @@ class Sessions:
         )
 
     def prompt(self, instruction: str) -> Prompt:
-        """Keys and values of an instruction (and of the negative prompt) in every layer; the last one is kept."""
+        """Return keys and values of an instruction (and of the negative prompt) in every layer; the last one is
+        kept."""
         known = self._prompts.get(instruction)  # read once: sessions in other threads replace it
         if known is None:
             texts = [instruction, ""][: self.model.settings.rows]

@@ -1,4 +1,4 @@
-"""What a forward attends to, as the blocks see it: they hand over queries, keys and values and take what was found.
+"""A block hands over queries, keys and values, and takes what was found for them.
 
 Whether the history is a cache of what earlier forwards wrote (``key_value_cache.py``), a mask over one long sequence,
 or several sessions side by side, is the business of who calls the transformer.
@@ -15,7 +15,7 @@ from torch import Tensor
 
 
 class History(Protocol):
-    """The tokens that those of a forward attend to, themselves included."""
+    """Knows the tokens that those of a forward attend to, themselves included."""
 
     def attend(self, layer: int, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         """Take what a layer's tokens ask, and say of themselves, (b, L, heads, head_dim) each, normed and turned by
@@ -30,22 +30,22 @@ class Store(History, Protocol):
 
 
 class Text(Protocol):
-    """The texts that the tokens of a forward attend to."""
+    """Knows the texts that the tokens of a forward attend to."""
 
     def attend(self, layer: int, queries: Tensor) -> Tensor:
-        """(b, L, heads, head_dim) -> the same."""
+        """Take what a layer's tokens ask, (b, L, heads, head_dim); return what they find, of the same shape."""
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """What texts are in each layer: keys and values (b, heads, keys, head_dim), and what is added to every key's score,
-    (b, 1, 1, keys) or None for nothing."""
+    """Holds what texts are in each layer: keys and values (b, heads, keys, head_dim), and what is added to every key's
+    score, (b, 1, 1, keys) or None for nothing."""
 
     layers: Sequence[tuple[Tensor, Tensor]]
     bias: Tensor | None = None
 
     def first(self, rows: int) -> Prompt:
-        """The first ``rows`` batch rows of it."""
+        """Return the first ``rows`` batch rows of it."""
         if rows == len(self.layers[0][0]):
             return self
         bias = None if self.bias is None else self.bias[:rows]

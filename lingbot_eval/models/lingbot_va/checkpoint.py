@@ -1,4 +1,4 @@
-"""Where the parts of a checkpoint lie, and what it says itself.  No torch here.
+"""Finds where the parts of a checkpoint lie, and what it says itself, without torch.
 
 Two layouts are read. Upstream's: ``transformer/ vae/ text_encoder/ tokenizer/``, sharded or not. LeRobot's:
 ``model.safetensors`` and ``config.json`` (type ``lingbot_va``) with the transformer and its settings, and
@@ -26,28 +26,28 @@ from lingbot_eval.models.lingbot_va.reading import BadCheckpoint, read_json, sho
 from lingbot_eval.settings.lingbot_va import LingBotSettings
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
-"""Of the hub: what was downloaded once is downloaded again, which a branch does not promise."""
+"""How the hub names a commit. Its content is the same whenever it is downloaded; a branch does not promise that."""
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[^@/\s]*)?", re.ASCII)
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Where each part lies, and the settings that it brings."""
+    """Says where each part lies, and which settings it brings."""
 
     transformer: tuple[Path, ...]
     """safetensors files."""
     prefix: str
-    """Before every tensor's name."""
+    """What stands before every tensor's name."""
     config: Mapping[str, Any]
-    """The transformer's."""
+    """The transformer's configuration."""
     parts: Path
-    """Folder with ``vae``, ``text_encoder`` and ``tokenizer``."""
+    """The folder with ``vae``, ``text_encoder`` and ``tokenizer``."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Values of LingBotSettings that the checkpoint says itself."""
 
     def files(self) -> list[Path]:
-        """Everything that decides what the model computes."""
+        """Return everything that decides what the model computes."""
         others = [
             *shards(self.parts / "vae"),
             *shards(self.parts / "text_encoder"),
@@ -58,8 +58,8 @@ class Checkpoint:
         return [*self.transformer, *others]
 
     def hash(self, fresh: bool = False) -> str:
-        """12 hex digits over the contents of all files and the checkpoint's own settings. ``fresh``: every file is
-        read again, whatever is remembered of it.
+        """Return 12 hex digits over the contents of all files and the checkpoint's own settings. ``fresh``: every file
+        is read again, whatever is remembered of it.
 
         Raises NotReady for a file that cannot be read, or is being written.
         """
@@ -73,9 +73,9 @@ class Checkpoint:
 
 
 def locate(name: str, parts: str | None = None) -> Checkpoint:
-    """The checkpoint in a folder, or of a hub id: ``owner/name`` as the hub's cache has it, or ``owner/name@COMMIT``,
-    which is downloaded where the cache lacks it. ``parts``: the same for what LeRobot's layout keeps elsewhere, in
-    place of what its configuration names, which alone is never asked of the hub.
+    """Find the checkpoint in a folder, or of a hub id: ``owner/name`` as the hub's cache has it, or
+    ``owner/name@COMMIT``, which is downloaded where the cache lacks it. ``parts``: the same for what LeRobot's layout
+    keeps elsewhere, in place of what its configuration names, which alone is never asked of the hub.
 
     Raises NotReady with what is missing and how to get it, BadCheckpoint and BadInput for what it says.
     """
@@ -97,7 +97,7 @@ def locate(name: str, parts: str | None = None) -> Checkpoint:
 
 
 class Tensors:
-    """The tensors of one or more safetensors files, read when asked for; names without ``prefix``."""
+    """Reads the tensors of one or more safetensors files when asked for them; names are without ``prefix``."""
 
     def __init__(self, files: Iterable[Path], prefix: str = "") -> None:
         self.files, self._prefix = tuple(files), prefix
@@ -121,7 +121,7 @@ class Tensors:
                 self.shapes[name.removeprefix(self._prefix)] = tuple(file.get_slice(name).get_shape())
 
     def read(self, name: str) -> Any:
-        """A torch tensor; torch is imported by who wants one."""
+        """Return a torch tensor; torch is imported by who wants one."""
         with safe_open(self._where[name], "pt") as file:
             return file.get_tensor(self._prefix + name)
 
@@ -140,7 +140,7 @@ def _folder(name: str, setting: str) -> Path:
 
 
 def _cached(repository: str, commit: str | None = None) -> Path | None:
-    """The hub's cache, which is asked alone."""
+    """Ask the hub's cache, and nothing else."""
     from huggingface_hub import snapshot_download
 
     try:
@@ -150,7 +150,8 @@ def _cached(repository: str, commit: str | None = None) -> Path | None:
 
 
 def _from_hub(name: str, setting: str) -> Path:
-    """The snapshot of ``owner/name[@COMMIT]``; downloaded only where a commit is given, and so is asked for."""
+    """Return the snapshot of ``owner/name[@COMMIT]``; it is downloaded only where a commit is given, and so asked
+    for."""
     repository, _, commit = name.partition("@")
     if "@" in name and not COMMIT.fullmatch(commit):
         raise BadInput(f"{setting}={name}: a commit of the hub is 40 of 0-9, a-f, not {commit!r}")
@@ -184,7 +185,7 @@ def _require_parts(parts: Path, checkpoint: Path) -> None:
 
 
 def shards(folder: Path) -> list[Path]:
-    """The safetensors files of a folder; where there is an index, all those that it names.
+    """Return the safetensors files of a folder; where there is an index, all those that it names.
 
     Raises NotReady for files that are not there, BadCheckpoint for an index that names none.
     """
@@ -202,7 +203,7 @@ def shards(folder: Path) -> list[Path]:
 
 
 def _beside(file: Path, key: str, name: object) -> Path:
-    """The file in the same folder that ``key`` of ``file`` names. Raises BadCheckpoint."""
+    """Return the file in the same folder that ``key`` of ``file`` names. Raises BadCheckpoint."""
     if not isinstance(name, str) or not re.fullmatch(r"[^/\0]+\.safetensors", name):
         raise BadCheckpoint(f"{file}: {key} names {short(name)}, which is no safetensors file beside it")
     return file.parent / name
@@ -210,7 +211,7 @@ def _beside(file: Path, key: str, name: object) -> Path:
 
 @contextlib.contextmanager
 def understood(path: Path) -> Iterator[None]:
-    """Around a library that is given what ``path`` holds: whatever it raises over that is a BadCheckpoint."""
+    """Make whatever a library raises over what ``path`` holds a BadCheckpoint."""
     try:
         yield
     except LingbotEvalError:
@@ -221,7 +222,7 @@ def understood(path: Path) -> Iterator[None]:
 
 
 def _sized(path: Path) -> dict[str, Any]:
-    """The transformer's configuration, which says how much memory is needed before anything else reads it."""
+    """Read the transformer's configuration, which says how much memory is needed before anything else reads it."""
     config = read_json(path)
     for name in ("num_layers", "num_attention_heads", "attention_head_dim"):
         whole(config, name, path)
@@ -241,7 +242,7 @@ def _lerobot(folder: Path, config: Mapping[str, Any], parts: str | None) -> Chec
 
 
 def _lerobot_parts(folder: Path, config: Mapping[str, Any]) -> Path:
-    """Where ``wan_pretrained_path`` leads without a network: a folder, or the hub's cache."""
+    """Return where ``wan_pretrained_path`` leads without a network: a folder, or the hub's cache."""
     file = folder / "config.json"
     if "wan_pretrained_path" not in config:
         raise BadCheckpoint(f"{file} lacks wan_pretrained_path")
@@ -314,7 +315,7 @@ def _lerobot_settings(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _quantiles(post: Path, channels: list[int], count: int) -> dict[str, Any]:
-    """q01 and q99 of the used channels, spread over all; the file is the one that the step names."""
+    """Return q01 and q99 of the used channels, spread over all; the file is the one that the step names."""
     steps = read_json(post).get("steps")
     if not isinstance(steps, list) or not all(isinstance(step, dict) for step in steps):
         raise BadCheckpoint(f"{post}: steps is {short(steps)}, not a list of objects as LeRobot writes it")

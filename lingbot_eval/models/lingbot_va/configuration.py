@@ -1,4 +1,5 @@
-"""Where the settings of a checkpoint come from: shipped per benchmark, brought by the checkpoint, or upstream's names.
+"""The settings of a checkpoint come from one of three places: they are shipped per benchmark,
+brought by the checkpoint, or written with upstream's names.
 
 The struct itself is ``lingbot_eval/settings/lingbot_va.py``. No torch here.
 """
@@ -26,7 +27,7 @@ def benchmark_names() -> list[str]:
 
 
 def load_benchmark(name: str) -> LingBotSettings:
-    """The settings shipped for a benchmark.
+    """Return the settings shipped for a benchmark.
 
     Raises UnknownName.
     """
@@ -38,7 +39,8 @@ def load_benchmark(name: str) -> LingBotSettings:
 
 
 def overridden(settings: LingBotSettings, own: Mapping[str, Any]) -> tuple[LingBotSettings, list[str]]:
-    """``settings`` with the values that a checkpoint brings, and one line for each that was another one before."""
+    """Return ``settings`` with the values that a checkpoint brings, and one line for each that was another one
+    before."""
     merged = msgspec.to_builtins(settings) | own
     lines = [
         f"{name}: the checkpoint says {_short(value)}, the settings {_short(getattr(settings, name))}"
@@ -71,7 +73,8 @@ _UPSTREAM = (
 
 
 def from_upstream(config: Mapping[str, Any], cameras: Mapping[str, str] | None = None) -> LingBotSettings:
-    """Settings from a configuration with upstream's names; ``cameras`` maps our names to its keys (default: the keys).
+    """Make settings of a configuration with upstream's names; ``cameras`` maps our names to its keys (default: the
+    keys).
 
     Raises BadInput for what is missing, and for what upstream can say and this implementation does not do.
     """

@@ -29,7 +29,7 @@ class Group:
     rows: int
     """Batch rows that were written; a later forward may not read more."""
     slots: list[int]
-    """By token; those before ``first`` are no longer there."""
+    """Where each token lies; those before ``first`` are no longer there."""
     first: int = 0
     """Tokens evicted so far; the earliest go first."""
 
@@ -39,7 +39,7 @@ class Group:
 
 @dataclass(eq=False)
 class KeyValueCache:
-    """``slots`` tokens for every layer and batch row, in one allocation."""
+    """Holds ``slots`` tokens for every layer and batch row, in one allocation."""
 
     layers: int
     rows: int
@@ -101,7 +101,8 @@ class KeyValueCache:
         return self._keys[layer, :rows, :end], self._values[layer, :rows, :end]
 
     def attend(self, layer: int, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-        """As :class:`attention.History` says: everything in the cache and the forward's own tokens are attended to."""
+        """Do as :class:`attention.History` says: everything in the cache and the forward's own tokens are attended
+        to."""
         keys, values = self.write(layer, keys, values)
         return attended(queries, keys.transpose(1, 2), values.transpose(1, 2))
 
@@ -120,18 +121,18 @@ class KeyValueCache:
         return [(group.name, len(group)) for group in self.groups]
 
     def tokens(self) -> list[tuple[str, int, bool]]:
-        """(group, token, is real) of every valid token, oldest group first."""
+        """Return (group, token, is real) of every valid token, oldest group first."""
         return [
             (group.name, token, group.real) for group in self.groups for token in range(group.first, len(group.slots))
         ]
 
     def contents(self, layer: int) -> tuple[Tensor, Tensor]:
-        """Copies (rows, n, heads, head_dim) in the order of ``tokens``; for looking, not for computing."""
+        """Copy (rows, n, heads, head_dim) in the order of ``tokens``; for looking, not for computing."""
         order = [slot for group in self.groups for slot in group.slots[group.first :]]
         return self._keys[layer, :, order], self._values[layer, :, order]
 
     def newest(self, layer: int, tokens: int, rows: int) -> tuple[Tensor, Tensor]:
-        """Copies (rows, tokens, heads, head_dim) of the group committed last."""
+        """Copy (rows, tokens, heads, head_dim) of the group committed last."""
         part = slice(len(self) - tokens, len(self))
         return self._keys[layer, :rows, part].clone(), self._values[layer, :rows, part].clone()
 
@@ -151,8 +152,8 @@ class KeyValueCache:
 
 
 def _runs(targets: list[int], sources: list[int]) -> Iterator[tuple[int, int, int]]:
-    """(target, source, length) of stretches in which both ascend by one: a copy by slices needs no index tensor, and
-    so no wait for the device."""
+    """Yield (target, source, length) of stretches in which both ascend by one: a copy by slices needs no index tensor,
+    and so no wait for the device."""
     start = 0
     for i in range(1, len(targets) + 1):
         if i == len(targets) or targets[i] != targets[i - 1] + 1 or sources[i] != sources[i - 1] + 1:
@@ -161,7 +162,7 @@ def _runs(targets: list[int], sources: list[int]) -> Iterator[tuple[int, int, in
 
 
 class SlottedCache(KeyValueCache):
-    """The same tokens where the original keeps them: in the lowest free slots, never moved, attended to by slot.
+    """Keeps the same tokens where the original does: in the lowest free slots, never moved, attended to by slot.
 
     Sums over keys then round as the original's do, also when tokens have been evicted; every forward gathers for it.
     """
@@ -177,7 +178,7 @@ class SlottedCache(KeyValueCache):
         return missing
 
     def write(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """As :meth:`KeyValueCache.write`, into the slots that ``make_room`` found; copies instead of views."""
+        """Do as :meth:`KeyValueCache.write` says, into the slots that ``make_room`` found; copies instead of views."""
         rows = len(keys)
         self._keys[layer, :rows, self._own] = keys
         self._values[layer, :rows, self._own] = values
@@ -191,4 +192,4 @@ class SlottedCache(KeyValueCache):
         return self._keys[layer, :rows, slots], self._values[layer, :rows, slots]
 
     def _free(self, freed: list[int]) -> None:
-        """A group's ``slots`` and ``first`` say it already."""
+        """Do nothing: a group's ``slots`` and ``first`` say it already."""

@@ -1,4 +1,5 @@
-"""Files to weights: every tensor of the file has its place and every parameter its tensor, or nothing is loaded."""
+"""Makes weights of files: every tensor of the file has its place and every parameter its tensor, or nothing is
+loaded."""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ from lingbot_eval.models.lingbot_va.reading import BadCheckpoint, read_json, sho
 from lingbot_eval.models.lingbot_va.transformer import Shape, VideoActionTransformer
 
 UNUSED = ("condition_embedder_action.text_embedder.",)
-"""In every checkpoint, read by nothing: both streams use the video stream's text embedder."""
+"""These are in every checkpoint and read by nothing: both streams use the video stream's text embedder."""
 
 SHARED = "shared.weight"
 EMBEDDING = "encoder.embed_tokens.weight"
@@ -28,8 +29,8 @@ UMT5 = (
     *("relative_attention_max_distance", "dropout_rate", "layer_norm_epsilon", "initializer_factor"),
     *("feed_forward_proj", "is_encoder_decoder", "use_cache", "tie_word_embeddings", "pad_token_id", "eos_token_id"),
 )
-"""What of the text encoder's configuration the encoder reads; of what transformers reads besides, num_labels=10**9
-makes so many labels."""
+"""The encoder reads this of its configuration. Of what transformers reads besides, num_labels=10**9 makes so many
+labels."""
 
 
 def load_transformer(checkpoint: Checkpoint, dtype: torch.dtype, device: torch.device) -> VideoActionTransformer:
@@ -73,7 +74,7 @@ def load_vae(checkpoint: Checkpoint, dtype: torch.dtype, device: torch.device) -
 
 
 def _require_layers(file: Path, what: str, count: int, tensors: Tensors) -> None:
-    """Each has tensors of its own; a model of more is not made, even without memory, to be told so."""
+    """Raise BadCheckpoint for more layers than there are tensors: such a model is not made, even without memory."""
     if count > len(tensors.shapes):
         raise BadCheckpoint(f"{file}: {what} is {count}, and the files hold {len(tensors.shapes)} tensors")
 
@@ -87,7 +88,8 @@ def channels_last(vae: Any) -> None:
 
 
 def load_text_encoder(checkpoint: Checkpoint, dtype: torch.dtype, device: torch.device) -> Any:
-    """UMT5, with proof that the embedding in use is the file's: transformers 5.0-5.2 leave it uninitialised memory."""
+    """Load UMT5, and prove that the embedding in use is the file's: transformers 5.0-5.2 leave it uninitialised
+    memory."""
     folder = checkpoint.parts / "text_encoder"
     file, tensors = folder / "config.json", Tensors(shards(folder))
     config = {name: value for name, value in read_json(file).items() if name in UMT5}

@@ -23,7 +23,7 @@ DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32}
 
 
 class LingBotVA:
-    """Transformer, VAE and text encoder, the scale of commands, and the schedules of noise."""
+    """Holds transformer, VAE and text encoder, the normalisation of commands, and the schedules of noise."""
 
     def __init__(
         self,

@@ -39,7 +39,7 @@ def unreadable(path: Path, why: object) -> str:
 
 
 def whole(config: Any, name: str, path: Path, most: int = 1_000_000) -> int:
-    """``config[name]``, a count or size. Raises BadCheckpoint."""
+    """Return ``config[name]``, a count or size. Raises BadCheckpoint."""
     value = config.get(name)
     if type(value) is not int:
         raise BadCheckpoint(f"{path}: {name} is {short(value)}, not a whole number")

@@ -22,7 +22,8 @@ class Schedule:
 
 
 def schedule(steps: int, shift: float) -> Schedule:
-    """``steps`` levels evenly spaced in (0, 1], then shifted towards noise (shift > 1) or towards data (shift < 1)."""
+    """Return ``steps`` levels evenly spaced in (0, 1], then shifted towards noise (shift > 1) or towards data (shift <
+    1)."""
     even = torch.linspace(1, 0, steps + 1)[:-1]
     sigmas = shift * even / (1 + (shift - 1) * even)
     changes = torch.cat([sigmas[1:], torch.zeros(1)]) - sigmas
@@ -31,7 +32,7 @@ def schedule(steps: int, shift: float) -> Schedule:
 
 class Predict(Protocol):
     def __call__(self, step: int, noisy: Tensor, times: Sequence[float], *, commit: bool) -> Tensor | None:
-        """One forward: ``noisy`` (1, C, F, ...), ``times`` per frame, 0..1000 -> (rows, C, F, ...).
+        """Make one forward: ``noisy`` (1, C, F, ...), ``times`` per frame, 0..1000 -> (rows, C, F, ...).
 
         commit: its keys and values stay in the cache as predictions. None where the output would not be used.
         """
@@ -40,7 +41,7 @@ class Predict(Protocol):
 def denoise_video(
     predict: Predict, noise: Tensor, seen: Tensor | None, plan: Schedule, guidance: float, exec_step: int | None
 ) -> Tensor:
-    """(1, 48, F, h, w) noise -> latents. ``seen`` (1, 48, 1, h, w): the frame that is known already.
+    """Turn (1, 48, F, h, w) noise into latents. ``seen`` (1, 48, 1, h, w): the frame that is known already.
 
     The last forward puts the video into the cache for the actions to attend to: clean, at time 0, unless ``exec_step``
     stops the schedule before; then still noisy, at the time of that step.
@@ -60,7 +61,8 @@ def denoise_video(
 def denoise_actions(
     predict: Predict, noise: Tensor, mask: Tensor, plan: Schedule, guidance: float, *, first_chunk: bool
 ) -> Tensor:
-    """(1, channels, F, A, 1) noise -> normalised actions. In the first chunk, frame 0's are never executed: zeros."""
+    """Turn (1, channels, F, A, 1) noise into normalised actions. In the first chunk, frame 0's are never executed, and
+    are zeros."""
     nothing = torch.zeros_like(noise[:, :, :1]) if first_chunk else None
     actions = noise.clone()
     times = (*plan.timesteps, 0.0)
@@ -76,7 +78,7 @@ def denoise_actions(
 
 
 def guided(out: Tensor, guidance: float) -> Tensor:
-    """Rows (prompt, negative prompt) -> (1, ...)."""
+    """Combine the rows (prompt, negative prompt) into one, (1, ...)."""
     if guidance <= 1:
         return out[:1]
     prompt, negative = out[:1], out[1:]

@@ -1,4 +1,4 @@
-"""From an instruction to what the transformer reads of it."""
+"""Turns an instruction into what the transformer reads of it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def clean(instruction: str) -> str:
 
 
 class TextEncoder:
-    """tokenizer.json and the UMT5 encoder; remembers what it has encoded.
+    """Encodes with tokenizer.json and UMT5, and remembers what it has encoded.
 
     padded: encode 512 positions, as the original does. The empty ones are masked, so that only the shape of the sums
     changes. Token ids come from ``tokenizer.json`` itself: transformers 5 rebuilds the tokenizer and finds other ones.
@@ -45,12 +45,12 @@ class TextEncoder:
         self._known: dict[str, Tensor] = {}
 
     def ids(self, instruction: str) -> list[int]:
-        """Ids of the cleaned instruction, at most 512, the last one ``</s>``."""
+        """Return the ids of the cleaned instruction, at most 512, the last one ``</s>``."""
         return list(self._tokenizer.encode(clean(instruction)).ids)
 
     @torch.no_grad()
     def embed(self, instruction: str) -> Tensor:
-        """(n, text_dim) of the n real tokens, in the encoder's dtype, on the encoder's device."""
+        """Return (n, text_dim) of the n real tokens, in the encoder's dtype, on the encoder's device."""
         text = clean(instruction)
         if text not in self._known:
             ids = self.ids(text)

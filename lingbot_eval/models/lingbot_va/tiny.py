@@ -1,4 +1,4 @@
-"""A complete random checkpoint of upstream's layout, for tests, demos and benchmarks. It plays, and it cannot win."""
+"""Writes a complete random checkpoint of upstream's layout, for tests, demos and benchmarks. It cannot win."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def _text_encoder(width: int, vocabulary: int, generator: torch.Generator) -> tu
 
 
 def _write_tokenizer(folder: Path) -> int:
-    """A unigram tokenizer of single characters and a few words; returns the size of its vocabulary."""
+    """Write a unigram tokenizer of single characters and a few words; return the size of its vocabulary."""
     characters = string.ascii_letters + string.digits + string.punctuation
     pieces = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁", -2.0)]
     pieces += [(f"▁{word}", -3.0) for word in WORDS] + [(character, -6.0) for character in characters]
@@ -146,7 +146,7 @@ def _write_tokenizer(folder: Path) -> int:
 
 
 def _random(shapes: Shapes, generator: torch.Generator) -> dict[str, Tensor]:
-    """Norms near 1, biases and tables small, everything else so that a layer keeps the size of what it gets."""
+    """Draw norms near 1, biases and tables small, everything else so that a layer keeps the size of what it gets."""
     tensors = {}
     for name, shape in sorted(shapes):
         noise = torch.randn(shape, generator=generator)

@@ -45,7 +45,7 @@ class Shape:
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Shape:
-        """``attn_mode`` is ignored: how attention is computed is not a property of weights.
+        """Read the sizes. ``attn_mode`` is ignored: how attention is computed is not a property of weights.
 
         Raises BadInput for a configuration that means another model.
         """
@@ -82,7 +82,7 @@ class TwoLinears(nn.Module):
 
 
 class Conditioner(nn.Module):
-    """Time, and for the video stream's instance (which both streams use) text."""
+    """Embeds time, and in the video stream's instance (which both streams use) text."""
 
     def __init__(self, shape: Shape, *, text: bool) -> None:
         super().__init__()
@@ -110,7 +110,7 @@ class Conditioner(nn.Module):
 
 
 class Attention(nn.Module):
-    """Projections of an attention; attending is the context's (``attention.py``)."""
+    """Projects for an attention; attending itself is done by what there is to attend to (``attention.py``)."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
@@ -171,7 +171,7 @@ class FeedForward(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention over the history, attention over the text, feed-forward."""
+    """Attends to the history, then to the text, then feeds forward."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
@@ -269,7 +269,7 @@ class VideoActionTransformer(nn.Module):
                 store.write(layer, *block.keys_and_values(x, times.modulation, rotation, arithmetic))
 
     def layers(self) -> Iterator[tuple[int, Block]]:
-        """Each block with its number."""
+        """Yield each block with its number."""
         yield from enumerate(cast(list[Block], self.blocks))
 
     def embed(self, stream: Stream, tokens: Tensor) -> Tensor:
@@ -298,13 +298,13 @@ class VideoActionTransformer(nn.Module):
 
 
 def modulated(x: Tensor, shift: Tensor, scale: Tensor, eps: float, arithmetic: Arithmetic) -> Tensor:
-    """Layer norm of ``x`` (b, L, D) in float32, scaled and shifted by (b, n, 1, D)."""
+    """Normalise ``x`` (b, L, D) in float32, then scale and shift it by (b, n, 1, D)."""
     normed = F.layer_norm(x.float(), x.shape[-1:], eps=eps).view(len(x), shift.shape[1], -1, x.shape[-1])
     return arithmetic.add_product(shift, normed, 1 + scale).view(x.shape).to(x.dtype)
 
 
 def gated(x: Tensor, out: Tensor, gate: Tensor, arithmetic: Arithmetic) -> Tensor:
-    """x + out * gate in float32; ``gate`` (b, n, 1, D)."""
+    """Return x + out * gate, computed in float32; ``gate`` (b, n, 1, D)."""
     runs = (len(x), gate.shape[1], -1, x.shape[-1])
     return arithmetic.add_product(x.float().view(runs), out.float().view(runs), gate).view(x.shape).to(x.dtype)
 
@@ -344,13 +344,13 @@ def video_latents(tokens: Tensor, frames: int, height: int, width: int) -> Tenso
 
 
 def video_grid(start: int, frames: int, height: int, width: int) -> Tensor:
-    """(3, L) float32: frame, row and column of every token; absolute frames, never re-based."""
+    """Return (3, L) float32: frame, row and column of every token. Frames are absolute, never counted anew."""
     sizes = (torch.arange(start, start + frames), torch.arange(height // PATCH), torch.arange(width // PATCH))
     return torch.stack([axis.flatten() for axis in torch.meshgrid(*sizes, indexing="ij")]).float()
 
 
 def action_grid(start: int, frames: int, per_frame: int) -> Tensor:
-    """(3, L) float32: commands lie between their frame and the next, at row and column -1."""
+    """Return (3, L) float32: commands lie between their frame and the next, at row and column -1."""
     within = (torch.arange(per_frame, dtype=torch.float32) + 1) / (per_frame + 1)
     times = (torch.arange(start, start + frames, dtype=torch.float32)[:, None] + within).flatten()
     return torch.stack([times, torch.full_like(times, -1), torch.full_like(times, -1)])

@@ -27,11 +27,11 @@ Pictures = npt.NDArray[np.float32]
 """(T, H, W, 3) in [0, 1]."""
 
 Watch = Callable[[str, Tensor, Tensor], None]
-"""Told the stream's name, its pixels and the encoder's output."""
+"""It is told the stream's name, its pixels and the encoder's output."""
 
 
 class Vision:
-    """The VAE, and the layout of the cameras in one latent picture."""
+    """Holds the VAE, and the layout of the cameras in one latent picture."""
 
     def __init__(self, vae: Any, settings: LingBotSettings, dtype: torch.dtype, device: torch.device) -> None:
         self._vae, self._settings, self._dtype, self._device = vae, settings, dtype, device
@@ -42,7 +42,7 @@ class Vision:
 
     @torch.no_grad()
     def encode(self, images: Mapping[str, Image], memory: Memory, watch: Watch | None = None) -> Tensor:
-        """(T, H, W, 3) uint8 per camera -> (1, 48, T', h, w) normalised latents.
+        """Turn (T, H, W, 3) uint8 per camera into (1, 48, T', h, w) normalised latents.
 
         T = 1 in the first call of an episode (one latent frame), then multiples of four (T' = T / 4).
         """
@@ -58,7 +58,8 @@ class Vision:
         return torch.cat([wide["wrist"], wide["main"]], dim=-2) if "wrist" in wide else wide["main"]
 
     def pixels(self, images: Mapping[str, Image]) -> dict[str, Tensor]:
-        """By stream (``main``; ``wrist`` in the T layout): (cameras, 3, T, H, W) in [-1, 1], the model's dtype."""
+        """Return by stream (``main``; ``wrist`` in the T layout): (cameras, 3, T, H, W) in [-1, 1], the model's
+        dtype."""
         height, width = self._settings.height, self._settings.width
         names = list(self._settings.cameras)
         if self._settings.layout == "tshape":
@@ -75,8 +76,8 @@ class Vision:
         return np.concatenate(list(self.decoded(latents, self.nothing_decoded())))
 
     def nothing_decoded(self) -> list[Any]:
-        """What the decoder remembers before a video's first frame. A copy of it is a branch: what is decoded with one
-        does not change the other."""
+        """Return what the decoder remembers before a video's first frame. A copy of it is a branch: what is decoded
+        with one does not change the other."""
         return [None] * self._decoder_convolutions
 
     @torch.no_grad()
@@ -93,7 +94,7 @@ class Vision:
             yield np.asarray(pictures.cpu().numpy(), np.float32)
 
     def apart(self, pictures: Pictures) -> dict[str, Pictures]:
-        """Decoded pictures, cut into those of each camera: the reverse of the layout."""
+        """Cut decoded pictures into those of each camera: the reverse of the layout."""
         names, (height, width) = list(self._settings.cameras), (self._settings.height, self._settings.width)
         if self._settings.layout == "width":
             return {name: pictures[:, :, n * width : (n + 1) * width] for n, name in enumerate(names)}
@@ -127,7 +128,7 @@ class Vision:
         return encoded
 
     def _unshuffled(self, pixels: Tensor) -> Tensor:
-        """Each p x p square of pixels into channels, ordered (colour, column, row)."""
+        """Make each p x p square of pixels channels, ordered (colour, column, row)."""
         p = self._patch
         if p is None:
             return pixels
@@ -136,7 +137,7 @@ class Vision:
         return squares.permute(0, 1, 6, 4, 2, 3, 5).reshape(batch, colours * p * p, time, height // p, width // p)
 
     def _reshuffled(self, squares: Tensor) -> Tensor:
-        """The reverse of :meth:`_unshuffled`."""
+        """Undo :meth:`_unshuffled`."""
         p = self._patch
         if p is None:
             return squares

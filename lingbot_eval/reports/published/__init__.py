@@ -45,7 +45,7 @@ class Claim:
     protocol: str
     """The preset that the number was made under, so far as is known; else empty."""
     percents: dict[str, Decimal]
-    """By column, with the digits that were printed."""
+    """The numbers by column, with the digits that were printed."""
     spreads: dict[str, Decimal]
     """± over seeds, by column."""
     trials: int | None
@@ -141,7 +141,7 @@ def slug(method: str) -> str:
 
 
 def slugs(benchmark: str) -> list[str]:
-    """The methods that are published for a benchmark, in its file's order.
+    """Name the methods that are published for a benchmark, in its file's order.
 
     Raises BadInput where nothing is.
     """

@@ -12,7 +12,7 @@ from scipy.stats import binomtest
 from lingbot_eval.reports.stats.intervals import Z95, Interval
 
 RESAMPLES = 10_000
-"""Of the bootstrap; the ends of its interval then move by about 1 % of its width from seed to seed."""
+"""So often the bootstrap draws; the ends of its interval then move by about 1 % of its width from seed to seed."""
 
 FEW = 10
 """Pairs that came out unlike most, below which the bootstrap says too little: it cannot draw what did not happen."""

@@ -15,7 +15,7 @@ POWER = 0.8
 
 
 def power(a: float, b: float, trials: int) -> float:
-    """Of the two-sided two-proportion test at 5 % with ``trials`` episodes in each run (Fleiss 1981; as R's
+    """The power of the two-sided two-proportion test at 5 % with ``trials`` episodes in each run (Fleiss 1981; as R's
     power.prop.test)."""
     together = sqrt((a + b) * (1 - (a + b) / 2))
     own = sqrt(a * (1 - a) + b * (1 - b))
@@ -23,8 +23,8 @@ def power(a: float, b: float, trials: int) -> float:
 
 
 def paired_power(difference: float, discordant: float, trials: int) -> float:
-    """Of McNemar's test at 5 % with ``trials`` pairs of which a share ``discordant`` disagrees (Connor 1987, Biometrics
-    43:207-211)."""
+    """The power of McNemar's test at 5 % with ``trials`` pairs of which a share ``discordant`` disagrees (Connor 1987,
+    Biometrics 43:207-211)."""
     left = discordant - difference**2
     scaled = sqrt(trials) * abs(difference) - Z95 * sqrt(discordant)
     return float(norm.cdf(scaled / sqrt(left))) if left > 0 else float(scaled > 0)

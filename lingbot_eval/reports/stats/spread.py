@@ -12,7 +12,7 @@ from scipy.special import chdtrc, stdtrit  # scipy.stats takes a second to impor
 from lingbot_eval.reports.stats.intervals import Count, Interval, macro, score_interval, within_tasks
 
 ENOUGH_TASKS = 5
-"""From which on :func:`clustered` is shown: with fewer, Student's t makes it so wide that it says nothing."""
+""":func:`clustered` is shown from so many tasks on: with fewer, Student's t makes it so wide that it says nothing."""
 
 
 def clustered(tasks: Sequence[Count]) -> Interval:
@@ -33,7 +33,7 @@ def clustered(tasks: Sequence[Count]) -> Interval:
 
 @dataclass(frozen=True)
 class Spread:
-    """Of several runs that differ in their seed alone."""
+    """How far several runs are apart that differ in their seed alone."""
 
     mean: float
     deviation: float
@@ -41,7 +41,7 @@ class Spread:
     binomial: float
     """What the coin alone would give."""
     p: float
-    """Of runs this far apart, were there nothing but the coin (chi-squared test of homogeneity)."""
+    """How often runs would be this far apart, were there nothing but the coin (chi-squared test of homogeneity)."""
 
 
 def spread(runs: Sequence[Count]) -> Spread:

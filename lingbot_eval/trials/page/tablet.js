@@ -6,21 +6,10 @@ const ASK_MS = 1000;
 const ANSWER_MS = 5000;
 const TICK_MS = 200;
 const token = location.hash.slice(1);
-const $ = id => document.getElementById(id);
 
 let version = "", view = null;
 let zero = 0; // on Date.now(): when the trial's clock was at 0
 let sending = false, taps = 0;
-
-function el(tag, attributes, ...children) {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
-    else if (value !== false && value != null) node.setAttribute(name, value === true ? "" : value);
-  }
-  node.append(...children.filter(child => child != null));
-  return node;
-}
 
 const button = (id, kind, words, act, attributes = {}) =>
   el("button", {type: "button", id, class: kind, onclick: act, ...attributes}, words);

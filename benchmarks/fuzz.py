@@ -45,13 +45,14 @@ from lingbot_eval.reports import page
 from lingbot_eval.runs.claims import Claims
 from lingbot_eval.runs.directory import RunDirectory
 from lingbot_eval.runs.evaluation import prepare
+from lingbot_eval.runs.experiment import Experiment
 from lingbot_eval.runs.presence import Presence, Watch
 from lingbot_eval.runs.records import RecordFile
 from lingbot_eval.runs.status import StatusReader
 from lingbot_eval.settings import to_dict
 from lingbot_eval.suites.manifest import Audition, Manifest, Wanted, content_hash
 from lingbot_eval.trials import TrialPlan, TrialSession, load_rubric
-from lingbot_eval.types import EpisodeRecord, Outcome, Spent
+from lingbot_eval.types import Episode, EpisodeRecord, Outcome, Spent
 
 PATIENCE = 10.0
 """Seconds a reader may take."""
@@ -115,11 +116,11 @@ def wholes(folder: Path) -> list[Whole]:
     ]
 
 
-def _make_run(folder: Path) -> tuple[dict[str, Any], list[Any]]:
+def _make_run(folder: Path) -> tuple[Experiment, list[Episode]]:
     """Two tasks of five episodes; a failure, an ERROR of which another try came out, and one of which none did."""
     given = run_suite._parser().parse_intermixed_args(["toy", "--episodes", "5"])
     evaluation = prepare(run_suite.chosen_settings(given))
-    chosen, provenance, experiment = evaluation.settings, evaluation.provenance(), to_dict(evaluation.experiment)
+    chosen, provenance, experiment = evaluation.settings, evaluation.provenance(), evaluation.experiment
     episodes, run = evaluation.episodes(search=False), RunDirectory(folder)
     run.open(experiment, episodes)
     with Presence(run, provenance, to_dict(chosen), "run-suite toy", len(episodes)) as session:
@@ -223,7 +224,7 @@ def _verify(damaged: Path) -> Answer:
     err = io.StringIO()
     with contextlib.redirect_stderr(err):
         chosen = [(r.episode.id, r.outcome.value, r.commands) for r in verify._recorded(folder, 3)]
-    verify._require_deterministic(folder, [session for session in folder.run()["sessions"] if "settings" in session])
+    verify._require_deterministic(folder, folder.run().coordinators)
     verify._settings(folder, [])
     return chosen, err.getvalue()
 

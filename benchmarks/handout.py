@@ -18,6 +18,7 @@ import msgspec
 
 from lingbot_eval.runs.claims import Claims
 from lingbot_eval.runs.directory import RunDirectory
+from lingbot_eval.runs.experiment import Experiment, Played
 from lingbot_eval.runs.plan import by_task
 from lingbot_eval.runs.presence import Watch
 from lingbot_eval.runs.queue import Queue
@@ -31,7 +32,9 @@ def hand_outs(planned: int, known: int, files: int) -> dict[str, float]:
     episodes = [Episode("s", f"task-{n % TASKS:02d}", n, "do it") for n in range(planned)]
     with tempfile.TemporaryDirectory() as path:
         folder = RunDirectory(Path(path))
-        folder.open({"suite": {"name": "s", "seed": 0, "episodes": planned // TASKS}}, episodes)
+        folder.open(
+            Experiment(Played("s", 0, planned // TASKS), {"name": "p"}, {}, "", {"name": "a"}, "", ""), episodes
+        )
         for name in ("sessions", "claims"):
             (folder.path / name).mkdir()
         for number in range(files):

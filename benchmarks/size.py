@@ -34,6 +34,7 @@ from lingbot_eval.envs.robotwin.tasks import TASKS
 from lingbot_eval.lines import checksum
 from lingbot_eval.runs.contents import version
 from lingbot_eval.runs.directory import RunDirectory
+from lingbot_eval.runs.experiment import Experiment, Played
 from lingbot_eval.runs.status import StatusReader
 from lingbot_eval.settings import protocol_hash, to_dict
 from lingbot_eval.suites import load_protocol
@@ -69,11 +70,15 @@ def make(path: Path, episodes: int, agent: str = "lingbot-va", rate: float = 0.9
         for k in range(each)
     ]
     protocol = load_protocol("robotwin", "lingbot-va")
-    identity = {"checkpoint": "5f1d8c0e2b7a", "protocol_hash": protocol_hash(protocol, FACTS)}
-    experiment = {
-        "suite": {"name": "robotwin", "seed": 0, "episodes": each},
-        **{"protocol": to_dict(protocol), "facts": FACTS, "agent": {"name": agent}, "regime": "B", **identity},
-    }
+    experiment = Experiment(
+        suite=Played("robotwin", seed=0, episodes=each),
+        protocol=to_dict(protocol),
+        facts=FACTS,
+        protocol_hash=protocol_hash(protocol, FACTS),
+        agent={"name": agent},
+        checkpoint="5f1d8c0e2b7a",
+        regime="B",
+    )
     folder = RunDirectory(path)
     folder.open(experiment, plan)
     for worker in range(WORKERS):
@@ -83,7 +88,8 @@ def make(path: Path, episodes: int, agent: str = "lingbot-va", rate: float = 0.9
             protocol=protocol.name,
             versions={**VERSIONS, "cpu": f"AMD EPYC 9{host}54"},
             host=f"node-{host:02d}",
-            **identity,
+            checkpoint=experiment.checkpoint,
+            protocol_hash=experiment.protocol_hash,
         )
         write(path / "records" / f"worker-{worker:02d}.jsonl", played(plan[worker::WORKERS], who, rate, worker))
     return folder

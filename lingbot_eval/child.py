@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Protocol, TypeVar
 
 import msgspec
 
@@ -54,6 +54,19 @@ SURVIVED: dict[str, type[LingbotEvalError]] = {
 """What a child may raise and go on, by the name that it gives. Whatever else it raises, it is not asked again."""
 
 
+class Request(msgspec.Struct, forbid_unknown_fields=True, tag_field="op"):
+    """What a child may be asked. Each kind of child has a closed union of them, and takes nothing else."""
+
+    @property
+    def op(self) -> str:
+        """Its name, as errors say it."""
+        return str(self.__struct_config__.tag)
+
+
+class Close(Request, tag="close"):
+    """The last one."""
+
+
 class Answer(msgspec.Struct, forbid_unknown_fields=True, tag_field="answer", tag=str.lower):
     """What a child may answer. An answer's tag is the name of its class in lower case; anything else ends the child."""
 
@@ -69,6 +82,15 @@ class Failed(Answer):
 
 
 A = TypeVar("A", bound=Answer)
+R_contra = TypeVar("R_contra", bound=Request, contravariant=True)
+R = TypeVar("R", bound=Request)
+
+
+class Answers(Protocol[R_contra]):
+    """What a child is for, at its end of the socket."""
+
+    def answer(self, asked: R_contra) -> Mapping[str, object]:
+        """Return the fields of an Answer, with its tag."""
 
 
 @dataclass(frozen=True)
@@ -132,14 +154,14 @@ class Child:
         finally:
             theirs.close()
 
-    def ask(self, answer: type[A], op: str, seconds: float, within: str = "", /, **values: Any) -> A:
-        """What it answers to ``op``. ``within``: what limits ``seconds``, in words.
+    def ask(self, answer: type[A], request: Request, seconds: float, within: str = "") -> A:
+        """What it answers to ``request``. ``within``: what limits ``seconds``, in words.
 
         Raises the errors of its kind, after which it has ended; and those that it survives (SURVIVED).
         """
-        end, kind = time.monotonic() + seconds, self._kind
+        end, kind, op = time.monotonic() + seconds, self._kind, request.op
         try:
-            self.connection.send({"op": op, **values}, seconds)
+            self.connection.send(request, seconds)
             said: A | Failed = decoded(self._receive(op, end), answer | Failed)
         except TimeoutError:
             self.end()
@@ -216,9 +238,9 @@ def _private(scratch: Path, folders: Mapping[str, str]) -> dict[str, str]:
     return {"PYTHONUNBUFFERED": "1", **{name: str(scratch / folder) for name, folder in folders.items()}}
 
 
-def host(make: Callable[[int], Any]) -> None:
-    """Be a child: answer each question ``op`` by the method of that name of what ``make`` gives for the descriptor of
-    the memory that is shared. It returns the fields of an answer.
+def host(make: Callable[[int], Answers[R]], requests: object) -> None:
+    """Be a child: what ``make`` gives, for the descriptor of the memory that is shared, answers each request.
+    ``requests``: the union of those that it knows; any other is an exception.
 
     An exception that is not one of ours is told to the parent and ends the process. The parent's death ends it too.
     """
@@ -236,23 +258,23 @@ def host(make: Callable[[int], Any]) -> None:
         connection.send({"answer": "failed", "error": words_of(text), "kind": kind.__name__})
 
     sys.excepthook = last_words
-    _serve(connection, make(given.memory))
+    _serve(connection, make(given.memory), requests)
     sys.stdout.flush()
     os._exit(0)  # not through the interpreter's teardown, where GL contexts print exceptions and drivers crash
 
 
-def _serve(connection: Connection, answers: Any) -> None:
+def _serve(connection: Connection, answers: Answers[R], requests: object) -> None:
     """Answer until the parent says close or is gone."""
     while True:
         try:
-            request: dict[str, Any] = decoded(connection.receive(None), dict[str, Any])
+            asked: R = decoded(connection.receive(None), requests)
         except Closed:
             return
-        op = request.pop("op")
+        answer: Mapping[str, object]
         try:
-            answer: dict[str, Any] = getattr(answers, op)(**request)
+            answer = answers.answer(asked)
         except LingbotEvalError as error:
             answer = {"answer": "failed", "error": words_of(str(error)), "kind": type(error).__name__}
         connection.send(answer)
-        if op == "close":
+        if isinstance(asked, Close):
             return

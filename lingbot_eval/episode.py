@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Literal
 
 import gymnasium as gym
 import numpy as np
@@ -40,12 +40,12 @@ def run_episode(env: Env, agent: Agent, episode: Episode) -> EpisodeRecord:
                 record = EpisodeRecord(
                     episode=episode,
                     outcome=Outcome.SUCCESS if terminated else Outcome.FAILURE,
-                    commands=_number(info, "commands", int),
+                    commands=_count(info, "commands"),
                     seconds=time.perf_counter() - start,
                     progress=_number(info, "progress"),
                     max_progress=_number(info, "max_progress"),
-                    out_of_bounds=_number(info, "out_of_bounds", int),
-                    plan_failures=_number(info, "plan_failures", int) if "plan_failures" in info else 0,
+                    out_of_bounds=_count(info, "out_of_bounds"),
+                    plan_failures=_count(info, "plan_failures") if "plan_failures" in info else 0,
                 )
                 words = impossible(record)
                 if not words and not sent - len(action) < record.commands <= sent:
@@ -62,12 +62,21 @@ def _flag(name: str, value: object) -> bool:
     return bool(value)
 
 
-def _number(info: Mapping[str, Any], name: str, kind: type[int] | type[float] = float) -> Any:
-    """As one of Python's, which JSON can hold. Whole numbers stay whole."""
-    value = info.get(name)
-    value = value.item() if isinstance(value, np.generic) else value
-    if isinstance(value, bool) or not isinstance(value, int if kind is int else int | float):
-        raise ImpossibleAnswer(
-            f"the environment says {name}={value!r}, which is no {'count' if kind is int else 'number'}"
-        )
+def _count(info: Mapping[str, object], name: Literal["commands", "out_of_bounds", "plan_failures"]) -> int:
+    """Return what an :class:`Info` has, as one of Python's numbers, which JSON can hold."""
+    value = _of_python(info.get(name))
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ImpossibleAnswer(f"the environment says {name}={value!r}, which is no count")
     return value
+
+
+def _number(info: Mapping[str, object], name: Literal["progress", "max_progress"]) -> float:
+    """Return as :func:`_count`; whole numbers stay whole."""
+    value = _of_python(info.get(name))
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ImpossibleAnswer(f"the environment says {name}={value!r}, which is no number")
+    return value
+
+
+def _of_python(value: object) -> object:
+    return value.item() if isinstance(value, np.generic) else value

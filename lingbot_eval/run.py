@@ -40,8 +40,7 @@ class Run:
     @property
     def experiment(self) -> Mapping[str, Any]:
         """What was run: suite, protocol with its hash, agent, checkpoint, regime, simulator; as ``run.json`` has it."""
-        experiment: Mapping[str, Any] = self._reader.read().run["experiment"]
-        return experiment
+        return self._reader.read().run.experiment.as_dict()
 
     @property
     def warnings(self) -> list[str]:
@@ -115,7 +114,7 @@ class Run:
     def _words(self) -> list[str]:
         """What stands below the table."""
         said = self._reader.read()
-        caption = tables.caption(said.run, self._rows())
+        caption = tables.caption(said.run.experiment, self._rows())
         return [plain(text) for text in (f"{self.path}: {caption}", *said.warnings())]
 
     def _rows(self) -> list[tables.Row]:

@@ -36,6 +36,28 @@ class Observation(TypedDict):
     """(S,) proprioception, in the layout the environment's docstring gives."""
 
 
+class _EveryInfo(TypedDict):
+    commands: int
+    """Controller commands executed since the reset, warm-up not counted."""
+    progress: int | float
+    """Steps of the task reached, at most ``max_progress``."""
+    max_progress: int | float
+    """Steps that the task defines."""
+    out_of_bounds: int
+    """Commands with a value outside the action space, which the simulator got unchanged."""
+    protocol: str
+
+
+class Info(_EveryInfo, total=False):
+    """What an environment says besides, Gymnasium's ``info``: its account of the episode so far. Nothing privileged is
+    in it. The keys here may be missing, those of its base never are (Python 3.10 has no NotRequired)."""
+
+    plan_failures: int
+    """It is counted where the simulator has a planner."""
+    first_pose: Sequence[float]
+    """(16,): a reset gives it where commands are relative to it (``envs/robotwin/relative.py``)."""
+
+
 @dataclass(frozen=True)
 class Column:
     """One number of a command or of a state."""

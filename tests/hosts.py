@@ -69,7 +69,7 @@ Host.step = step
 def telling(data: str, op: str = "step") -> str:
     """A script that answers ``op`` with the bytes ``data``, an expression."""
     return f"""
-def told(self, **given):
+def told(self, *given):
     raw({data})
     time.sleep(600)
 Host.{op} = told

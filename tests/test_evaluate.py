@@ -53,8 +53,8 @@ def test_what_was_played_is_not_played_again_and_other_tasks_are_added():
 def test_the_command_that_the_run_keeps_goes_on_with_it():
     settings = {"suite.seed": None, "env.faults": {}, "actions": False, "suite.settings": []}
     run = lingbot_eval.evaluate("toy", "random", episodes=2, regime="it's a test", out=Path("x y"), settings=settings)
-    (session,) = RunDirectory(run.path).run()["sessions"]
-    name, *arguments = shlex.split(session["command"])
+    (session,) = RunDirectory(run.path).run().coordinators
+    name, *arguments = shlex.split(session.command)
     assert name == "run-suite"
     assert run_suite(arguments) == 0
     assert played(run.path) == 4

@@ -16,6 +16,7 @@ from lingbot_eval.names import video_name
 from lingbot_eval.reports import table as tables
 from lingbot_eval.reports.frames import COLUMNS
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome, Spent
+from tests.experiments import experiment
 from tests.reports.folders import add, directory, film, planned
 
 PLAN = [Episode("toy", task, seed, f"{task}!") for task in ("reach", "push") for seed in range(3)]
@@ -89,7 +90,7 @@ def test_the_plan_has_what_was_not_played_too(path):
 def test_the_table_is_the_reports(path):
     run = lingbot_eval.Run(path)
     final = {record.episode.id: record for record in RECORDS}
-    said = csv.DictReader(tables.as_csv({"experiment": run.experiment}, tables.rows(PLAN, final)).splitlines())
+    said = csv.DictReader(tables.as_csv(experiment(**run.experiment), tables.rows(PLAN, final)).splitlines())
     for row, written in zip(run.table().to_dict("records"), said, strict=True):
         assert all(written[name] == ("" if pd.isna(value) else str(value)) for name, value in row.items())
 

@@ -14,21 +14,43 @@ import numpy as np
 
 import lingbot_eval
 from lingbot_eval import child
-from lingbot_eval.agents.own import OwnAgent, described, factory
+from lingbot_eval.agents import requests
+from lingbot_eval.agents.own import described, factory
 from lingbot_eval.agents.shared_frames import SharedFrames
+from lingbot_eval.child import Close
 from lingbot_eval.revision import code_hash
-from lingbot_eval.settings import as_struct, to_dict
+from lingbot_eval.settings import to_dict
 from lingbot_eval.types import EnvSpec, Observation
+
+Said = Mapping[str, object]
+"""The fields of an answer."""
 
 
 class Host:
-    """Answers the requests of one parent about one agent, each with the fields of an answer."""
+    """Answers the requests of one parent about one agent."""
 
     def __init__(self, memory: int) -> None:
         self._memory = memory
         self._seen: list[Observation] = []
 
-    def hello(self) -> dict[str, Any]:
+    def answer(self, asked: requests.AnyRequest) -> Said:
+        match asked:
+            case requests.Hello():
+                return self.hello()
+            case requests.Describe(entry, options, fresh):
+                return to_dict(described(entry, options, fresh))  # it is imported; none is made
+            case requests.Load(entry, options, spec):
+                return self.load(entry, options, spec)
+            case requests.Reset(instruction, seed):
+                return self.reset(instruction, seed)
+            case requests.See(count):
+                return self.see(count)
+            case requests.Act(count):
+                return self.act(count)
+            case Close():
+                return {"answer": "done"}
+
+    def hello(self) -> Said:
         return {
             "answer": "hello",
             "lingbot_eval": lingbot_eval.__version__,
@@ -37,37 +59,29 @@ class Host:
             "numpy": np.__version__,
         }
 
-    def describe(self, entry: str, options: Mapping[str, Any], fresh: bool) -> dict[str, Any]:
-        """Import the class and check its options; none is made."""
-        return to_dict(described(entry, options, fresh))
-
-    def load(self, entry: str, options: Mapping[str, Any], spec: dict[str, Any]) -> dict[str, Any]:
-        speaks: EnvSpec = as_struct(spec, EnvSpec)
-        self._frames = SharedFrames(self._memory, speaks)
-        self._agent: OwnAgent = factory(entry, options)(speaks)
+    def load(self, entry: str, options: Mapping[str, Any], spec: EnvSpec) -> Said:
+        self._frames = SharedFrames(self._memory, spec)
+        self._agent = factory(entry, options)(spec)
         return {"answer": "done"}
 
-    def reset(self, instruction: str, seed: int) -> dict[str, Any]:
+    def reset(self, instruction: str, seed: int) -> Said:
         self._seen.clear()
         self._agent.reset(instruction, seed=seed)
         return {"answer": "done"}
 
-    def see(self, count: int) -> dict[str, Any]:
+    def see(self, count: int) -> Said:
         """Take observations from the memory, which has no room for all since the last action."""
         self._seen += self._frames.read(count)
         return {"answer": "done"}
 
-    def act(self, count: int) -> dict[str, Any]:
+    def act(self, count: int) -> Said:
         self.see(count)
         frames, self._seen = self._seen, []
         return {"answer": "acted", "actions": self._agent.act(frames).tolist()}
 
-    def close(self) -> dict[str, Any]:
-        return {"answer": "done"}
-
 
 def main() -> None:
-    child.host(Host)
+    child.host(Host, requests.AnyRequest)
 
 
 if __name__ == "__main__":

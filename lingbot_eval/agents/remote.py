@@ -5,16 +5,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import lingbot_eval
+from lingbot_eval.agents import requests
 from lingbot_eval.agents.own import Described, PerLane, checked
 from lingbot_eval.agents.shared_frames import SharedFrames
-from lingbot_eval.child import A, Answer, Child, Done, Kind
+from lingbot_eval.child import A, Answer, Child, Done, Kind, Request
 from lingbot_eval.envs.remote import as_float32
 from lingbot_eval.errors import AgentDied, AgentGarbled, AgentHung, AgentRaised, BadAction, BadInput, NotReady
 from lingbot_eval.revision import code_hash
-from lingbot_eval.settings import Limits, to_dict
+from lingbot_eval.settings import Limits
 from lingbot_eval.settings.own_agent import OwnAgentSettings
 from lingbot_eval.types import Actions, Agent, EnvSpec, Observation
 
@@ -58,8 +58,8 @@ def described(settings: OwnAgentSettings, limits: Limits, fresh: bool = False) -
     """
     child, _ = started(settings, limits)
     try:
-        asked = {"entry": settings.entry, "options": settings.options, "fresh": fresh}
-        return child.ask(Described, "describe", limits.load_seconds, **asked)
+        asked = requests.Describe(settings.entry, settings.options, fresh)
+        return child.ask(Described, asked, limits.load_seconds)
     finally:
         child.end()
 
@@ -79,7 +79,7 @@ def started(settings: OwnAgentSettings, limits: Limits, log: Path | None = None)
     python = settings.python or sys.executable
     child = Child(AGENT, python, log)
     try:
-        hello = child.ask(Hello, "hello", limits.load_seconds)
+        hello = child.ask(Hello, requests.Hello(), limits.load_seconds)
     except (AgentDied, AgentGarbled, AgentRaised) as error:
         raise NotReady(f"agent.python={python} cannot play an agent: {error}. {_line(python)}") from None
     if (hello.lingbot_eval, hello.code) != (lingbot_eval.__version__, code_hash()):
@@ -111,17 +111,17 @@ class RemoteAgent:
     def reset(self, instruction: str, *, seed: int) -> None:
         if self._child is None or self._child.ended:
             self._start()
-        self._ask(Done, "reset", instruction=instruction, seed=seed)
+        self._ask(Done, requests.Reset(instruction, seed))
 
     def act(self, frames: Sequence[Observation]) -> Actions:
         """Raises BadAction as ``OwnAgent`` does, and the errors of the process."""
         self._running()
         while len(frames) > (room := self._shared.count):
             self._shared.write(frames[:room])
-            self._ask(Done, "see", count=room)
+            self._ask(Done, requests.See(room))
             frames = frames[room:]
         self._shared.write(frames)
-        acted = self._ask(Acted, "act", count=len(frames))
+        acted = self._ask(Acted, requests.Act(len(frames)))
         try:
             return checked(as_float32(acted.actions), self._spec, self._settings.name)
         except (BadAction, ValueError) as error:  # it was looked at there, too
@@ -142,13 +142,13 @@ class RemoteAgent:
         except ValueError as error:
             self._child.end()
             raise BadInput(f"agent.python: {error}") from None
-        asked = {"entry": self._settings.entry, "options": self._settings.options, "spec": to_dict(self._spec)}
-        self._child.ask(Done, "load", self._limits.load_seconds, **asked)
+        asked = requests.Load(self._settings.entry, self._settings.options, self._spec)
+        self._child.ask(Done, asked, self._limits.load_seconds)
 
     def _running(self) -> Child:
         if self._child is None or self._child.ended:
             raise AgentDied("the agent's process has ended; reset() starts another")
         return self._child
 
-    def _ask(self, answer: type[A], op: str, **values: Any) -> A:
-        return self._running().ask(answer, op, self._limits.agent_seconds, **values)
+    def _ask(self, answer: type[A], request: Request) -> A:
+        return self._running().ask(answer, request, self._limits.agent_seconds)

@@ -139,7 +139,8 @@ def _show(comparison: Comparison) -> None:
 
 
 def _rules(run: Side, *names: str) -> dict[str, Any]:
-    return {name: run.experiment[name] for name in names}
+    known = run.experiment.as_dict()
+    return {name: known[name] for name in names}
 
 
 def _sequential(a: Side, b: Side) -> None:
@@ -175,7 +176,7 @@ def _published(run: Side, name: str) -> None:
     """The method ``name``, task by task where that is published, and its means over all tasks of the benchmark."""
     from lingbot_eval.reports import compare as reports
 
-    benchmark = str(run.experiment["suite"]["name"])
+    benchmark = run.experiment.suite.name
     require(benchmark, [name])
     ours = reports.counts(run.trials)
     reference = Run(str(run.path), run.experiment, (), {})

@@ -45,4 +45,4 @@ def diff(given: argparse.Namespace) -> int:
 
 def facts_of(said: Contents) -> Facts:
     known = [record.provenance for record in said.records.final().values() if record.provenance]
-    return facts(said.run["experiment"], known, [session.get("settings", {}) for session in said.run["sessions"]])
+    return facts(said.run.experiment, known, [file.settings or {} for file in said.run.coordinators])

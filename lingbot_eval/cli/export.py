@@ -70,7 +70,7 @@ def export(given: argparse.Namespace) -> int:
         elif given.to == "parquet":
             from lingbot_eval.exports import records as table
 
-            table.write(said.records, said.run["experiment"], part)
+            table.write(said.records, said.run.experiment, part)
         else:
             if out.exists():
                 raise BadInput(f"{out} exists; choose another with --out DIR, or remove it")

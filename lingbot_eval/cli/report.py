@@ -100,8 +100,11 @@ def write_report(folder: RunDirectory, quiet: bool = False) -> Mapping[str, Epis
 def _report(said: Contents, console: Screen) -> None:
     book, folder = page.Book(said), said.folder
     _print(book.rows, tables.paper_row(book.rows, run_of(said).benchmark), console)
-    console.print(tables.caption(said.run, book.rows), style="dim")
-    text = {"table.md": tables.markdown(said.run, book.rows), "table.csv": tables.as_csv(said.run, book.rows)}
+    console.print(tables.caption(said.run.experiment, book.rows), style="dim")
+    text = {
+        "table.md": tables.markdown(said.run.experiment, book.rows),
+        "table.csv": tables.as_csv(said.run.experiment, book.rows),
+    }
     written = [*_write(folder, text), str(book.write(folder.path / "report"))]
     console.print(", ".join(written))
     for video in sorted(folder.path.glob("videos/*/*.mp4"))[:3]:
@@ -110,7 +113,7 @@ def _report(said: Contents, console: Screen) -> None:
 
 def run_of(said: Contents) -> Run:
     """What tables of several runs are made of; records of episodes that are not planned are left out."""
-    return Run(str(said.folder.path), said.run["experiment"], said.plan, said.final)
+    return Run(str(said.folder.path), said.run.experiment, said.plan, said.final)
 
 
 def warn(said: Contents) -> None:

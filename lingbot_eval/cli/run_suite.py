@@ -77,7 +77,7 @@ def play(
     episodes = evaluation.episodes(search=True)
     folder = RunDirectory(Path(given.out) if given.out else evaluation.folder)
     mine = episodes if given.shard is None else shard(episodes, given.shard)
-    folder.open(to_dict(evaluation.experiment), episodes)
+    folder.open(evaluation.experiment, episodes)
     _play(folder, evaluation, mine, arguments, quiet)
     return folder, mine
 
@@ -210,7 +210,7 @@ def _dry_run(chosen: RunSettings, given: argparse.Namespace) -> int:
     say(f"protocol hash {evaluation.experiment.protocol_hash}")
     folder = RunDirectory(Path(given.out) if given.out else evaluation.folder)
     if (folder.path / "run.json").exists():
-        folder.compare(to_dict(evaluation.experiment), episodes)
+        folder.compare(evaluation.experiment, episodes)
     mine = episodes if given.shard is None else shard(episodes, given.shard)
     say(f"{folder.path}: {len(remaining(mine, folder.records().done()))} to play")
     return 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from lingbot_eval.runs import contents
 from lingbot_eval.runs.directory import RunDirectory
 from lingbot_eval.runs.evaluation import Evaluation, prepare
 from lingbot_eval.runs.recorded import actions_of, settings_of
+from lingbot_eval.runs.run_json import CoordinatorFile
 from lingbot_eval.runs.settings import run_settings
 from lingbot_eval.settings import LocalSettings, RunSettings, as_struct, to_dict
 from lingbot_eval.types import Actions, EpisodeRecord, Outcome, Provenance
@@ -53,16 +54,15 @@ def verify(given: argparse.Namespace) -> int:
         raise BadInput(f"--episodes is 1 or more, got {given.episodes}")
     recorded = _recorded(folder, given.episodes)
     here = _evaluation(folder, given.overrides, given.anyway)
-    experiment = to_dict(here.experiment)
     with tempfile.TemporaryDirectory(prefix="lingbot_eval-verify-") as scratch:
         again = RunDirectory(Path(scratch))
         episodes = [record.episode for record in recorded]
-        again.open(experiment, episodes)
+        again.open(here.experiment, episodes)
         here.play(again, episodes, lambda event: None, "lingbot-eval verify")
         final = again.records().final()
         pairs = [(record, final[record.episode.id]) for record in recorded]
         verdicts = [_verdict(folder, then, again, now) for then, now in pairs]
-    then, now = facts(folder.run()["experiment"], _who(recorded), []), facts(experiment, _who(final.values()), [])
+    then, now = facts(folder.run().experiment, _who(recorded), []), facts(here.experiment, _who(final.values()), [])
     say = partial(screen().print, soft_wrap=True)
     for one in differences(then, now):
         if one.why:
@@ -92,9 +92,9 @@ def _evaluation(folder: RunDirectory, overrides: Sequence[str], anyway: bool) ->
     """
     run = folder.run()
     if not anyway:
-        _require_deterministic(folder, [session for session in run["sessions"] if "settings" in session])
+        _require_deterministic(folder, run.coordinators)
     here = prepare(_settings(folder, overrides))
-    parted = differences(facts(run["experiment"], [], []), facts(to_dict(here.experiment), [], []))
+    parted = differences(facts(run.experiment, [], []), facts(here.experiment, [], []))
     if parted and not anyway:
         words = "; ".join(map(str, parted))
         raise RunMismatch(f"{folder.path} (A) is another experiment than this one (B): {words}. --anyway")
@@ -122,15 +122,15 @@ class _Settings(msgspec.Struct):
     agent: _Agent
 
 
-def _require_deterministic(folder: RunDirectory, sessions: Sequence[Mapping[str, Any]]) -> None:
+def _require_deterministic(folder: RunDirectory, played: Sequence[CoordinatorFile]) -> None:
     """Every agent of ours is, for one episode at a time; LingBot-VA's forwards of several are run together as they
     happen to meet, unless ``exact``.
 
     Raises RunMismatch, and BadInput where a session does not say who played.
     """
-    for session in sessions:
+    for settings in (file.settings for file in played if file.settings is not None):
         try:
-            agent = as_struct(session["settings"], _Settings).agent
+            agent = as_struct(settings, _Settings).agent
         except BadInput as error:
             raise BadInput(f"{folder.path}: a session in it is not what this package writes: {error}") from None
         if agent.lingbot and agent.sessions > 1 and not agent.lingbot.exact:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 
 from lingbot_eval.child import Answer
 from lingbot_eval.plausible import MOST
-from lingbot_eval.types import EnvSpec
+from lingbot_eval.types import EnvSpec, Info
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=MOST)]
 Steps = Annotated[int, msgspec.Meta(ge=0, le=MOST)] | Annotated[float, msgspec.Meta(ge=0.0, le=float(MOST))]
 Pixels = Annotated[int, msgspec.Meta(ge=1, le=8192)]
 
 
-class Info(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """This is Gymnasium's ``info`` as every environment here gives it."""
+class Account(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """This is an :class:`Info` with the bounds of what it may say, and nothing else in it."""
 
     commands: Count
     progress: Steps
@@ -24,15 +24,13 @@ class Info(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     out_of_bounds: Count
     protocol: str
     plan_failures: Count | msgspec.UnsetType = msgspec.UNSET
-    """It is counted where the simulator has a planner."""
     first_pose: Annotated[tuple[float, ...], msgspec.Meta(min_length=16, max_length=16)] | msgspec.UnsetType = (
         msgspec.UNSET
     )
-    """A reset gives it where commands are relative to it (``envs/robotwin/relative.py``)."""
 
-    def as_dict(self) -> dict[str, Any]:
-        values: dict[str, Any] = msgspec.to_builtins(self)
-        return values
+    def as_info(self) -> Info:
+        info: Info = msgspec.to_builtins(self)
+        return info
 
 
 class Made(Answer):
@@ -45,7 +43,7 @@ class Made(Answer):
 class Looked(Answer):
     """The environment was reset; the observation is in the shared memory."""
 
-    info: Info
+    info: Account
 
 
 class Stepped(Answer):
@@ -54,7 +52,7 @@ class Stepped(Answer):
     reward: float
     terminated: bool
     truncated: bool
-    info: Info
+    info: Account
 
 
 class Drawn(Answer):

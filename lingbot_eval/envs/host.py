@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from lingbot_eval import child
+from lingbot_eval.child import Close
+from lingbot_eval.envs import requests
 from lingbot_eval.envs.spaces import disagreement
 from lingbot_eval.errors import BadInput
 from lingbot_eval.settings import to_dict
@@ -15,15 +18,39 @@ from lingbot_eval.shared_memory import SharedObservation
 from lingbot_eval.suites import env_settings, suite_of
 from lingbot_eval.types import EnvSpec
 
+Said = Mapping[str, object]
+"""The fields of an answer (``answers.py``)."""
+
 
 class Host:
-    """Answers the requests of one parent about one environment, each with the fields of an answer (``answers.py``)."""
+    """Answers the requests of one parent about one environment."""
 
     def __init__(self, memory: int) -> None:
         self._memory = memory
         self._expert: Any = None
 
-    def make(self, settings: dict[str, Any]) -> dict[str, Any]:
+    def answer(self, asked: requests.AnyRequest) -> Said:
+        match asked:
+            case requests.Make(settings):
+                return self.make(settings)
+            case requests.Reset(seed, options):
+                return self.reset(seed, options)
+            case requests.Step(action):
+                return self.step(action)
+            case requests.Render():
+                return self.render()
+            case requests.Expert():
+                return self.expert()
+            case requests.ExpertReset():
+                return self.expert_reset()
+            case requests.ExpertCommand():
+                return self.expert_command()
+            case requests.Audition(seed, setting):
+                return self.audition(seed, setting)
+            case Close():
+                return self.close()
+
+    def make(self, settings: Mapping[str, Any]) -> Said:
         described = env_settings(settings)
         self._suite = suite_of(described)
         self._env: Any = self._suite.make_env(described)
@@ -33,23 +60,23 @@ class Host:
         self._shared = SharedObservation(self._memory, spec)
         return {"answer": "made", "env_spec": to_dict(spec), "metadata": self._env.metadata}
 
-    def reset(self, seed: int | None, options: dict[str, Any]) -> dict[str, Any]:
+    def reset(self, seed: int | None, options: Mapping[str, Any]) -> Said:
         observation, info = self._env.reset(seed=seed, options=options)
         self._shared.write(observation)
         return {"answer": "looked", "info": info}
 
-    def step(self, action: list[list[float]]) -> dict[str, Any]:
+    def step(self, action: list[list[float]]) -> Said:
         observation, reward, terminated, truncated, info = self._env.step(np.asarray(action, np.float32))
         self._shared.write(observation)
         said = {"reward": reward, "terminated": terminated, "truncated": truncated, "info": info}
         return {"answer": "stepped", **said}
 
-    def render(self) -> dict[str, Any]:
+    def render(self) -> Said:
         picture = self._env.render()
         self._shared.write_picture(picture)
         return {"answer": "drawn", "shape": picture.shape}
 
-    def expert(self) -> dict[str, Any]:
+    def expert(self) -> Said:
         """Load the suite's privileged expert."""
         if not self._suite.expert:
             raise BadInput(f"{self._suite.name} has no expert")
@@ -57,23 +84,23 @@ class Host:
         self._expert = getattr(importlib.import_module(module), name)(self._env.domain)
         return {"answer": "done"}
 
-    def expert_reset(self) -> dict[str, Any]:
+    def expert_reset(self) -> Said:
         self._expert.reset()
         return {"answer": "done"}
 
-    def expert_command(self) -> dict[str, Any]:
+    def expert_command(self) -> Said:
         return {"answer": "commanded", "command": self._expert.command().tolist()}
 
-    def audition(self, seed: int, setting: str) -> dict[str, Any]:
+    def audition(self, seed: int, setting: str) -> Said:
         return {"answer": "auditioned", **self._env.domain.audition(seed, setting)}
 
-    def close(self) -> dict[str, Any]:
+    def close(self) -> Said:
         self._env.close()
         return {"answer": "done"}
 
 
 def main() -> None:
-    child.host(Host)
+    child.host(Host, requests.AnyRequest)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from lingbot_eval.child import A, Child, Done, Kind
+from lingbot_eval.child import A, Child, Close, Done, Kind, Request
+from lingbot_eval.envs import requests
 from lingbot_eval.envs.answers import (
     Auditioned,
     Commanded,
@@ -78,18 +79,18 @@ class RemoteEnv(gym.Env[Observation, Action]):
         if self._child is None or self._child.ended:
             self._start()
         self._deadline = time.monotonic() + self._limits.reset_seconds + self._limits.episode_seconds
-        answer = self._ask(Looked, "reset", self._limits.reset_seconds, seed=seed, options=options or {})
-        return self._look("reset"), answer.info.as_dict()
+        answer = self._ask(Looked, requests.Reset(seed, options or {}), self._limits.reset_seconds)
+        return self._look("reset"), dict(answer.info.as_info())
 
     def step(self, action: Action) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         check_action(action, self._box)
         seconds = self._limits.command_seconds * len(action)
-        answer = self._ask(Stepped, "step", seconds, action=action.tolist())
-        return self._look("step"), answer.reward, answer.terminated, answer.truncated, answer.info.as_dict()
+        answer = self._ask(Stepped, requests.Step(action.tolist()), seconds)
+        return self._look("step"), answer.reward, answer.terminated, answer.truncated, dict(answer.info.as_info())
 
     def render(self) -> Image:
         """(H, W, 3) RGB, drawn now."""
-        shape = self._ask(Drawn, "render", self._limits.reset_seconds).shape
+        shape = self._ask(Drawn, requests.Render(), self._limits.reset_seconds).shape
         if math.prod(shape) > PICTURE_BYTES:
             raise self._impossible("render", f"a picture of {shape}")
         return self._shared.read_picture(shape)
@@ -101,14 +102,14 @@ class RemoteEnv(gym.Env[Observation, Action]):
         """
         self._has_expert = True
         self._deadline = math.inf
-        self._ask(Done, "expert", self._limits.start_seconds)
+        self._ask(Done, requests.Expert(), self._limits.start_seconds)
 
     def expert_reset(self) -> None:
-        self._ask(Done, "expert_reset", self._limits.reset_seconds)  # it may play the scene to its end first
+        self._ask(Done, requests.ExpertReset(), self._limits.reset_seconds)  # it may play the scene to its end first
 
     def expert_command(self) -> Action:
         """(D,) float32: what the expert would command now."""
-        command = as_float32(self._ask(Commanded, "expert_command", self._limits.command_seconds).command)
+        command = as_float32(self._ask(Commanded, requests.ExpertCommand(), self._limits.command_seconds).command)
         if command.shape != self._box.shape[1:] or not np.isfinite(command).all():
             raise self._impossible("expert_command", f"a command of {command.tolist()}")
         return command
@@ -119,14 +120,14 @@ class RemoteEnv(gym.Env[Observation, Action]):
             self._start()
         self._deadline = math.inf
         return msgspec.structs.asdict(
-            self._ask(Auditioned, "audition", self._limits.reset_seconds, seed=seed, setting=setting)
+            self._ask(Auditioned, requests.Audition(seed, setting), self._limits.reset_seconds)
         )
 
     def close(self) -> None:
         if self._child is None or self._child.ended:
             return
         with contextlib.suppress(LingbotEvalError):  # it is being ended either way
-            self._ask(Done, "close", 10.0)
+            self._ask(Done, Close(), 10.0)
         self._child.end()
 
     def __del__(self) -> None:
@@ -137,7 +138,7 @@ class RemoteEnv(gym.Env[Observation, Action]):
         python = self._settings.simulator.python or sys.executable
         self._child = Child(SIMULATOR, python, self._log, self._limits.env_gigabytes)
         self._deadline = math.inf  # no episode yet
-        made = self._ask(Made, "make", self._limits.start_seconds, settings=to_dict(self._settings))
+        made = self._ask(Made, requests.Make(to_dict(self._settings)), self._limits.start_seconds)
         self.env_spec = spec = made.env_spec
         if words := misfit(spec) or self._not_asked_for(spec):
             raise self._impossible("make", words)
@@ -149,7 +150,7 @@ class RemoteEnv(gym.Env[Observation, Action]):
         self.observation_space = look_space(spec)
         self.metadata = made.metadata
         if self._has_expert:
-            self._ask(Done, "expert", self._limits.start_seconds)
+            self._ask(Done, requests.Expert(), self._limits.start_seconds)
 
     def _not_asked_for(self, spec: EnvSpec) -> str:
         """Say in words what of ``spec`` is not as the settings ask; empty where everything is."""
@@ -168,15 +169,17 @@ class RemoteEnv(gym.Env[Observation, Action]):
             raise self._impossible(op, str(error)) from None
         return observation
 
-    def _ask(self, answer: type[A], op: str, seconds: float, **values: Any) -> A:
+    def _ask(self, answer: type[A], request: Request, seconds: float) -> A:
         if self._child is None or self._child.ended:
             raise SimulatorDied("the simulator's process has ended; reset() starts another")
         left = self._deadline - time.monotonic()
         if left <= 0:
             self._child.end()
-            raise SimulatorHung(f"the episode outlasted its {self._limits.episode_seconds:g} s before {op!r} was asked")
+            raise SimulatorHung(
+                f"the episode outlasted its {self._limits.episode_seconds:g} s before {request.op!r} was asked"
+            )
         within = "" if seconds <= left else f"the episode's {self._limits.episode_seconds:g} s"
-        return self._child.ask(answer, op, min(seconds, left), within, **values)
+        return self._child.ask(answer, request, min(seconds, left), within)
 
     def _impossible(self, op: str, words: str) -> ChildError:
         """To be raised; the child is killed."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from lingbot_eval.envs.spaces import disagreement
 from lingbot_eval.errors import BadAction
-from lingbot_eval.types import Action, EnvSpec, Observation
+from lingbot_eval.types import Action, EnvSpec, Info, Observation
 
 
 def check_env(env: gym.Env[Observation, Action]) -> None:
@@ -32,8 +32,7 @@ def check_env(env: gym.Env[Observation, Action]) -> None:
     observation, _, terminated, truncated, info = env.step(action)
     _check_look(observation, env)
     assert not (terminated and truncated), "terminated (success) and truncated (command limit) are exclusive"
-    expected = {"commands", "progress", "max_progress", "out_of_bounds", "protocol"}
-    assert expected <= set(info), f"info lacks {expected - set(info)}"
+    assert Info.__required_keys__ <= set(info), f"info lacks {Info.__required_keys__ - set(info)}"
     assert terminated or truncated or info["commands"] == len(action), "info must count every executed command"
     assert not any("privileged" in key for key in info), "nothing privileged belongs into info"
     others: list[Any] = [action[:, :0], action.astype(np.float64), action.tolist()]

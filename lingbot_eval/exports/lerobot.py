@@ -61,15 +61,15 @@ def _names(suite: str, spec: EnvSpec) -> tuple[Mapping[str, str], list[str] | No
 
 def _card(folder: RunDirectory, spec: EnvSpec, dataset: Dataset) -> str:
     """The dataset's README.md, with the head that the hub reads."""
-    experiment = folder.run()["experiment"]
+    experiment = folder.run().experiment
     words = {
-        "suite": experiment["suite"]["name"],
-        "protocol": f"{experiment['protocol']['name']} [{experiment['protocol_hash']}]",
-        "agent": " ".join(word for word in (experiment["agent"]["name"], experiment["checkpoint"]) if word),
-        "training regime": experiment["regime"],
+        "suite": experiment.suite.name,
+        "protocol": experiment.rules,
+        "agent": experiment.player,
+        "training regime": experiment.regime,
         "episodes": f"{len(dataset.episodes)}, one row per command",
         **spec.conventions,
-        **experiment["facts"],
+        **experiment.facts,
     }
     if "command" in spec.conventions and "relative" in spec.conventions["command"]:
         words["command"] = "absolute end-effector poses, world frame, quaternion w first; played were relative ones"

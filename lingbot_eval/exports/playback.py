@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import TracebackType
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,7 @@ from lingbot_eval.runs.recorded import actions_of
 from lingbot_eval.settings import EnvSettings, RunSettings
 from lingbot_eval.suites import suite_named
 from lingbot_eval.suites.machine import inspect
-from lingbot_eval.types import EnvSpec, EpisodeRecord, Observation
+from lingbot_eval.types import EnvSpec, EpisodeRecord, Info, Observation
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Playback:
         self._suite = suite_named(settings.suite.name)
         scenes = sorted({(episode.task, episode.setting) for episode in folder.plan()})
         self._machine = inspect(self._suite, settings.env, True, scenes)
-        if differences := compare(folder.run()["experiment"]["facts"], self._machine.facts):
+        if differences := compare(folder.run().experiment.facts, self._machine.facts):
             raise RunMismatch(f"{folder.path} cannot be played again on this machine: {'; '.join(differences)}")
         self._task = ("", "")
         self._env: RemoteEnv | None = None
@@ -74,7 +75,7 @@ class Playback:
         env = self._at(record)
         scene = {name: getattr(episode, name) for name in ("task", "setting", "initial_state", "index")}
         observation, info = env.reset(seed=episode.seed, options=scene)
-        first, over, success = info, False, False
+        first, over, success = cast("Info", info), False, False
         for command in commands:
             if over:
                 break

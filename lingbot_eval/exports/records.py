@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lingbot_eval.reports import frames
+from lingbot_eval.runs.experiment import Experiment
 from lingbot_eval.runs.records import Records
 
 TYPES: Mapping[str, pa.DataType] = {
@@ -27,7 +27,7 @@ TYPES: Mapping[str, pa.DataType] = {
 """Arrow's type for what a column holds, or for a column's name where pandas has no word for that."""
 
 
-def table(records: Records, experiment: Mapping[str, Any]) -> pa.Table:
+def table(records: Records, experiment: Experiment) -> pa.Table:
     """The columns of :func:`frames.records`, one row per record: every attempt and every record that a correction
     replaced; ``final`` marks the one of each episode that tables count. Fields carry their ``unit``, the table the
     run's experiment, as JSON. Null where a record has no such part."""
@@ -39,10 +39,10 @@ def table(records: Records, experiment: Mapping[str, Any]) -> pa.Table:
         pa.field(name, TYPES.get(name) or TYPES[str(kind)], metadata={"unit": units.get(name, "")})
         for name, kind in frame.dtypes.items()
     ]
-    schema = pa.schema(fields, metadata={"experiment": json.dumps(experiment, default=str)})
+    schema = pa.schema(fields, metadata={"experiment": json.dumps(experiment.as_dict())})
     return pa.Table.from_pandas(frame, schema, preserve_index=False)
 
 
-def write(records: Records, experiment: Mapping[str, Any], file: Path) -> None:
+def write(records: Records, experiment: Experiment, file: Path) -> None:
     with file.open("wb") as stream:  # Arrow opens no name that is no text
         pq.write_table(table(records, experiment), stream)

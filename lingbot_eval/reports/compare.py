@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lingbot_eval.errors import BadInput
 from lingbot_eval.plain import plain
@@ -175,7 +175,7 @@ class Side:
 
     def __init__(self, said: Contents) -> None:
         self.said, self.path = said, said.folder.path
-        self.experiment: Mapping[str, Any] = said.run["experiment"]
+        self.experiment = said.run.experiment
         self.tasks = {(label(episode), episode.task) for episode in said.plan}
         self.trials = trials(said.plan, said.final)
         self.missing = len(said.plan) - len(self.trials)
@@ -186,9 +186,8 @@ class Side:
     def words(self) -> str:
         """What was run, and whether all of it was."""
         experiment = self.experiment
-        agent = " ".join(filter(None, (experiment["agent"]["name"], experiment["checkpoint"])))
-        text = f"{self.path}: {agent}, protocol {experiment['protocol']['name']} [{experiment['protocol_hash']}], "
-        text += f"training regime: {experiment['regime']}, {len(self.trials)} episodes"
+        text = f"{self.path}: {experiment.player}, protocol {experiment.rules}, "
+        text += f"training regime: {experiment.regime}, {len(self.trials)} episodes"
         return text + (f"; NOT FINAL: {self.missing} ended in ERROR or were not played" if self.missing else "")
 
 
@@ -230,11 +229,11 @@ def cautions(a: Side, b: Side, anyway: bool) -> list[str]:
     Raises BadInput where the rules differ, unless ``anyway``.
     """
     marks = []
-    benchmarks = [str(run.experiment["suite"]["name"]) for run in (a, b)]
+    benchmarks = [run.experiment.suite.name for run in (a, b)]
     if benchmarks[0] != benchmarks[1]:
         raise BadInput(f"{a.path} is a run of {benchmarks[0]}, {b.path} of {benchmarks[1]}: no task in common")
-    if a.experiment["protocol_hash"] != b.experiment["protocol_hash"]:
-        theirs, ours = ({name: run.experiment[name] for name in ("protocol", "facts")} for run in (a, b))
+    if a.experiment.protocol_hash != b.experiment.protocol_hash:
+        theirs, ours = ({"protocol": run.experiment.protocol, "facts": run.experiment.facts} for run in (a, b))
         differences = "; ".join(leaves(theirs, ours)).replace(": there ", ": A ").replace(", here ", ", B ")
         if not anyway:
             raise BadInput(
@@ -242,8 +241,8 @@ def cautions(a: Side, b: Side, anyway: bool) -> list[str]:
                 "compares and marks"
             )
         marks.append(f"NOT COMPARABLE: the protocols differ: {differences}.")
-    if a.experiment["regime"] != b.experiment["regime"]:
-        marks.append(f"The training regimes differ: A {a.experiment['regime']}, B {b.experiment['regime']}.")
+    if a.experiment.regime != b.experiment.regime:
+        marks.append(f"The training regimes differ: A {a.experiment.regime}, B {b.experiment.regime}.")
     return marks
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lingbot_eval.runs.experiment import Experiment
 from lingbot_eval.types import Episode, EpisodeRecord, Provenance
 
 _LAST_BITS = "sums in another order, whose last bits a closed loop amplifies (docs/decisions/10-sessions.md)"
@@ -77,17 +78,15 @@ Facts = Mapping[str, str]
 """Values by dotted name (``protocol.seed``, ``versions.torch``); several where one run had several."""
 
 
-def facts(
-    experiment: Mapping[str, Any], provenances: Iterable[Provenance], settings: Iterable[Mapping[str, Any]]
-) -> Facts:
+def facts(experiment: Experiment, provenances: Iterable[Provenance], settings: Iterable[Mapping[str, Any]]) -> Facts:
     """Everything that is known of a run: what run.json identifies it by, what its records say that they were computed
     with, and its sessions' settings."""
     found: dict[str, list[Any]] = {}
-    for name, value in _leaves(experiment):
+    for name, value in _leaves(experiment.as_dict()):
         if name not in CONSEQUENCES:
             found[name] = [value]
     for who in provenances:
-        versions = {name: value for name, value in who.versions.items() if name not in experiment.get("facts", {})}
+        versions = {name: value for name, value in who.versions.items() if name not in experiment.facts}
         for name, value in {**versions, "host": who.host}.items():
             found.setdefault(f"versions.{name}", []).append(value)
     for one in settings:

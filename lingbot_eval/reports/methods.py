@@ -17,6 +17,7 @@ from lingbot_eval.reports.stats.intervals import stratified
 from lingbot_eval.reports.stats.spread import ENOUGH_TASKS, clustered, spread
 from lingbot_eval.reports.table import PAPER_ROWS, cell, percents
 from lingbot_eval.runs.checks import compare
+from lingbot_eval.runs.experiment import Experiment
 from lingbot_eval.types import Episode, EpisodeRecord
 
 SUCCESS, PROGRESS = "SR", "PS"
@@ -81,14 +82,14 @@ class Run:
 
     label: str
     """How a message names it."""
-    experiment: Mapping[str, Any]
+    experiment: Experiment
     plan: Sequence[Episode]
     final: Mapping[str, EpisodeRecord]
     """Final records by episode id."""
 
     @property
     def benchmark(self) -> str:
-        return str(self.experiment["suite"]["name"])
+        return self.experiment.suite.name
 
 
 def methods(runs: Sequence[Run]) -> list[Method]:
@@ -113,13 +114,13 @@ def methods(runs: Sequence[Run]) -> list[Method]:
 
 def _identity(run: Run) -> dict[str, Any]:
     """All of the experiment but its seed and which episodes it plays."""
-    return {name: value for name, value in run.experiment.items() if name != "suite"}
+    return {name: value for name, value in run.experiment.as_dict().items() if name != "suite"}
 
 
 def _names(runs: Sequence[Run]) -> list[str]:
-    names = [str(run.experiment["agent"]["name"]) for run in runs]
+    names = [run.experiment.agent_name for run in runs]
     names = [
-        f"{name} {run.experiment['checkpoint'][:8]}".strip() if Counter(names)[name] > 1 else name
+        f"{name} {run.experiment.checkpoint[:8]}".strip() if Counter(names)[name] > 1 else name
         for name, run in zip(names, runs, strict=True)
     ]
     return [f"{name} #{names[: k + 1].count(name)}" if names.count(name) > 1 else name for k, name in enumerate(names)]
@@ -134,7 +135,7 @@ def _method(runs: Sequence[Run], name: str, first: Run) -> Method:
             )
     seeds: dict[int, list[Run]] = {}
     for run in runs:
-        seeds.setdefault(int(run.experiment["suite"]["seed"]), []).append(run)
+        seeds.setdefault(run.experiment.suite.seed, []).append(run)
     experiment = runs[0].experiment
     played = [{_task(episode) for run in group for episode in run.plan} for group in seeds.values()]
     obstacles = _differences(experiment, first.experiment) + _unfinished(runs)
@@ -142,8 +143,8 @@ def _method(runs: Sequence[Run], name: str, first: Run) -> Method:
     scores = _over_seeds([_scores(group) for group in seeds.values()])
     words = ", ".join(str(seed) for seed in seeds)
     notes = [
-        f"protocol {experiment['protocol']['name']} [{experiment['protocol_hash']}], training regime "
-        f"{experiment['regime']}, base seed{'s' if len(seeds) > 1 else ''} {words}"
+        f"protocol {experiment.rules}, training regime {experiment.regime}, "
+        f"base seed{'s' if len(seeds) > 1 else ''} {words}"
     ]
     notes += _doubts(scores)
     if len(seeds) > 1:
@@ -181,10 +182,10 @@ def _seeds_against_chance(seeds: Sequence[Sequence[Run]]) -> str:
     return words + (f"; chance alone would give {', '.join(chance)}" if chance else "")
 
 
-def _differences(experiment: Mapping[str, Any], reference: Mapping[str, Any]) -> list[str]:
+def _differences(experiment: Experiment, reference: Experiment) -> list[str]:
     """Say in what it was played otherwise."""
     facts = ("protocol", "facts", "protocol_hash", "regime")
-    theirs, ours = ({name: which[name] for name in facts} for which in (experiment, reference))
+    theirs, ours = ({name: getattr(which, name) for name in facts} for which in (experiment, reference))
     found = [words.replace("there ", "", 1).replace("here ", "first method ", 1) for words in compare(theirs, ours)]
     return ["; ".join(found)] if found else []
 
@@ -199,7 +200,7 @@ def _unfinished(runs: Sequence[Run]) -> list[str]:
         whose = "published ones are of"
     else:
         planned = min(count for run in runs for count in Counter(map(_task, run.plan)).values())
-        asked, whose = runs[0].experiment["protocol"].get("episodes_per_task", 0), "the protocol has"
+        asked, whose = runs[0].experiment.conventions.episodes_per_task, "the protocol has"
     if planned < asked:
         found.append(f"N too small: {_counted(planned, 'episode')} of a task, {whose} {asked}")
     return found
@@ -325,11 +326,11 @@ def _disagreements(name: str, rows: Sequence[Claim]) -> list[str]:
     return [f"sources disagree: {said}"] if said else []
 
 
-def _other_rules(claim: Claim, experiment: Mapping[str, Any]) -> list[str]:
+def _other_rules(claim: Claim, experiment: Experiment) -> list[str]:
     found = []
-    if claim.regime and claim.regime != experiment["regime"]:
+    if claim.regime and claim.regime != experiment.regime:
         meaning = f"{claim.regime} ({REGIMES[claim.regime]})"
-        found.append(f"training regime {meaning}; first method {experiment['regime']}")
-    if claim.protocol and claim.protocol != experiment["protocol"]["name"]:
-        found.append(f"protocol {claim.protocol}; first method {experiment['protocol']['name']}")
+        found.append(f"training regime {meaning}; first method {experiment.regime}")
+    if claim.protocol and claim.protocol != experiment.protocol_name:
+        found.append(f"protocol {claim.protocol}; first method {experiment.protocol_name}")
     return found

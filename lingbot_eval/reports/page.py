@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 from urllib.parse import quote
 
 import msgspec
@@ -20,8 +19,10 @@ from lingbot_eval.reports.stats.intervals import Count, Interval, stratified
 from lingbot_eval.runs import contents
 from lingbot_eval.runs.contents import Contents
 from lingbot_eval.runs.directory import RunDirectory
+from lingbot_eval.runs.experiment import Rubric, Step
 from lingbot_eval.runs.plan import plan_hash
 from lingbot_eval.runs.records import Records
+from lingbot_eval.runs.run_json import RunJson
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome
 
 FEW_TRIALS = 50
@@ -135,7 +136,7 @@ class Book:
         self.page = Page(
             title=plain(said.folder.path.resolve().name),
             facts=facts(said.run, plan, records.final()),
-            caption=table.caption(said.run, self.rows),
+            caption=table.caption(said.run.experiment, self.rows),
             warnings=[plain(warning) for warning in said.warnings()],
             precision=precision(tasks),
             tasks=tasks,
@@ -174,42 +175,34 @@ def read(folder: RunDirectory) -> Page:
     return Book(contents.read(folder)).page
 
 
-def facts(
-    run: Mapping[str, Any], plan: Sequence[Episode], records: Mapping[str, EpisodeRecord]
-) -> list[tuple[str, str]]:
+def facts(run: RunJson, plan: Sequence[Episode], records: Mapping[str, EpisodeRecord]) -> list[tuple[str, str]]:
     """What was run on what, by name; versions and hosts as the records have them, all of them where they differ."""
-    experiment = run["experiment"]
+    experiment = run.experiment
     origins = [record.provenance for record in records.values() if record.provenance]
     versions: dict[str, set[str]] = {}
     for origin in {id(origin): origin for origin in origins}.values():
         for name, value in origin.versions.items():
             versions.setdefault(name, set()).add(value)
-    commands = [session["command"] for session in run.get("sessions", ()) if session.get("command")]
+    commands = [file.command for file in run.coordinators if file.command]
     named = {
-        "Benchmark": experiment["suite"]["name"],
-        "Plan": f"{plan_hash(plan)}, base seed {experiment['suite']['seed']}",
-        "Agent": experiment["agent"]["name"],
-        "Checkpoint": experiment["checkpoint"],
-        "Training regime": experiment["regime"],
-        "Protocol": f"{experiment['protocol']['name']} [{experiment['protocol_hash']}]",
-        "Simulator": ", ".join(f"{name} {value}" for name, value in experiment["facts"].items()),
+        "Benchmark": experiment.suite.name,
+        "Plan": f"{plan_hash(plan)}, base seed {experiment.suite.seed}",
+        "Agent": experiment.agent_name,
+        "Checkpoint": experiment.checkpoint,
+        "Training regime": experiment.regime,
+        "Protocol": experiment.rules,
+        "Simulator": ", ".join(f"{name} {value}" for name, value in experiment.facts.items()),
         "Versions": ", ".join(f"{name} {' or '.join(sorted(values))}" for name, values in sorted(versions.items())),
         "Hosts": ", ".join(f"{host} ({count})" for host, count in Counter(o.host for o in origins).most_common()),
-        "Rubrics": "\n".join(map(_rubric, _rubrics(experiment))),
+        "Rubrics": "\n".join(map(_rubric, experiment.conventions.rubrics)),
         "Commands": "\n".join(dict.fromkeys(commands)),
     }
     return [(name, plain(value)) for name, value in named.items() if value]
 
 
-def _rubrics(experiment: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-    """Give the rubrics of trials on a real robot; none for a simulator."""
-    known: Sequence[Mapping[str, Any]] = experiment["protocol"].get("rubrics", ())
-    return known
-
-
-def _rubric(rubric: Mapping[str, Any]) -> str:
-    steps = ", ".join(f"{step['name']} ({step['points']:g})" for step in rubric["steps"])
-    return f"{rubric['title']}: {steps or 'no steps known'}; success: {rubric['success']}"
+def _rubric(rubric: Rubric) -> str:
+    steps = ", ".join(f"{step.name} ({step.points:g})" for step in rubric.steps)
+    return f"{rubric.title}: {steps or 'no steps known'}; success: {rubric.success}"
 
 
 def _task_line(row: table.Row) -> TaskLine:
@@ -249,7 +242,7 @@ class Lines:
 
     def __init__(self, said: Contents, base: Path) -> None:
         self._final, self._earlier = said.final, superseded(said.records)
-        self._steps = {rubric["task"]: rubric["steps"] for rubric in _rubrics(said.run["experiment"])}
+        self._steps = {rubric.task: rubric.steps for rubric in said.run.experiment.conventions.rubrics}
         films = said.folder.path / "videos"
         way = os.path.relpath(films.resolve(), base.resolve())
         names = (file.relative_to(films).as_posix() for file in films.glob("*/*.mp4"))
@@ -257,7 +250,7 @@ class Lines:
 
     def line(self, episode: Episode) -> EpisodeLine:
         final, earlier = self._final.get(episode.id), self._earlier.get(episode.id, [])
-        return episode_line(episode, final, earlier, self._steps.get(episode.task, []), self._videos)
+        return episode_line(episode, final, earlier, self._steps.get(episode.task, ()), self._videos)
 
     def place(self, episode: Episode) -> tuple[str, str, int]:
         """Its suite, task and rank."""
@@ -291,7 +284,7 @@ def episode_line(
     episode: Episode,
     record: EpisodeRecord | None,
     before: Sequence[str],
-    steps: Sequence[Mapping[str, Any]],
+    steps: Sequence[Step],
     videos: Mapping[str, str],
 ) -> EpisodeLine:
     """``steps``: of a rubric; ``videos``: addresses by path in the run's videos folder."""
@@ -330,7 +323,7 @@ def episode_line(
         line.correction = f"{correction.who}: {correction.why}"
     if trial := record.trial:
         given = zip(steps, trial.points, strict=False)
-        line.steps = ", ".join(f"{step['name']}: {points:g} of {step['points']:g}" for step, points in given)
+        line.steps = ", ".join(f"{step.name}: {points:g} of {step.points:g}" for step, points in given)
         line.reason, line.note, line.operator = trial.reason, trial.note, trial.operator
         line.interventions, line.retries, line.files = trial.interventions, trial.retries, list(trial.videos)
     return line

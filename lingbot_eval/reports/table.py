@@ -10,13 +10,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from statistics import fmean
-from typing import Any
 
 from lingbot_eval.plain import cell as safe
 from lingbot_eval.reports.formats import markdown_text
 from lingbot_eval.reports.stats import Count, Interval
 from lingbot_eval.reports.stats.intervals import macro, stratified
 from lingbot_eval.reports.stats.spread import ENOUGH_TASKS, clustered
+from lingbot_eval.runs.experiment import Experiment
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome
 
 PAPER_ROWS = {
@@ -191,16 +191,14 @@ def paper_row(table: Sequence[Row], benchmark: str) -> list[PaperCell] | None:
     return [*cells, PaperCell("Avg", average, sum(cell.trials for cell in cells))]
 
 
-def caption(run: Mapping[str, Any], table: Sequence[Row]) -> str:
+def caption(experiment: Experiment, table: Sequence[Row]) -> str:
     """Who played under which rules, and whether the numbers are final."""
-    experiment = run["experiment"]
-    agent = experiment["agent"]["name"] + (f" {experiment['checkpoint']}" if experiment["checkpoint"] else "")
-    facts = ", ".join(f"{name} {value}" for name, value in experiment["facts"].items())
-    text = f"Agent {agent} (training regime: {experiment['regime']}), protocol {experiment['protocol']['name']} "
-    text += f"[{experiment['protocol_hash']}]" + (f" on {facts}." if facts else ".")
+    facts = ", ".join(f"{name} {value}" for name, value in experiment.facts.items())
+    text = f"Agent {experiment.player} (training regime: {experiment.regime}), protocol {experiment.rules}"
+    text += f" on {facts}." if facts else "."
     tasks = len({(row.suite.partition(" ")[0], row.task) for row in table if row.task})
     planned = sum(row.cell.planned for row in table if row.task)
-    text += f" {planned} episodes of {tasks} tasks, base seed {experiment['suite']['seed']}."
+    text += f" {planned} episodes of {tasks} tasks, base seed {experiment.suite.seed}."
     text += " SR = successes / trials with Wilson's 95 % interval; PS = mean of progress / maximum; ERRORs are in "
     text += "neither. Of all tasks: means over tasks, SR's interval for other episodes of these tasks (stratified)."
     wide = [f"{row.suite} {percents(known)} %" for row in table if (known := row.interval_on_new_tasks)]
@@ -221,23 +219,21 @@ def caption(run: Mapping[str, Any], table: Sequence[Row]) -> str:
     return text
 
 
-def markdown(run: Mapping[str, Any], table: Sequence[Row]) -> str:
+def markdown(experiment: Experiment, table: Sequence[Row]) -> str:
     lines = ["| " + " | ".join(HEADINGS) + " |", "|---|---" + "|---:" * (len(HEADINGS) - 2) + "|"]
     for row in table:
         cells = [_escaped(text) for text in texts(row)]
         lines.append("| " + " | ".join(cells if row.task else [f"**{text}**" if text else "" for text in cells]) + " |")
-    paper = paper_row(table, run["experiment"]["suite"]["name"])
+    paper = paper_row(table, experiment.suite.name)
     if paper:
         lines += [
             "",
             "| SR % | " + " | ".join(cell.heading for cell in paper) + " |",
             "|---" + "|---:" * len(paper) + "|",
         ]
-        lines.append(
-            f"| {_escaped(run['experiment']['agent']['name'])} | " + " | ".join(cell.rate for cell in paper) + " |"
-        )
+        lines.append(f"| {_escaped(experiment.agent_name)} | " + " | ".join(cell.rate for cell in paper) + " |")
         lines.append("| N | " + " | ".join(str(cell.trials) for cell in paper) + " |")
-    return "\n".join([*lines, "", _escaped(caption(run, table)), ""])
+    return "\n".join([*lines, "", _escaped(caption(experiment, table)), ""])
 
 
 def _escaped(text: str) -> str:
@@ -263,13 +259,13 @@ def numbers(row: Row) -> tuple[float | None, ...]:
     return (*counts, row.rate, *bounds, row.progress, *means)
 
 
-def as_csv(run: Mapping[str, Any], table: Sequence[Row]) -> str:
+def as_csv(experiment: Experiment, table: Sequence[Row]) -> str:
     """Write the rows under CSV_HEADINGS, with all digits; ``task`` is empty for a suite."""
-    experiment, text = run["experiment"], io.StringIO()
+    text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(CSV_HEADINGS)
-    who = [experiment["agent"]["name"], experiment["checkpoint"], experiment["protocol"]["name"]]
-    who += [experiment["protocol_hash"], experiment["regime"]]
+    who = [experiment.agent_name, experiment.checkpoint, experiment.protocol_name]
+    who += [experiment.protocol_hash, experiment.regime]
     for row in table:
         writer.writerow([safe(row.suite), safe(row.task), *numbers(row), *map(safe, who)])
     return text.getvalue()

@@ -1,82 +1,13 @@
-"""Checks of what was read from a run directory: that it has the shape that it should have, and is of one experiment."""
+"""Checks whether two experiments, and two plans, are the same, and what differs."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import msgspec
-
-from lingbot_eval.errors import CorruptRecords
 from lingbot_eval.runs.plan import by_task, task_of
 from lingbot_eval.types import Episode
-
-
-class _Suite(msgspec.Struct):
-    name: str
-    seed: int
-    episodes: int = 0
-    plan: str = ""
-    """The plan's hash, in schema 1."""
-
-
-class _Step(msgspec.Struct):
-    name: str
-    points: float
-
-
-class _Rubric(msgspec.Struct):
-    title: str
-    success: str
-    steps: tuple[_Step, ...]
-
-
-class _Protocol(msgspec.Struct):
-    name: str
-    rubrics: tuple[_Rubric, ...] = ()
-    episodes_per_task: int = 0
-
-
-class _Agent(msgspec.Struct):
-    name: str
-
-
-class _Experiment(msgspec.Struct):
-    """Every experiment has these, whatever was played; what is said of the agent is read elsewhere (settings/)."""
-
-    agent: _Agent
-    checkpoint: str
-    protocol: _Protocol
-    protocol_hash: str
-    facts: dict[str, Any]
-    regime: str
-    suite: _Suite
-
-
-class _Coordinator(msgspec.Struct):
-    """This much is asked of a coordinator's file, of whatever version (presence.py)."""
-
-    command: str = ""
-    settings: dict[str, Any] = {}
-    versions: dict[str, str] = {}
-
-
-class RunShape(msgspec.Struct):
-    """``run.json`` has this shape, together with the files in ``sessions/``."""
-
-    schema: Literal[1, 2]
-    experiment: _Experiment
-    sessions: tuple[_Coordinator, ...] = ()
-
-
-def require(content: Mapping[str, Any], kind: Any, file: Path) -> None:
-    """Raises CorruptRecords where ``content``, read from ``file``, is not as ``kind``."""
-    try:
-        msgspec.convert(content, kind)
-    except msgspec.ValidationError as error:
-        raise CorruptRecords(f"{file} is not what this package writes: {str(error).replace('`', '')}") from None
 
 
 def compare(theirs: Mapping[str, Any], ours: Mapping[str, Any], path: str = "") -> list[str]:

@@ -7,18 +7,17 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from lingbot_eval.runs.directory import RunDirectory
 from lingbot_eval.runs.records import RecordReader, Records
+from lingbot_eval.runs.run_json import RunJson
 from lingbot_eval.types import Episode, EpisodeRecord
 
 
 @dataclass(frozen=True)
 class Contents:
     folder: RunDirectory
-    run: Mapping[str, Any]
-    """It is what :meth:`RunDirectory.run` returned."""
+    run: RunJson
     plan: Sequence[Episode]
     records: Records
     version: str

@@ -20,18 +20,22 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
+
+import msgspec
 
 from lingbot_eval import files
 from lingbot_eval.errors import BadInput, CorruptRecords, RunMismatch
 from lingbot_eval.files import listed
 from lingbot_eval.lines import LONGEST
-from lingbot_eval.runs.checks import RunShape, compare, plan_difference, require
+from lingbot_eval.runs.checks import compare, plan_difference
 from lingbot_eval.runs.decode import EpisodeDecoder, uncollected
+from lingbot_eval.runs.experiment import Experiment
 from lingbot_eval.runs.plan import by_task, lines_hash, plan_hash, task_of, to_lines
 from lingbot_eval.runs.records import RecordReader, Records
+from lingbot_eval.runs.run_json import RunJson, coordinator_files, run_json
 from lingbot_eval.suites.suite import Task
 from lingbot_eval.types import Episode
 
@@ -59,7 +63,7 @@ class RunDirectory:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def open(self, experiment: Mapping[str, Any], episodes: Sequence[Episode]) -> None:
+    def open(self, experiment: Experiment, episodes: Sequence[Episode]) -> None:
         """Plan ``episodes`` here, as the first of this experiment or besides those that are planned already.
 
         Raises RunMismatch with what differs where another experiment is here, NotReady where nothing can be written.
@@ -67,7 +71,7 @@ class RunDirectory:
         try:
             for name in ("plan", "records", "logs"):
                 (self.path / name).mkdir(parents=True, exist_ok=True)
-            content = files.with_checksum({"schema": RUN_SCHEMA, "experiment": dict(experiment)})
+            content = files.with_checksum({"schema": RUN_SCHEMA, "experiment": experiment.as_dict()})
             files.publish(self.path / "run.json", content)
         except OSError as error:
             raise files.unwritable(self.path, error, ELSEWHERE) from None
@@ -78,14 +82,14 @@ class RunDirectory:
             except OSError as error:
                 raise files.unwritable(self.path, error, ELSEWHERE) from None
 
-    def compare(self, experiment: Mapping[str, Any], episodes: Sequence[Episode]) -> list[Episode]:
+    def compare(self, experiment: Experiment, episodes: Sequence[Episode]) -> list[Episode]:
         """Return all that is planned here; nothing before the first part is written.
 
         Raises RunMismatch, with what differs, where this directory holds another experiment, or other episodes of a
         task of ``episodes``.
         """
         planned: list[Episode] = []
-        if not (differences := compare(self.run()["experiment"], experiment)):
+        if not (differences := compare(self.run().experiment.as_dict(), experiment.as_dict())):
             planned = self._planned()
             differences = plan_difference(planned, episodes)
         if differences:
@@ -95,25 +99,26 @@ class RunDirectory:
             )
         return planned
 
-    def run(self) -> dict[str, Any]:
-        """Return ``schema``, ``experiment``, and ``sessions``: the coordinators' files (``presence.py``), oldest first.
+    def run(self) -> RunJson:
+        """Read what the run is, and who has played here.
 
         Raises BadInput where there is no run.json, CorruptRecords where something cannot be read.
         """
         run = self._run_json()
-        if run["schema"] == 1:
-            run["experiment"]["suite"] = self._suite_of_schema_1(run["experiment"]["suite"])
+        if run.schema == 1:
+            run = msgspec.structs.replace(run, experiment=self._translated(run.experiment))
         named = [self.path / "sessions" / f"{id}.json" for id in self.coordinators()]
-        sessions = [files.parsed(content, file) for file in named if (content := files.read(file)) is not None]
-        require({**run, "sessions": sessions}, RunShape, self.path / "sessions")
-        return {**run, "sessions": [*run.get("sessions", ()), *sessions]}
+        found = [files.parsed(content, file) for file in named if (content := files.read(file)) is not None]
+        coordinators = (*run.coordinators, *coordinator_files(found, self.path / "sessions"))
+        return msgspec.structs.replace(run, coordinators=coordinators)
 
     def coordinators(self) -> list[str]:
         """Return the ids of all coordinators with a file in ``sessions/``, the oldest first."""
         named = listed(self.path / "sessions", ".json")
         return [file.stem for file in named if not file.name.endswith(LIVE)]
 
-    def _run_json(self) -> dict[str, Any]:
+    def _run_json(self) -> RunJson:
+        """Read run.json as it is."""
         file = self.path / "run.json"
         content = files.read(file)
         if content is None:
@@ -122,15 +127,14 @@ class RunDirectory:
                 f"{self.path} is not a run directory: it has no run.json"
                 + (f"; there are runs in it: {', '.join(inside[:3])}{' …' * (len(inside) > 3)}" if inside else "")
             )
-        run = files.parsed(content, file, RUN_SCHEMA)
-        run.setdefault("schema", 1)
-        require(run, RunShape, file)
-        return run
+        return run_json({"schema": 1, **files.parsed(content, file, RUN_SCHEMA)}, file)
 
-    def _suite_of_schema_1(self, suite: Mapping[str, Any]) -> dict[str, Any]:
-        """Translate ``suite``: its ``episodes`` were all of them, not a task's."""
-        counts = Counter(map(task_of, self._old_plan(suite.get("plan", ""))))
-        return {"name": suite["name"], "seed": suite["seed"], "episodes": max(counts.values(), default=0)}
+    def _translated(self, experiment: Experiment) -> Experiment:
+        """Translate from schema 1: its ``episodes`` were all of them, not a task's."""
+        counts = Counter(map(task_of, self._old_plan(experiment)))
+        suite = msgspec.structs.replace(experiment.suite, episodes=max(counts.values(), default=0))
+        more = {name: value for name, value in experiment.more.items() if name != "suite"}
+        return msgspec.structs.replace(experiment, suite=suite, more=more)
 
     def plan(self) -> list[Episode]:
         """Return every planned episode: those of the largest part first, then what the others have besides.
@@ -144,8 +148,8 @@ class RunDirectory:
     def _planned(self) -> list[Episode]:
         """Return as :meth:`plan`, but nothing before the first part is written."""
         parts = [self._part(file, file.stem) for file in listed(self.path / "plan", ".jsonl")]
-        if (run := self._run_json())["schema"] == 1:
-            parts.append(self._old_plan(run["experiment"]["suite"].get("plan", "")))
+        if (run := self._run_json()).schema == 1:
+            parts.append(self._old_plan(run.experiment))
         parts.sort(key=lambda part: (-len(part), part[0].id))
         planned: dict[Task, list[Episode]] = {}
         for part in parts:
@@ -155,8 +159,9 @@ class RunDirectory:
                     raise CorruptRecords(f"two parts of {self.path / 'plan'} disagree: {words}. Delete one of them")
         return [episode for episodes in planned.values() for episode in episodes]
 
-    def _old_plan(self, named: str) -> list[Episode]:
-        return self._part(self.path / "plan.jsonl", named)
+    def _old_plan(self, experiment: Experiment) -> list[Episode]:
+        """Read the plan of schema 1, where the experiment's suite names it by its hash."""
+        return self._part(self.path / "plan.jsonl", str(experiment.more.get("suite", {}).get("plan", "")))
 
     def _part(self, file: Path, named: str) -> list[Episode]:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -14,13 +15,37 @@ from lingbot_eval.suites.machine import Machine
 
 
 class Played(msgspec.Struct, frozen=True):
-    """Which benchmark, and how much of each task."""
+    """Which benchmark is played, and how much of each task."""
 
     name: str
     seed: int
-    """The base seed."""
-    episodes: int
-    """How many each task has, in each setting."""
+    """It is the base seed."""
+    episodes: int = 0
+    """Each task has so many, in each setting."""
+
+
+class Step(msgspec.Struct, frozen=True):
+    name: str
+    points: float
+
+
+class Rubric(msgspec.Struct, frozen=True):
+    """This much is read of a rubric of a real robot's protocol (``trials/rubric.py``)."""
+
+    task: str
+    title: str
+    success: str
+    steps: tuple[Step, ...]
+
+
+class Conventions(msgspec.Struct, frozen=True):
+    """This much is read of a protocol, whatever was played."""
+
+    name: str
+    rubrics: tuple[Rubric, ...] = ()
+    """A simulator's protocol has none."""
+    episodes_per_task: int = 0
+    """A real robot's protocol leaves it open."""
 
 
 class Experiment(msgspec.Struct, frozen=True):
@@ -29,31 +54,59 @@ class Experiment(msgspec.Struct, frozen=True):
     is plain data here."""
 
     suite: Played
-    protocol: dict[str, Any]
-    """The conventions, every value."""
-    facts: dict[str, str]
-    """What about the simulator can move a score."""
+    protocol: Mapping[str, Any]
+    """It has the conventions, every value."""
+    facts: Mapping[str, str]
+    """They are what can move a score about the simulator, or the robot."""
     protocol_hash: str
-    """12 hex digits over both."""
-    agent: dict[str, Any]
-    """Its ``name``, and what of its settings is part of the experiment (``AgentSettings.identity``)."""
+    """These are 12 hex digits over both."""
+    agent: Mapping[str, Any]
+    """It has the ``name``, and what of its settings is part of the experiment (``AgentSettings.identity``)."""
     checkpoint: str
-    """12 hex digits over the content of what the agent plays from; empty where it plays from nothing."""
+    """These are 12 hex digits over the content of what the agent plays from; it is empty where that is nothing."""
     regime: str
-    """What the checkpoint was trained on, in the user's words."""
+    """It says what the checkpoint was trained on, in the user's words."""
+    more: Mapping[str, Any] = {}
+    """Another version of this package wrote this besides, in the places where it stood."""
+
+    @property
+    def agent_name(self) -> str:
+        return str(self.agent["name"])
+
+    @property
+    def protocol_name(self) -> str:
+        return str(self.protocol["name"])
+
+    @property
+    def conventions(self) -> Conventions:
+        return msgspec.convert(self.protocol, Conventions)
+
+    @property
+    def player(self) -> str:
+        """Name the agent for people, with the hash of what it plays from."""
+        return f"{self.agent_name} {self.checkpoint}".strip()
+
+    @property
+    def rules(self) -> str:
+        """Name the protocol for people, with its hash."""
+        return f"{self.protocol_name} [{self.protocol_hash}]"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as ``run.json`` has it."""
+        known = to_dict(self)
+        return _merged(known, known.pop("more"))
 
     @property
     def digest(self) -> str:
         """8 hex digits over all of it."""
-        content = json.dumps(to_dict(self), sort_keys=True)  # as 0.1.0 named run directories by
+        content = json.dumps(self.as_dict(), sort_keys=True)  # as 0.1.0 named run directories by
         return hashlib.sha256(content.encode()).hexdigest()[:8]
 
     @property
     def folder_name(self) -> str:
         """The same for the same experiment, so that the same command goes on with it."""
-        preset = str(self.protocol["name"]).split()[0]
-        agent = safe_name(str(self.agent["name"]))
-        return f"{self.suite.name}-{agent}-{preset}-{self.digest}"
+        preset = self.protocol_name.split()[0]
+        return f"{self.suite.name}-{safe_name(self.agent_name)}-{preset}-{self.digest}"
 
 
 def experiment_of(chosen: RunSettings, machine: Machine, checkpoint: str) -> Experiment:
@@ -71,3 +124,15 @@ def experiment_of(chosen: RunSettings, machine: Machine, checkpoint: str) -> Exp
         checkpoint=checkpoint,
         regime=chosen.regime,
     )
+
+
+def more_than_known(plain: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what :class:`Experiment` has no field for of the one in a ``run.json``, for :attr:`Experiment.more`."""
+    known = set(Experiment.__struct_fields__) - {"more"}
+    more = {name: value for name, value in plain.items() if name not in known}
+    played = {name: value for name, value in plain["suite"].items() if name not in Played.__struct_fields__}
+    return {**more, "suite": played} if played else more
+
+
+def _merged(known: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    return {**known, **more, "suite": {**known["suite"], **more.get("suite", {})}}

@@ -26,7 +26,7 @@ from lingbot_eval.agents import kind_of
 from lingbot_eval.errors import BadInput, LingbotEvalError, NotReady
 from lingbot_eval.plain import say
 from lingbot_eval.revision import code_hash
-from lingbot_eval.runs.worker import Job, Order, Refused, job_from
+from lingbot_eval.runs.worker import Job, Order, PlainJob, Refused, job_from
 from lingbot_eval.runs.workers import PATIENCE, Ended, Lost, Message, News, WorkerProcess
 from lingbot_eval.settings import RaySettings, RunSettings, as_struct, to_dict
 from lingbot_eval.suites import suite_named
@@ -162,7 +162,7 @@ class Relay:
             if versions() != same:
                 raise NotReady(f"it has {versions()}, the coordinator {same}: install the same")
             _enter(Path(folder), Path(jobs[0]["tmp"]))
-            self._worker = WorkerProcess(adapted([job_from(job) for job in jobs]), {})
+            self._worker = WorkerProcess(adapted([job_from(as_struct(job, PlainJob)) for job in jobs]), {})
         except LingbotEvalError as error:
             return [(0, to_dict(Refused(f"Ray node {socket.gethostname()}: {error}")))]
         return []

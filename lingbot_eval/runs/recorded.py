@@ -42,13 +42,14 @@ def settings_of(folder: RunDirectory) -> RunSettings:
 
     Raises BadInput for a run that no simulator played, and for one of another version of this package.
     """
-    sessions = [session for session in folder.run()["sessions"] if "settings" in session]
-    if not sessions:
+    played = [(file.settings, file.versions) for file in folder.run().coordinators if file.settings is not None]
+    if not played:
         raise BadInput(f"{folder.path} was played by no simulator: there is nothing to play again")
+    settings, versions = played[-1]
     try:
-        return run_settings(_fetching(_today(sessions[-1]["settings"])))
+        return run_settings(_fetching(_today(settings)))
     except BadInput as error:
-        git = sessions[-1].get("versions", {}).get("git") or "unknown"
+        git = versions.get("git") or "unknown"
         raise BadInput(f"{folder.path} was played with another version of lingbot_eval (git {git}): {error}") from None
 
 

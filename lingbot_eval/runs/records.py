@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -15,6 +14,8 @@ from lingbot_eval.files import listed
 from lingbot_eval.lines import UNCHECKED, LineReader, LineWriter
 from lingbot_eval.plausible import impossible
 from lingbot_eval.runs.decode import RecordDecoder, uncollected
+from lingbot_eval.runs.experiment import Experiment
+from lingbot_eval.runs.run_json import RunJson
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome, Provenance
 
 RECORD_SCHEMA = 1
@@ -99,12 +100,12 @@ def _final_of(records: Iterable[EpisodeRecord]) -> EpisodeRecord:
 class RecordReader:
     """Reads the records of the run directory ``path``, each time only what was added since the time before."""
 
-    def __init__(self, path: Path, run: Callable[[], Mapping[str, Any]], plan: Iterable[Episode] = ()) -> None:
+    def __init__(self, path: Path, run: Callable[[], RunJson], plan: Iterable[Episode] = ()) -> None:
         """``run`` says what the run is (:meth:`RunDirectory.run`). ``plan`` has episodes that are at hand anyway; their
         records share them."""
         self._path, self._read_run = path, run
-        self._run: Mapping[str, Any] = {}
-        """It is empty before the first file of records is found."""
+        self._run: RunJson | None = None
+        """It is None before the first file of records is found."""
         self._records = Records(doubts=self._doubts)
         self._files: dict[Path, LineReader[EpisodeRecord]] = {}
         self._decoder = RecordDecoder(plan)
@@ -143,8 +144,8 @@ class RecordReader:
 
     def _doubts(self) -> list[str]:
         bare = {
-            "run.json": bool(self._run) and "checksum" not in self._run,
-            "of sessions/": sum("checksum" not in session for session in self._run.get("sessions", ())),
+            "run.json": self._run is not None and not self._run.checksum,
+            "of sessions/": sum(not file.checksum for file in self._run.coordinators) if self._run else 0,
             "of records/": sum(reader.bare > 0 for reader in self._files.values()),
         }
         which = ", ".join(name if count is True else f"{count} {name}" for name, count in bare.items() if count)
@@ -165,7 +166,8 @@ class RecordReader:
         if record.schema > RECORD_SCHEMA:
             _require_known(line)
         if record.provenance is not self._checked:
-            _check_origin(record, self._run["experiment"])
+            if self._run is not None:
+                _check_origin(record, self._run.experiment)
             self._checked = record.provenance
         self._contradiction = ""
         if words := impossible(record):
@@ -186,11 +188,11 @@ class RecordFile:
         self._file.append(msgspec.json.encode(record))
 
 
-def _check_origin(record: EpisodeRecord, experiment: Mapping[str, Any]) -> None:
+def _check_origin(record: EpisodeRecord, experiment: Experiment) -> None:
     """Raises CorruptRecords where ``record`` was made in another experiment."""
     if (theirs := record.provenance) is None:
         return
-    ours = (experiment["agent"]["name"], experiment["checkpoint"], experiment["protocol_hash"])
+    ours = (experiment.agent_name, experiment.checkpoint, experiment.protocol_hash)
     if (theirs.agent, theirs.checkpoint, theirs.protocol_hash) != ours:
         raise CorruptRecords(
             f"was played by {theirs.agent} {theirs.checkpoint} under protocol {theirs.protocol_hash}, but this "

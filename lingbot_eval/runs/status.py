@@ -188,8 +188,8 @@ class StatusReader:
         self._over: dict[str, Player] = {}
         """These coordinators (id) have ended and change no more."""
         self._mine = plan
-        experiment = folder.run()["experiment"]
-        self._suite, self._protocol = experiment["suite"]["name"], experiment["protocol"]
+        experiment = folder.run().experiment
+        self._suite, self._protocol = experiment.suite.name, experiment.protocol
         self._follow(plan or ())
 
     def _follow(self, plan: Sequence[Episode]) -> None:

@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
@@ -35,13 +35,15 @@ from lingbot_eval.processes import Closed, Connection, decoded, die_with_parent,
 from lingbot_eval.runs.lanes import Lanes
 from lingbot_eval.runs.records import RecordFile
 from lingbot_eval.runs.settings import run_settings
-from lingbot_eval.settings import EnvSettings, RunSettings, as_struct
+from lingbot_eval.settings import EnvSettings, RunSettings
 from lingbot_eval.timing import TimedAgent, TimedEnv, spent
 from lingbot_eval.types import Agent, Episode, EpisodeRecord, Imagines, Outcome, Provenance
 
+S_co = TypeVar("S_co", RunSettings, Mapping[str, Any], covariant=True)
+
 
 @dataclass(frozen=True)
-class Job:
+class JobOf(Generic[S_co]):
     """What a lane is told at its start."""
 
     folder: str
@@ -54,14 +56,19 @@ class Job:
     """And what its simulators print; the same file in a worker of one lane."""
     tmp: str
     """Where the worker's temporary files go, and its simulators'."""
-    settings: RunSettings
+    settings: S_co
     provenance: Provenance
 
 
-def job_from(plain: Mapping[str, Any]) -> Job:
-    """A job as it came. Raises BadInput, UnknownName."""
-    given = {"settings": run_settings(plain["settings"]), "provenance": as_struct(plain["provenance"], Provenance)}
-    return Job(**{**plain, **given})
+Job = JobOf[RunSettings]
+PlainJob = JobOf[Mapping[str, Any]]
+"""A job as it comes: which types its settings have, they say themselves."""
+
+
+def job_from(plain: PlainJob) -> Job:
+    """Raises BadInput, UnknownName for settings that do not fit."""
+    settings, who = run_settings(plain.settings), plain.provenance
+    return JobOf(plain.folder, plain.records, plain.log, plain.simulator_log, plain.tmp, settings, who)
 
 
 @dataclass(frozen=True)
@@ -210,7 +217,7 @@ def main() -> None:
     connections = [Connection(socket.socket(fileno=int(number))) for number in given.sockets.split(",")]
     times = [Lanes() for _ in connections]
     try:
-        jobs = [job_from(decoded(connection.receive(None), dict[str, Any])) for connection in connections]
+        jobs = [job_from(decoded(connection.receive(None), PlainJob)) for connection in connections]
         settings = jobs[0].settings
         agent_for = kind_of(settings.agent).load(settings.agent, settings.limits, Path(jobs[0].log))
         lanes = [Lane(_here(job), agent_for) for job in jobs]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,7 +13,7 @@ from lingbot_eval.settings import EnvSettings, Protocol, SimulatorSettings, Suit
 from lingbot_eval.settings.robotwin import RoboTwinProtocol, RoboTwinSettings
 from lingbot_eval.settings.tabletop import TabletopSettings
 from lingbot_eval.suites.suite import Asked, Command, Scenes, Suite, Task
-from lingbot_eval.types import Episode
+from lingbot_eval.types import Episode, Info
 
 if TYPE_CHECKING:
     from lingbot_eval.episode import Env
@@ -58,7 +57,7 @@ def look_around(simulator: SimulatorSettings, draws: bool, wanted: Scenes) -> Ma
     return Machine(resolved, facts, {**python_versions(), **installed("torch", "toppra"), **notes}, said)
 
 
-def absolute(protocol: Protocol, first: Mapping[str, Any], command: Command) -> Command:
+def absolute(protocol: Protocol, first: Info, command: Command) -> Command:
     """Relative commands are composed with the episode's first pose, which the info of its reset holds."""
     from lingbot_eval.envs.robotwin import poses
 

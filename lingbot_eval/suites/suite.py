@@ -29,7 +29,7 @@ from lingbot_eval.settings import (
     SuiteSettings,
     as_struct,
 )
-from lingbot_eval.types import EnvSpec, Episode
+from lingbot_eval.types import EnvSpec, Episode, Info
 
 if TYPE_CHECKING:
     from lingbot_eval.episode import Env
@@ -81,7 +81,7 @@ def nothing_to_say(protocol: Protocol) -> list[str]:
     return []
 
 
-def as_it_was(protocol: Protocol, first: Mapping[str, Any], command: Command) -> Command:
+def as_it_was(protocol: Protocol, first: Info, command: Command) -> Command:
     return command
 
 
@@ -141,7 +141,7 @@ class Suite:
     """Whether ``doctor`` is content with a machine that is not ready for it."""
     places: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     """By flag of ``doctor``: the field of the simulator's settings that it sets, and its help."""
-    absolute: Callable[[Protocol, Mapping[str, Any], Command], Command] = as_it_was
+    absolute: Callable[[Protocol, Info, Command], Command] = as_it_was
     """A recorded command in the world frame, given the info of the episode's reset, for whoever exports it."""
     moves_a_score: Mapping[str, str] = field(default_factory=dict)
     """By fact of :attr:`look_around`: why another value of it can move a score."""

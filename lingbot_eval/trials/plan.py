@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 
 from lingbot_eval.errors import BadInput, UnknownName
 from lingbot_eval.names import safe_name
+from lingbot_eval.runs.experiment import Experiment, Played
 from lingbot_eval.settings import protocol_hash, to_dict
 from lingbot_eval.trials.rubric import Rubric
 from lingbot_eval.types import Episode
@@ -79,19 +80,19 @@ class TrialPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             return list(self.methods)
         return sorted(self.methods, key=lambda method: _draw(f"{self.seed}/{episode.id}/{method}"))
 
-    def experiment(self, method: str) -> dict[str, Any]:
+    def experiment(self, method: str) -> Experiment:
         """Say what the run directory of ``method`` holds, in the words of ``run-suite``."""
         protocol = TrialProtocol("trials", self.order, self.rubrics)
         facts = {"platform": self.platform} if self.platform else {}
-        return {
-            "suite": {"name": SUITE, "seed": self.seed, "episodes": self.trials},
-            "protocol": to_dict(protocol),
-            "facts": facts,
-            "protocol_hash": protocol_hash(protocol, facts),
-            "agent": {"name": method},
-            "checkpoint": "",
-            "regime": self.regime,
-        }
+        return Experiment(
+            suite=Played(SUITE, self.seed, self.trials),
+            protocol=to_dict(protocol),
+            facts=facts,
+            protocol_hash=protocol_hash(protocol, facts),
+            agent={"name": method},
+            checkpoint="",
+            regime=self.regime,
+        )
 
 
 @dataclass(frozen=True)

@@ -378,9 +378,9 @@ class TrialSession:
         experiment = self.plan.experiment(method)
         return Provenance(
             agent=method,
-            checkpoint=experiment["checkpoint"],
-            protocol=experiment["protocol"]["name"],
-            protocol_hash=experiment["protocol_hash"],
+            checkpoint=experiment.checkpoint,
+            protocol=experiment.protocol_name,
+            protocol_hash=experiment.protocol_hash,
             versions={"lingbot_eval": metadata.version("lingbot_eval")},
             host=socket.gethostname(),
         )

@@ -11,6 +11,7 @@ from lingbot_eval.cli.lingbot_eval import main
 from lingbot_eval.cli.run_suite import main as run_suite
 from lingbot_eval.reports.differences import MOVES_A_SCORE, Difference, differences, facts
 from lingbot_eval.types import Provenance
+from tests.experiments import experiment
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +89,7 @@ def test_a_folder_that_is_no_run_is_refused(runs, tmp_path, capsys):
     assert "it has no run.json" in capsys.readouterr().err
 
 
-EXPERIMENT = {"facts": {"mujoco": "3.3.7"}, "agent": {"name": "expert"}, "protocol_hash": "a"}
+EXPERIMENT = experiment(facts={"mujoco": "3.3.7"})
 
 
 def who(host: str = "here", **versions: str) -> Provenance:
@@ -102,7 +103,7 @@ def test_a_run_played_on_several_machines_has_the_values_of_all():
 
 
 def test_a_simulators_version_is_named_once_with_its_own_reason():
-    later = {**EXPERIMENT, "facts": {"mujoco": "3.4.0"}}
+    later = experiment(facts={"mujoco": "3.4.0"})
     a, b = facts(EXPERIMENT, [who(mujoco="3.3.7")], []), facts(later, [who(mujoco="3.4.0")], [])
     assert differences(a, b) == [Difference("facts.mujoco", "3.3.7", "3.4.0")]
     assert "lerobot#4390" in str(differences(a, b)[0])
@@ -110,7 +111,9 @@ def test_a_simulators_version_is_named_once_with_its_own_reason():
 
 def test_differences_stand_in_the_order_of_the_list():
     a = facts(EXPERIMENT, [who(torch="1", mystery="1", gl="egl")], [])
-    b = facts({**EXPERIMENT, "agent": {"name": "idle"}}, [who(torch="2", mystery="2", gl="osmesa")], [])
+    b = facts(
+        experiment(facts={"mujoco": "3.3.7"}, agent={"name": "idle"}), [who(torch="2", mystery="2", gl="osmesa")], []
+    )
     assert [one.name for one in differences(a, b)] == [
         "agent.name",
         "versions.torch",

@@ -19,6 +19,7 @@ from lingbot_eval.cli import lingbot_eval
 from lingbot_eval.cli.run_suite import main
 from lingbot_eval.hardware import hardware
 from lingbot_eval.runs.directory import LIVE, RunDirectory
+from lingbot_eval.runs.presence import Watch
 from lingbot_eval.types import Outcome
 from tests.processes import children, running, wait_for
 
@@ -177,7 +178,7 @@ def test_the_same_command_again_plays_nothing_and_shows_the_same_table(tmp_path,
     assert "0 to play" in again
     assert again.partition("Task")[2] == first.partition("Task")[2]
     assert record_files(tmp_path) == before
-    assert len(RunDirectory(tmp_path / "run").run()["sessions"]) == 1
+    assert len(RunDirectory(tmp_path / "run").coordinators()) == 1
 
 
 def test_a_permanent_fault_ends_with_status_1_and_names_the_episode_and_reason(tmp_path, capsys):
@@ -438,14 +439,14 @@ def test_without_out_the_same_command_finds_its_own_folder_and_another_one_anoth
 
 
 def test_a_run_remembers_its_command_its_settings_and_how_long_it_took(finished):
-    run = RunDirectory(finished / "run").run()
-    (session,) = run["sessions"]
-    assert session["command"] == f"run-suite toy --episodes 3 --out {finished / 'run'}"
-    assert session["settings"]["workers"] == 1
-    assert session["versions"].keys() >= {"lingbot_eval", "python", "numpy"}
-    assert 0 < session["seconds"] < 60
+    run = RunDirectory(finished / "run")
+    session = Watch(run).coordinator(*run.coordinators())
+    assert session.command == f"run-suite toy --episodes 3 --out {finished / 'run'}"
+    assert session.settings["workers"] == 1
+    assert session.versions.keys() >= {"lingbot_eval", "python", "numpy"}
+    assert 0 < session.seconds < 60
     provenance = {json.dumps(r.provenance.versions, sort_keys=True) for r in records(finished).all if r.provenance}
-    here = session["versions"] | hardware()  # which the worker adds
+    here = session.versions | hardware()  # which the worker adds
     assert provenance == {json.dumps(here, sort_keys=True)}
 
 

@@ -14,8 +14,10 @@ import msgspec
 import numpy as np
 import pytest
 
-from lingbot_eval.child import Failed
-from lingbot_eval.envs.answers import Stepped
+from lingbot_eval.agents import requests as agents
+from lingbot_eval.child import Done, Failed
+from lingbot_eval.envs import requests
+from lingbot_eval.envs.answers import Account, Stepped
 from lingbot_eval.envs.remote import RemoteEnv
 from lingbot_eval.episode import run_episode
 from lingbot_eval.errors import (
@@ -29,7 +31,7 @@ from lingbot_eval.errors import (
 from lingbot_eval.processes import Garbled, decoded, resident_bytes
 from lingbot_eval.settings import Limits
 from lingbot_eval.shared_memory import MEMORY_BYTES, anonymous_memory
-from lingbot_eval.types import Outcome
+from lingbot_eval.types import Info, Outcome
 from tests.conftest import IMPATIENT, toy
 from tests.hosts import INFO, simulator, stepping, telling, with_orphan
 from tests.processes import children, running, wait_for
@@ -83,8 +85,8 @@ STEPPED = {"answer": "stepped", "reward": 0.0, "terminated": False, "truncated":
 
 def test_what_may_be_said_of_a_step_is_understood():
     full = {**STEPPED, "info": {**INFO, "progress": 0.5, "plan_failures": 3}}
-    assert decoded(msgspec.json.encode(STEPPED), Stepped | Failed).info.as_dict() == INFO
-    assert decoded(msgspec.json.encode(full), Stepped | Failed).info.as_dict() == full["info"]
+    assert decoded(msgspec.json.encode(STEPPED), Stepped | Failed).info.as_info() == INFO
+    assert decoded(msgspec.json.encode(full), Stepped | Failed).info.as_info() == full["info"]
 
 
 @pytest.mark.parametrize(
@@ -392,3 +394,35 @@ def test_what_a_simulator_leaves_behind_ends_also_where_that_was_killed_or_hangs
         env.step(PUSH)
     wait_for(lambda: not running(orphan), 5.0)
     assert not running(child)
+
+
+# What it is asked.
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        ({"op": "dance"}, "Invalid value 'dance'"),
+        ({"op": "__init__", "memory": 0}, "Invalid value '__init__'"),
+        ({"op": "step", "action": [["0.1"]]}, r"Expected float, got str - at \$\.action"),
+        ({"op": "step", "action": [[0.1]], "faster": True}, "unknown field faster"),
+        ({"op": "reset", "seed": "0", "options": {}}, r"Expected int \| null, got str - at \$\.seed"),
+        ({"action": [[0.1]]}, "missing required field op"),
+    ],
+)
+def test_what_no_parent_of_ours_asks_is_refused_with_its_place(message, words):
+    with pytest.raises(Garbled, match=words):
+        decoded(msgspec.json.encode(message), requests.AnyRequest)
+
+
+def test_a_simulator_that_is_asked_what_only_an_agent_is_asked_says_so_and_ends(playing):
+    env = playing("")
+    with pytest.raises(SimulatorRaised, match=r"(?s)'act' raised .*Garbled: Invalid value 'act'"):
+        env._ask(Done, agents.Act(1), 5.0)
+    assert children(os.getpid()) == []
+
+
+def test_an_account_has_what_an_info_has():
+    assert set(Account.__struct_fields__) == Info.__required_keys__ | Info.__optional_keys__
+    always = {field.name for field in msgspec.structs.fields(Account) if field.required}
+    assert always == Info.__required_keys__

@@ -61,7 +61,7 @@ def test_every_attempt_is_a_row_and_one_of_each_episode_is_final(tmp_path):
     error = replace(FULL, outcome=Outcome.ERROR, attempt=1, error="it fell", spent=None, trial=None, imagination=None)
     corrected = replace(FULL, outcome=Outcome.FAILURE, correction=Correction("op", "wrong key"))
     folder = directory(tmp_path / "run", [EPISODE], [error, FULL, corrected])
-    exported.write(folder.records(), folder.run()["experiment"], tmp_path / "records.parquet")
+    exported.write(folder.records(), folder.run().experiment, tmp_path / "records.parquet")
     rows = pq.read_table(tmp_path / "records.parquet").to_pylist()
     assert [(row["attempt"], row["outcome"], row["final"]) for row in rows] == [
         (1, "error", False),
@@ -74,7 +74,7 @@ def test_every_attempt_is_a_row_and_one_of_each_episode_is_final(tmp_path):
 
 def test_a_row_has_the_records_values_and_columns_have_units(tmp_path):
     folder = directory(tmp_path / "run", [EPISODE], [FULL])
-    exported.write(folder.records(), folder.run()["experiment"], tmp_path / "records.parquet")
+    exported.write(folder.records(), folder.run().experiment, tmp_path / "records.parquet")
     table = pq.read_table(tmp_path / "records.parquet")
     (row,) = table.to_pylist()
     assert row["episode_id"] == "libero_goal/turn_on_the_stove/-/3/5"
@@ -87,4 +87,4 @@ def test_a_row_has_the_records_values_and_columns_have_units(tmp_path):
 
 def test_a_run_without_records_keeps_its_columns(tmp_path):
     folder = directory(tmp_path / "run", [EPISODE], [])
-    assert exported.table(folder.records(), {}).num_rows == 0
+    assert exported.table(folder.records(), folder.run().experiment).num_rows == 0

@@ -10,21 +10,13 @@ from typing import Any
 from lingbot_eval.runs.directory import RunDirectory
 from lingbot_eval.runs.records import RecordFile
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome
+from tests.experiments import experiment
 
 
 def planned(path: Path, plan: Sequence[Episode], **changes: Any) -> RunDirectory:
     """A new one, or one whose plan grows."""
-    experiment = {
-        "suite": {"name": "toy", "seed": 0},
-        "protocol": {"name": "toy"},
-        "protocol_hash": "0123456789ab",
-        "facts": {},
-        "agent": {"name": "expert"},
-        "checkpoint": "",
-        "regime": "none",
-    }
     folder = RunDirectory(path)
-    folder.open({**experiment, **changes}, plan)
+    folder.open(experiment(**changes), plan)
     return folder
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from lingbot_eval.reports.methods import Run
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome
+from tests.experiments import experiment
 
 Results = Mapping[tuple[str, str], tuple[int, int]]
 """By part and task: successes of how many episodes. A part is a setting for RoboTwin, else a suite."""
@@ -23,13 +24,5 @@ def run(results: Results, benchmark: str = "toy", seed: int = 0, **changes: Any)
             plan.append(Episode(suite, task, 1000 * seed + k, "", setting))
             outcome = Outcome.SUCCESS if k < successes else Outcome.FAILURE
             final[plan[-1].id] = EpisodeRecord(plan[-1], outcome, 1, 1.0, progress=k < successes, max_progress=1)
-    experiment = {
-        "suite": {"name": benchmark, "seed": seed},
-        "protocol": PROTOCOL,
-        "facts": {"assets": "1"},
-        "protocol_hash": "0123456789ab",
-        "agent": {"name": "lingbot-va"},
-        "checkpoint": "",
-        "regime": "B",
-    }
-    return Run(f"runs/{seed}", {**experiment, **changes}, plan, final)
+    given = {"protocol": PROTOCOL, "facts": {"assets": "1"}, "agent": {"name": "lingbot-va"}, "regime": "B", **changes}
+    return Run(f"runs/{seed}", experiment(suite={"name": benchmark, "seed": seed}, **given), plan, final)

@@ -15,22 +15,16 @@ from lingbot_eval.reports.stats import Count, wilson
 from lingbot_eval.reports.stats.intervals import stratified
 from lingbot_eval.reports.stats.spread import clustered
 from lingbot_eval.reports.table import HEADINGS, Row, as_csv, caption, cell, markdown, paper_row, rows, texts
+from lingbot_eval.runs.experiment import Experiment
 from lingbot_eval.types import Episode, EpisodeRecord, ImaginationError, Outcome, Spent
+from tests.experiments import experiment
 
 SUCCESS, FAILURE, ERROR = Outcome.SUCCESS, Outcome.FAILURE, Outcome.ERROR
 
 
-def run(suite: str = "toy", **changes: Any) -> dict[str, Any]:
-    experiment = {
-        "suite": {"name": suite, "seed": 7},
-        "protocol": {"name": "strict"},
-        "protocol_hash": "0123456789ab",
-        "facts": {"mujoco": "3.3.7"},
-        "agent": {"name": "expert"},
-        "checkpoint": "",
-        "regime": "four suites",
-    }
-    return {"experiment": {**experiment, **changes}}
+def run(suite: str = "toy", **changes: Any) -> Experiment:
+    given = {"protocol": {"name": "strict"}, "facts": {"mujoco": "3.3.7"}, "regime": "four suites", **changes}
+    return experiment(suite={"name": suite, "seed": 7}, **given)
 
 
 def played(*results: tuple[Outcome, float, float] | Outcome | None, suite: str = "toy", task: str = "reach"):

@@ -23,11 +23,13 @@ from lingbot_eval.runs.coordinator import play
 from lingbot_eval.runs.directory import RunDirectory
 from lingbot_eval.runs.lanes import EpisodeUpdate
 from lingbot_eval.runs.plan import remaining
+from lingbot_eval.runs.presence import Watch
 from lingbot_eval.runs.records import RecordFile
 from lingbot_eval.settings import RunSettings, SuiteSettings
 from lingbot_eval.settings.agent import ReplaySettings
 from lingbot_eval.settings.toy import ToySettings
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome, Provenance
+from tests import experiments
 from tests.conftest import IMPATIENT, toy_run
 from tests.planning import plan
 from tests.processes import children, running, wait_for
@@ -37,8 +39,7 @@ WHO = Provenance("expert", "", "toy", "0" * 12, {}, "here")
 
 def experiment(episodes):
     suite = {"name": "toy", "seed": 0, "episodes": len(episodes)}
-    who = {"agent": {"name": WHO.agent}, "checkpoint": "", "protocol_hash": WHO.protocol_hash}
-    return {"suite": suite, **who, "protocol": {"name": "toy"}, "facts": {}, "regime": "none"}
+    return experiments.experiment(suite=suite, agent={"name": WHO.agent}, protocol_hash=WHO.protocol_hash)
 
 
 @pytest.fixture(autouse=True)
@@ -383,8 +384,8 @@ def test_a_worker_that_cannot_start_ends_the_run_with_the_place_of_its_log(tmp_p
         play(folder, episodes, settings, WHO, no_records)
     log = Path(str(refused.value).partition("; see ")[2])
     assert "FileNotFoundError" in log.read_text()
-    (session,) = folder.run()["sessions"]
-    assert str(session["process"]["pid"]) in log.name  # another coordinator writes another
+    (id,) = folder.coordinators()
+    assert str(Watch(folder).coordinator(id).process.pid) in log.name  # another coordinator writes another
 
 
 def test_workers_that_die_while_they_load_do_not_end_a_run_in_which_others_play(tmp_path):

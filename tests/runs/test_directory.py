@@ -17,16 +17,19 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from lingbot_eval import files
 from lingbot_eval.errors import BadInput, CorruptRecords, NotReady, RunMismatch
 from lingbot_eval.runs.directory import RunDirectory
 from lingbot_eval.runs.plan import plan_hash, remaining, to_lines
 from lingbot_eval.runs.records import RecordFile, Records
+from lingbot_eval.runs.run_json import CoordinatorFile
 from lingbot_eval.types import Episode, EpisodeRecord, ImaginationError, Outcome, Provenance, Spent
+from tests.experiments import experiment
 
 EPISODES = [Episode("toy", "reach", seed, "go to the mark", index=seed) for seed in range(4)]
-EXPERIMENT = {
+PLAIN = {
     "suite": {"name": "toy", "seed": 0, "episodes": 4},
     "protocol": {"name": "toy", "command_limit": 60, "warmup": [0.0, 1.0]},
     "protocol_hash": "0123",
@@ -35,6 +38,7 @@ EXPERIMENT = {
     "agent": {"name": "idle"},
     "checkpoint": "",
 }
+EXPERIMENT = experiment(**PLAIN)
 
 
 def record(seed: int, outcome: Outcome = Outcome.SUCCESS, attempt: int = 1, finished: str = "") -> EpisodeRecord:
@@ -60,7 +64,8 @@ def write(run: RunDirectory, name: str, records: Sequence[EpisodeRecord], rest: 
 
 def test_a_new_run_directory_holds_the_plan_and_the_experiment(run):
     assert run.plan() == EPISODES
-    assert json.loads(json.dumps(run.run()["experiment"])) == EXPERIMENT
+    assert run.run().experiment == EXPERIMENT
+    assert json.loads((run.path / "run.json").read_text())["experiment"] == PLAIN
     assert (run.records().all, run.records().torn) == ([], [])
 
 
@@ -108,7 +113,7 @@ def old(path: Path) -> RunDirectory:
     """A run directory as version 1 left it."""
     path.mkdir()
     suite = {"name": "toy", "seed": 0, "episodes": 4, "plan": plan_hash(EPISODES)}
-    content = {"schema": 1, "experiment": {**EXPERIMENT, "suite": suite}, "sessions": [{"command": "run-suite toy"}]}
+    content = {"schema": 1, "experiment": {**PLAIN, "suite": suite}, "sessions": [{"command": "run-suite toy"}]}
     (path / "run.json").write_text(json.dumps(content))
     (path / "plan.jsonl").write_bytes(to_lines(EPISODES))
     (path / "records").mkdir()
@@ -123,10 +128,10 @@ def test_a_run_of_the_first_schema_is_read_gone_on_with_and_added_to(tmp_path):
     run.open(EXPERIMENT, EPISODES)
     run.open(EXPERIMENT, RETURN)
     assert run.plan() == EPISODES + RETURN
-    assert run.run()["sessions"] == [{"command": "run-suite toy"}]
+    assert run.run().coordinators == (CoordinatorFile(command="run-suite toy"),)
     assert (run.path / "run.json").read_bytes() == before
     with pytest.raises(RunMismatch, match=r"suite\.episodes: there 4, here 5"):
-        run.open({**EXPERIMENT, "suite": {"name": "toy", "seed": 0, "episodes": 5}}, EPISODES)
+        run.open(experiment(**{**PLAIN, "suite": {"name": "toy", "seed": 0, "episodes": 5}}), EPISODES)
 
 
 def test_a_plan_of_the_first_schema_that_was_changed_is_named(tmp_path):
@@ -281,7 +286,7 @@ def test_a_newer_version_is_recognised_even_where_its_record_looks_otherwise(run
 
 
 def test_a_run_of_a_newer_version_is_refused(run):
-    (run.path / "run.json").write_text(json.dumps({**run.run(), "schema": 3}))
+    (run.path / "run.json").write_text(json.dumps({"schema": 3, "experiment": PLAIN}))
     with pytest.raises(CorruptRecords, match=r"run\.json has schema 3; .* reads up to 2"):
         run.open(EXPERIMENT, EPISODES)
 
@@ -327,7 +332,8 @@ def test_a_record_of_another_experiment_is_named_and_not_counted(run, change):
 def test_the_same_experiment_goes_on_where_it_was(run):
     write(run, "a.jsonl", [record(0)])
     before = {file: file.read_bytes() for file in run.path.rglob("*") if file.is_file()}
-    RunDirectory(run.path).open({**EXPERIMENT, "protocol": {**EXPERIMENT["protocol"], "warmup": (0, 1)}}, EPISODES)
+    same = replace(EXPERIMENT, protocol={**EXPERIMENT.protocol, "warmup": (0, 1)})
+    RunDirectory(run.path).open(same, EPISODES)
     assert run.records().done() == {EPISODES[0].id}
     assert {file: file.read_bytes() for file in run.path.rglob("*") if file.is_file()} == before
 
@@ -343,7 +349,7 @@ def test_the_same_experiment_goes_on_where_it_was(run):
 )
 def test_another_experiment_is_refused_with_what_differs_and_what_to_do(run, change, difference):
     with pytest.raises(RunMismatch, match=f"another experiment: .*{difference}.*--out DIR"):
-        run.open({**EXPERIMENT, **change}, EPISODES)
+        run.open(replace(EXPERIMENT, **change), EPISODES)
 
 
 @pytest.mark.parametrize(
@@ -422,14 +428,14 @@ def test_no_bit_of_a_run_directory_changes_what_counts_without_a_word(tmp_path_f
     run = RunDirectory(tmp_path_factory.mktemp("run") / "r")
     run.open(EXPERIMENT, EPISODES)
     write(run, "a.jsonl", [record(0), record(1, Outcome.FAILURE)])
-    before = run.plan(), run.records().final(), run.run()["experiment"]
+    before = run.plan(), run.records().final(), run.run().experiment
     file = data.draw(st.sampled_from(sorted(file for file in run.path.rglob("*") if file.is_file())))
     content = bytearray(file.read_bytes())
     content[data.draw(st.integers(0, len(content) - 1))] ^= 1 << data.draw(st.integers(0, 7))
     file.write_bytes(content)
     refused = ""
     try:
-        now, said = (run.plan(), run.records().final(), run.run()["experiment"]), run.records()
+        now, said = (run.plan(), run.records().final(), run.run().experiment), run.records()
     except CorruptRecords as error:
         refused = str(error)
     assert str(run.path) in refused if refused else now == before or said.torn or said.doubts
@@ -495,12 +501,12 @@ def test_what_lies_in_the_place_of_a_file_or_folder_is_named_and_not_waited_for(
     place = run.path / name
     if name == "plan/part":
         (place,) = (run.path / "plan").iterdir()
-    before = run.plan(), run.records().final(), run.run()["experiment"]
+    before = run.plan(), run.records().final(), run.run().experiment
     shutil.rmtree(place) if place.is_dir() else place.unlink(missing_ok=True)
     make(place)
     with contextlib.suppress(CorruptRecords):
         known = run.records()
-        assert (run.plan(), known.final(), run.run()["experiment"]) == before or name in ("records", "records/a.jsonl")
+        assert (run.plan(), known.final(), run.run().experiment) == before or name in ("records", "records/a.jsonl")
         assert place.is_dir() or name == "records/a.jsonl"  # an empty one: nothing is there to be read
         return
     with pytest.raises(CorruptRecords, match=str(run.path)):
@@ -536,14 +542,14 @@ def test_a_run_json_that_was_changed_is_refused_with_what_to_do_and_then_read_an
         run.run()
     del content["checksum"]
     file.write_text(json.dumps(content))
-    assert run.run()["experiment"]["regime"] == "all of it"
+    assert run.run().experiment.regime == "all of it"
     assert "no checksums in run.json" in run.records().doubts[0]
 
 
 def test_a_run_json_that_is_only_spaced_otherwise_is_the_same(run):
     file = run.path / "run.json"
     file.write_text(json.dumps(json.loads(file.read_text()), sort_keys=True))
-    assert run.run()["experiment"] == EXPERIMENT
+    assert run.run().experiment == EXPERIMENT
 
 
 def test_a_run_directory_that_is_a_link_and_folders_of_it_that_are_play_on(run, tmp_path):
@@ -594,3 +600,29 @@ def test_doubts_are_put_together_for_who_asks_and_not_at_each_reading(run):
         (run.path / "records" / f"{name}.jsonl").write_bytes(msgspec.json.encode(record(number)) + b"\n")
         known = reader.read()
         assert f"{number} of records/" in known.doubts[0]
+
+
+LATER = {**PLAIN, "language": "en", "more": 1, "suite": {**PLAIN["suite"], "split": "seen"}}
+"""As a version after this one may write it."""
+
+
+def test_what_a_later_version_says_of_an_experiment_is_kept_and_makes_it_another_one(run):
+    (run.path / "run.json").write_text(json.dumps({"schema": 2, "experiment": LATER, "remark": "by a later version"}))
+    later = run.run().experiment
+    assert later.as_dict() == LATER
+    assert list(later.as_dict()) == [*(name for name in EXPERIMENT.as_dict()), "language", "more"]
+    with pytest.raises(
+        RunMismatch, match=r"language: there 'en', here None; more: there 1.*suite\.split: there 'seen'"
+    ):
+        run.open(EXPERIMENT, EPISODES)
+    run.open(later, EPISODES)
+    assert later.digest != EXPERIMENT.digest
+
+
+def test_an_experiment_whose_rubric_lacks_what_pages_show_is_refused_with_its_place(run):
+    rubric = {"task": "fold", "title": "Fold", "success": "folded", "steps": [{"name": "one"}]}
+    content = {"schema": 2, "experiment": {**PLAIN, "protocol": {"name": "trials", "rubrics": [rubric]}}}
+    (run.path / "run.json").write_text(json.dumps(content))
+    words = r"run\.json is not what this package writes: .*points - at \$\.experiment\.protocol\.rubrics\[0\]\.steps"
+    with pytest.raises(CorruptRecords, match=words):
+        run.run()

@@ -17,20 +17,13 @@ from lingbot_eval.runs.directory import LIVE, RunDirectory
 from lingbot_eval.runs.presence import Coordinator, Heartbeat, Presence, Process, Watch, sweep, this_process
 from lingbot_eval.types import EpisodeRecord, Outcome, Provenance, Spent
 from tests.conftest import toy_run
+from tests.experiments import experiment
 from tests.planning import plan
 
 WHO = Provenance("expert", "", "toy", "0" * 12, {"python": "3"}, "a/strange host")
 ELSEWHERE = Process("another boot", "pid:[1]", 7, "8")
 EPISODES = plan(toy_run().suite, toy_run().protocol)
-EXPERIMENT = {
-    "suite": {"name": "toy", "seed": 0, "episodes": 3},
-    "protocol": {"name": "toy"},
-    "agent": {"name": "idle"},
-    "checkpoint": "",
-    "protocol_hash": "0123",
-    "facts": {},
-    "regime": "none",
-}
+EXPERIMENT = experiment(suite={"name": "toy", "seed": 0, "episodes": 3}, agent={"name": "idle"}, protocol_hash="0123")
 
 
 @pytest.fixture
@@ -65,14 +58,16 @@ def heartbeat(run: RunDirectory) -> Heartbeat:
 
 def test_a_session_says_what_it_was_started_with_and_when_it_ended(run):
     with present(run) as session:
-        (before,) = run.run()["sessions"]
-        assert (before["command"], before["to_play"], before["ended"]) == ("run-suite toy", 6, "")
+        before = Watch(run).coordinator(session.id)
+        assert (before.command, before.to_play, before.ended) == ("run-suite toy", 6, "")
         assert session.tmp.is_dir()
         assert not Watch(run).dead(session.id)
-    (after,) = run.run()["sessions"]
-    assert after.keys() == before.keys()
-    assert after["ended"] >= after["started"]
-    assert after["seconds"] >= 0
+    after = Watch(run).coordinator(session.id)
+    assert msgspec.structs.replace(after, ended="", seconds=None, lanes={}) == before
+    assert after.ended >= after.started
+    assert after.seconds >= 0
+    (known,) = run.run().coordinators
+    assert (known.command, known.settings, known.versions) == (after.command, after.settings, after.versions)
     assert Watch(run).dead(session.id)
     assert [file.name for file in (run.path / "sessions").iterdir()] == [f"{session.id}.json"]
     assert list((run.path / "tmp").iterdir()) == []

@@ -171,7 +171,7 @@ def test_a_plan_that_grows_is_counted_anew(run):
     reader = StatusReader(run)
     assert [tally.planned for tally in reader.read().scores.tallies.values()] == [3, 3]
     more = [replace(episode, task="push") for episode in EPISODES[:2]]
-    run.open(run.run()["experiment"], more)
+    run.open(run.run().experiment, more)
     tallies = reader.read().scores.tallies
     assert [(tally.planned, tally.trials) for tally in tallies.values()] == [(3, 1), (3, 0), (2, 0)]
 

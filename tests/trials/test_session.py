@@ -271,7 +271,7 @@ def test_videos_are_kept_by_path_and_linked_and_the_next_method_can_be_asked_fro
 
 def test_the_platform_and_the_rubric_are_in_the_protocol_hash():
     def hash_of(plan: TrialPlan) -> str:
-        return str(plan.experiment("ours")["protocol_hash"])
+        return plan.experiment("ours").protocol_hash
 
     style = planned(rubrics=(load_rubric("gm100_replace_paper_roll"),), platform="AgileX")
     other = msgspec.structs.replace(style, platform="Agibot G1")

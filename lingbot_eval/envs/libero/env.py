@@ -24,7 +24,7 @@ from lingbot_eval.envs.spaces import action_space, check_action, look_space
 from lingbot_eval.errors import BadInput
 from lingbot_eval.settings import EnvSettings
 from lingbot_eval.settings.libero import LiberoProtocol, LiberoSettings
-from lingbot_eval.types import Action, Image, Observation
+from lingbot_eval.types import Action, Image, Info, Observation
 
 RENDER_SIZE = 256
 """Pixels a side of each camera in ``render()``, which is for people, so no protocol decides it."""
@@ -92,7 +92,7 @@ class LiberoEnv(gym.Env[Observation, Action]):
             self._want_picture(left == 0)
             sample = self._control.step(warmup)[0]
         self._note_progress()
-        return self._observation(sample), self._info()
+        return self._observation(sample), dict(self._info())
 
     def step(self, action: Action) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Run K commands, fewer where success or the limit comes first.
@@ -117,7 +117,7 @@ class LiberoEnv(gym.Env[Observation, Action]):
                 break
         late = not success and self._commands == self._limit
         self._over = success or late
-        return self._observation(sample), float(success), success, late, self._info()
+        return self._observation(sample), float(success), success, late, dict(self._info())
 
     def render(self) -> Image:
         """Draw ``head`` beside ``wrist`` as they are now, upright, (256, 512, 3)."""
@@ -174,7 +174,7 @@ class LiberoEnv(gym.Env[Observation, Action]):
             "state": state_of(sample, self.protocol.state_quaternion, self._libero.axis_angle),
         }
 
-    def _info(self) -> dict[str, Any]:
+    def _info(self) -> Info:
         return {
             "commands": self._commands,
             "progress": self._progress,

@@ -22,7 +22,7 @@ from lingbot_eval.errors import BadInput, UnknownName, UnstableScene
 from lingbot_eval.settings import EnvSettings, Setting, SimulatorSettings
 from lingbot_eval.settings.robotwin import RoboTwinProtocol, RoboTwinSettings
 from lingbot_eval.settings.tabletop import TabletopSettings
-from lingbot_eval.types import Action, Image, Observation
+from lingbot_eval.types import Action, Image, Info, Observation
 
 CACHED_EPISODES = 5
 """How many episodes pass between two clearings of SAPIEN's cache of meshes: ``clear_cache_freq`` of RoboTwin's
@@ -86,7 +86,7 @@ class RoboTwinEnv(gym.Env[Observation, Action]):
         self._set_up(seed, setting)
         self._commands = self._out_of_bounds = 0
         self._over = False
-        return self._observation(), self._info()
+        return self._observation(), dict(self._info())
 
     def step(self, action: Action) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Run K commands, fewer where success or the limit comes first.
@@ -118,7 +118,7 @@ class RoboTwinEnv(gym.Env[Observation, Action]):
             if success or late:
                 break
         self._over = success or late
-        return self._observation(), float(success), success, late, self._info()
+        return self._observation(), float(success), success, late, dict(self._info())
 
     def pose(self) -> Array:
         """Return the state, (16,) float64, with every digit that the simulator gives."""
@@ -206,7 +206,7 @@ class RoboTwinEnv(gym.Env[Observation, Action]):
         drawn = self._task.get_obs()["observation"]
         return {name: drawn[theirs]["rgb"] for name, theirs in CAMERAS.items()}
 
-    def _info(self) -> dict[str, Any]:
+    def _info(self) -> Info:
         reached, total = self._task.stages()
         return {
             "commands": self._commands,

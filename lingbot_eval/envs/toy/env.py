@@ -17,7 +17,7 @@ from lingbot_eval.envs.toy.tasks import TASKS
 from lingbot_eval.errors import BadInput, UnknownName
 from lingbot_eval.settings import EnvSettings
 from lingbot_eval.settings.toy import ToyProtocol, ToySettings
-from lingbot_eval.types import Action, Image, Observation
+from lingbot_eval.types import Action, Image, Info, Observation
 
 
 class ReachEnv(gym.Env[Observation, Action]):
@@ -50,7 +50,7 @@ class ReachEnv(gym.Env[Observation, Action]):
         self._position = float(self.np_random.uniform(-0.2, 0.2))
         self._commands = self._out_of_bounds = self._reached = 0
         self._over = False
-        return self._look(), self._info()
+        return self._look(), dict(self._info())
 
     def step(self, action: Action) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         outside = check_action(action, self._box)
@@ -67,7 +67,7 @@ class ReachEnv(gym.Env[Observation, Action]):
             if done or late:
                 break
         self._over = done or late
-        return self._look(), float(done), done, late and not done, self._info()
+        return self._look(), float(done), done, late and not done, dict(self._info())
 
     def render(self) -> Image:
         """Draw a dark point on a light line and the mark in green, (64, 64, 3)."""
@@ -81,7 +81,7 @@ class ReachEnv(gym.Env[Observation, Action]):
         images = {name: self.render() for name in self.env_spec.cameras}
         return {"images": images, "state": np.array([self._position], np.float32)}
 
-    def _info(self) -> dict[str, Any]:
+    def _info(self) -> Info:
         return {
             "commands": self._commands,
             "progress": self._reached,

@@ -13,6 +13,9 @@ from lingbot_eval.settings import AgentSettings
 
 GROUP = "lingbot_eval.agents"
 
+OWN = "own"
+"""The kind of a class of the user's own, which is typed as what names the class (``own_kind.py``)."""
+
 
 @functools.cache
 def kind_named(name: str) -> AgentKind[Any]:
@@ -31,8 +34,8 @@ def kind_of(settings: AgentSettings) -> AgentKind[Any]:
 
 
 def kind_names() -> tuple[str, ...]:
-    """This package's first."""
-    return names(GROUP)
+    """Those that are typed by name, this package's first."""
+    return tuple(name for name in names(GROUP) if name != OWN)
 
 
-__all__ = ["AgentKind", "kind_named", "kind_names", "kind_of"]
+__all__ = ["OWN", "AgentKind", "kind_named", "kind_names", "kind_of"]

@@ -14,7 +14,7 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from lingbot_eval.agents import kind_named, kind_names
+from lingbot_eval.agents import OWN, kind_named, kind_names
 from lingbot_eval.errors import BadInput, UnknownName
 from lingbot_eval.runs.settings import run_settings
 from lingbot_eval.settings import RunSettings, to_dict
@@ -52,7 +52,7 @@ def choose(benchmark: str, choices: Choices) -> RunSettings:
     """The settings of a run. Raises UnknownName and BadInput."""
     suite = suite_named(benchmark)
     agent = choices.agent or suite.default_agent
-    if _kind(agent) not in kind_names():
+    if ":" not in agent and agent not in kind_names():
         raise UnknownName("agent", agent, kind_names())
     protocol = choices.protocol or suite.default_protocol
     if protocol not in suite.protocol_names():
@@ -112,7 +112,7 @@ def settings(suite: Suite, agent: str, protocol: str, overrides: Sequence[str]) 
             data: Any = OmegaConf.to_container(composed, resolve=False)  # "${x}" in somebody's words is words
         except MissingConfigException as error:
             group, _, name = (error.missing_cfg_file or "").rpartition("/")
-            raise UnknownName(group, name, error.options or ()) from None
+            raise UnknownName(group, name, [known for known in error.options or () if known != OWN]) from None
         except (HydraException, OmegaConfBaseException) as error:
             words = " ".join(str(error).split()) or type(error).__name__
             raise BadInput(f"setting: {words}; quote special characters, as in \"env.assets='~/LIBERO'\"") from None
@@ -137,13 +137,13 @@ def _store(suite: Suite, agent: str) -> None:
         }
         store.store(group="suite", name=suite.name, node=default)
         store.store(group="env", name=suite.name, node=to_dict(suite.simulator_settings({})))
-    if (name := _kind(agent)) in kind_names() and (preset := kind_named(name).preset(agent)) is not None:
+    if (name := _kind(agent)) in (*kind_names(), OWN) and (preset := kind_named(name).preset(agent)) is not None:
         store.store(group="agent", name=name, node=preset)
 
 
 def _kind(agent: str) -> str:
     """The name of the kind of agent: ``file.py:Class`` and ``package.module:Class`` are the user's own."""
-    return "own" if ":" in agent else agent
+    return OWN if ":" in agent else agent
 
 
 def quoted(text: str) -> str:

@@ -119,9 +119,7 @@ def test_replay_refuses_a_folder_without_recordings(tmp_path):
         recordings(tmp_path)
 
 
-@pytest.mark.parametrize(
-    "name", [name for name in kind_names() if name not in ("lingbot-va", "own")]
-)  # see their tests
+@pytest.mark.parametrize("name", [name for name in kind_names() if name != "lingbot-va"])  # see their tests
 def test_every_agent_that_is_listed_can_be_composed_and_loaded(name, tmp_path):
     recorded(tmp_path, Idle(env_spec(toy())))
     groups = ["suite=toy", "env=toy", f"agent={name}", "protocol=toy/toy"]

@@ -80,7 +80,9 @@ def test_replayed_forwards_are_the_eager_ones(tiny, values):
     session = lingbot.new()
     play(session, lingbot.model.settings, chunks=2, seed=7)  # another episode before: nothing of it may remain
     del log[:]
-    for ours, eager in zip(play(session, lingbot.model.settings), play(wanted.new(), wanted.settings), strict=True):
+    for ours, eager in zip(
+        play(session, lingbot.model.settings), play(wanted.new(), wanted.model.settings), strict=True
+    ):
         np.testing.assert_allclose(ours, eager, atol=1e-6)
     recorded = [calls for calls in log if calls]
     assert len(recorded) == 4 * 2  # chunks x streams
@@ -107,10 +109,10 @@ def test_a_channels_last_vae_encodes_and_decodes_the_same(tiny):
     from lingbot_eval.models.lingbot_va.loading import channels_last
 
     plain, other = loaded(tiny), loaded(tiny)
-    channels_last(other.vision._vae)
+    channels_last(other.model.vision._vae)
     rng = np.random.default_rng(0)
-    images = {name: rng.integers(0, 256, (1, 40, 48, 3), dtype=np.uint8) for name in plain.settings.cameras}
-    more = {name: rng.integers(0, 256, (8, 40, 48, 3), dtype=np.uint8) for name in plain.settings.cameras}
+    images = {name: rng.integers(0, 256, (1, 40, 48, 3), dtype=np.uint8) for name in plain.model.settings.cameras}
+    more = {name: rng.integers(0, 256, (8, 40, 48, 3), dtype=np.uint8) for name in plain.model.settings.cameras}
     latents = []
     for lingbot in (plain, other):
         memory: dict = {}

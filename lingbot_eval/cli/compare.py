@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 
@@ -138,7 +138,7 @@ def _show(comparison: Comparison) -> None:
     screen().print(table)
 
 
-def _rules(run: Side, *names: str) -> dict[str, Any]:
+def _rules(run: Side, *names: str) -> dict[str, object]:
     known = run.experiment.as_dict()
     return {name: known[name] for name in names}
 

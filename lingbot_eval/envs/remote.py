@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -114,14 +113,12 @@ class RemoteEnv(gym.Env[Observation, Action]):
             raise self._impossible("expert_command", f"a command of {command.tolist()}")
         return command
 
-    def audition(self, seed: int, setting: Setting) -> dict[str, Any]:
+    def audition(self, seed: int, setting: Setting) -> Auditioned:
         """RoboTwin and tabletop: whether the task's expert solves the scene of ``seed`` (``RoboTwinEnv.audition``)."""
         if self._child is None or self._child.ended:
             self._start()
         self._deadline = math.inf
-        return msgspec.structs.asdict(
-            self._ask(Auditioned, requests.Audition(seed, setting), self._limits.reset_seconds)
-        )
+        return self._ask(Auditioned, requests.Audition(seed, setting), self._limits.reset_seconds)
 
     def close(self) -> None:
         if self._child is None or self._child.ended:

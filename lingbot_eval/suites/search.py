@@ -102,7 +102,7 @@ class Auditions:
         for _ in range(TRIES):
             try:
                 answer = self._env.audition(seed, self._want.setting)
-                tried = Audition(seed, answer["outcome"], answer["reason"], answer["sentences"])
+                tried = Audition(seed, answer.outcome, answer.reason, answer.sentences)
                 break
             except SimulatorRaised as error:  # experts do, where an arm reaches nothing: RoboTwin takes the next seed
                 tried = Audition(seed, "unsolved", f"it raised {_last_line(error)}", {})

@@ -1,7 +1,7 @@
 """Evaluate video-action world models on LIBERO and RoboTwin 2.0: exact, resumable, honest about uncertainty.
 
 Importing the package costs numpy and gymnasium, and registers the environments:
-``gymnasium.make("lingbot_eval/LIBERO-<suite>-<task>-v0")``, ``RoboTwin-<task>-v0``, ``Tabletop-<task>-v0``.
+``gymnasium.make("lingbot_eval/<title>-<task>-v0")``, as ``suites/gym.py`` names them.
 :func:`evaluate` plays a run and :class:`Run` reads one (``docs/python.md``); what they need is imported on first use.
 """
 

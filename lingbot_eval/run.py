@@ -1,6 +1,6 @@
 """A run directory in Python: its records and its tables as pandas DataFrames.
 
-run = lingbot_eval.Run("runs/libero-expert-strict-0123abcd")
+run = lingbot_eval.Run("runs/mine")
 run                                             # shows itself as its table
 run.records().groupby("task").success.mean()
 run.compare("runs/other")                       # says which differences are real

@@ -21,7 +21,7 @@ PICTURE_BYTES = 4 << 20
 """The room for one ``render()`` picture behind the observation."""
 
 MEMORY_BYTES = 64 << 20
-"""The room for both; what is not written to takes no memory. The largest observation known is RoboTwin's, 0.7 MB."""
+"""The room for both; what is not written to takes no memory. The largest observation known is one of 0.7 MB."""
 
 
 class SharedObservation:

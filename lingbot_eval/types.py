@@ -96,8 +96,8 @@ class EnvSpec:
     """K: commands run before the next look."""
     channels: tuple[int, ...] = ()
     """(D,): which of LingBot-VA's 30 shared action channels each command column is: 0-6 left EEF pose, 7-13 right EEF
-    pose, 14-20 left joints, 21-27 right joints, 28 left gripper, 29 right gripper. LIBERO's seven commands are channels
-    0-6. Empty where LingBot-VA has none for them."""
+    pose, 14-20 left joints, 21-27 right joints, 28 left gripper, 29 right gripper. Empty where LingBot-VA has none
+    for them."""
     conventions: Mapping[str, str] = field(default_factory=dict)
     """Conventions by name, in words: pose frame, rotation, gripper."""
     idle: tuple[float, ...] = ()
@@ -181,7 +181,7 @@ class Episode(_WithId):
     setting: str = ""
     """"easy" or "hard" where the benchmark has them."""
     initial_state: int | None = None
-    """LIBERO: index of the stored initial state."""
+    """The index of the stored initial state, where the benchmark stores some."""
     index: int = 0
     """k: its place among its task's episodes. Under protocols that keep one environment per task, the scene depends on
     the k resets before it. Not part of the id: seed and initial state tell the episodes of a task apart."""

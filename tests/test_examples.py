@@ -65,6 +65,13 @@ def test_every_cell_of_the_notebook_shows_what_its_text_says(tmp_path, monkeypat
         assert len(said["arms"].videos()) == 2
 
 
+def test_a_column_of_ones_own_stands_in_the_table(tmp_path):
+    assert run_suite(["toy", "--out", str(tmp_path / "run"), "--video", "off"]) == 0
+    command = [sys.executable, str(EXAMPLES / "column.py"), str(tmp_path / "run")]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert said in (EXAMPLES.parent / "docs" / "extending.md").read_text()
+
+
 def lacking() -> str:
     """What tabletop lacks here to draw; empty where it draws."""
     try:

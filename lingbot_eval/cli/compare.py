@@ -15,10 +15,11 @@ from lingbot_eval.cli.report import warn
 from lingbot_eval.cli.screen import screen
 from lingbot_eval.errors import BadInput, UnknownName
 from lingbot_eval.reports.methods import SUCCESS, Method, Run, published
-from lingbot_eval.reports.published import AVERAGED, COLUMNS, require
+from lingbot_eval.reports.published import by_task, files_of, require
 from lingbot_eval.runs import contents
 from lingbot_eval.runs.checks import compare as leaves
 from lingbot_eval.runs.directory import RunDirectory
+from lingbot_eval.suites import installed
 
 if TYPE_CHECKING:  # scipy.stats takes a second to import
     from lingbot_eval.reports.compare import Comparison, Side, Task
@@ -37,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--published", metavar="NAME|PERCENT", help="instead of A: a method of lingbot-eval ls published, or a rate"
     )
     parser.add_argument("--trials", type=int, metavar="N", help="on how many episodes PERCENT was measured")
-    parser.add_argument("--suite", help="the one that PERCENT speaks of, with its setting: 'robotwin hard'")
+    parser.add_argument("--suite", help="the one that PERCENT speaks of, with its setting behind it ('NAME hard')")
     parser.add_argument("--spread", action="store_true", help="runs that differ in their seed alone: ± against chance")
     parser.add_argument("--sequential", action="store_true", help="also e-values: may trials on a robot stop here?")
     parser.add_argument(
@@ -181,23 +182,25 @@ def _published(run: Side, name: str) -> None:
     ours = reports.counts(run.trials)
     reference = Run(str(run.path), run.experiment, (), {})
     _say(f"B  {run.words}")
-    for file in (benchmark, f"{benchmark}_tasks"):
-        for method in published(file, [name], reference) if file in COLUMNS else ():
+    suite = installed(benchmark)
+    for file in files_of(benchmark):
+        for method in published(file, [name], reference):
             _say("", f"A  {method.name}, published: {'; '.join(method.notes)}.")
             _say(*(f"NOT COMPARABLE: {obstacle.replace('first method', 'the run')}." for obstacle in method.obstacles))
-            if file in AVERAGED:
-                _beside_averages(method, ours, AVERAGED[file])
-            else:
+            if by_task(file):
                 _beside_tasks(method, ours)
+            else:
+                _beside_averages(method, ours, suite.tasks_in if suite else {})
 
 
-def _beside_averages(method: Method, ours: Mapping[Task, Count], whole: int) -> None:
-    """``whole``: how many tasks a published average is of."""
+def _beside_averages(method: Method, ours: Mapping[Task, Count], known: Mapping[str, int]) -> None:
+    """``known``: how many tasks a published average of a part is of."""
     from lingbot_eval.reports.compare import against_published, part_of
 
     for suite in dict.fromkeys(suite for suite, _ in ours):
         tasks = [count for (mine, _), count in ours.items() if mine == suite]
         score = method.scores.get((part_of(suite), "", SUCCESS))
+        whole = known.get(part_of(suite), len(tasks))
         if score is None:
             _say(f"{suite}: nothing is published.")
         elif len(tasks) < whole:

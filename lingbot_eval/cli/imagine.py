@@ -15,13 +15,13 @@ import numpy as np
 from lingbot_eval.agents.lingbot_va.kind import require_lingbot
 from lingbot_eval.cli.places import place
 from lingbot_eval.errors import BadInput, NotReady, UnknownName
+from lingbot_eval.models.lingbot_va.columns import Column, columns, commands_per_second, presets
 from lingbot_eval.plain import say
 from lingbot_eval.types import Image, Imagined
 from lingbot_eval.videos import mp4, read_picture, resized, titled
 
 if TYPE_CHECKING:
     from lingbot_eval.agents.lingbot_va.session import Commands
-    from lingbot_eval.models.lingbot_va.columns import Column
     from lingbot_eval.reports.curves import Curve
 
 PLAIN_RATE = 10.0
@@ -39,9 +39,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", required=True, metavar="DIR", type=place, help="for video.mp4, actions.csv and actions.png"
     )
-    parser.add_argument(
-        "--settings", default="robotwin", help="robotwin (default) | libero | franka | demo; the checkpoint's own win"
-    )
+    default, *others = presets()
+    words = f"{' | '.join((f'{default} (default)', *others))}; the checkpoint's own win"
+    parser.add_argument("--settings", default=default, help=words)
     parser.add_argument("--seed", type=int, default=0, help="of the noise (default: 0)")
     parser.add_argument("--dtype", choices=("bfloat16", "float32"), default="bfloat16", help="default: bfloat16")
     parser.add_argument("--device", default="cpu", help="cpu (default), cuda or cuda:N")
@@ -55,7 +55,6 @@ def imagine(given: argparse.Namespace) -> int:
     from lingbot_eval.agents.lingbot_va.imagine import decoded
     from lingbot_eval.agents.lingbot_va.imagine import imagine as rollout_of
     from lingbot_eval.agents.lingbot_va.sessions import Sessions
-    from lingbot_eval.models.lingbot_va.columns import COMMANDS_PER_SECOND, columns
     from lingbot_eval.models.lingbot_va.configuration import load_benchmark
 
     if given.chunks < 1:
@@ -69,7 +68,7 @@ def imagine(given: argparse.Namespace) -> int:
     )
     rollout = rollout_of(sessions, pictures, given.prompt, given.chunks, seed=given.seed)
     model = sessions.model
-    rate = COMMANDS_PER_SECOND.get(given.settings)
+    rate = commands_per_second(given.settings)
     named = columns(given.settings, model.settings.channels)
     write_csv(out / "actions.csv", rollout.commands, named, model.settings.frames, rate)
     title = f"LingBot-VA: {textwrap.shorten(given.prompt, 80)!r}"

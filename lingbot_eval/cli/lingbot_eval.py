@@ -17,7 +17,7 @@ from lingbot_eval.cli.places import refused, text_place
 from lingbot_eval.cli.screen import Screen
 from lingbot_eval.errors import BadInput, LingbotEvalError, UnknownName
 from lingbot_eval.plain import say
-from lingbot_eval.reports.published import METHODS_IN, slugs
+from lingbot_eval.reports.published import benchmarks, slugs
 from lingbot_eval.suites import suites
 from lingbot_eval.suites.suite import Suite
 from lingbot_eval.trials.rubric import shipped
@@ -128,7 +128,7 @@ def ls(given: argparse.Namespace) -> int:
         ],
         "agents": list(kind_names()),
         "protocols": [f"{suite.name:8} {name}" for suite in suites() for name in suite.protocol_names()],
-        "published": [f"{suite:8} {name}" for suite in METHODS_IN for name in slugs(suite)],
+        "published": [f"{suite:8} {name}" for suite in benchmarks() for name in slugs(suite)],
         "rubrics": shipped(),
     }
     if what != "all" and what not in sections:
@@ -147,7 +147,8 @@ def tiny(given: argparse.Namespace) -> int:
 
     folder = Path(given.folder)
     make_tiny(folder, mid=given.mid)
-    say(f"{folder}: a random checkpoint; run-suite libero --agent lingbot-va agent.checkpoint={folder}")
+    played = next(suite.name for suite in suites() if suite.post_training)
+    say(f"{folder}: a random checkpoint; run-suite {played} --agent lingbot-va agent.checkpoint={folder}")
     return 0
 
 

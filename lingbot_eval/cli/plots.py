@@ -15,9 +15,10 @@ from lingbot_eval.plain import say
 from lingbot_eval.reports import table
 from lingbot_eval.reports.methods import Method, Run, methods, published
 from lingbot_eval.reports.paper_tables import complete
-from lingbot_eval.reports.published import AVERAGED, COLUMNS, require
+from lingbot_eval.reports.published import files_of, require
 from lingbot_eval.runs import contents
 from lingbot_eval.runs.directory import RunDirectory
+from lingbot_eval.suites import installed
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,9 +59,9 @@ def _beside(run: Run, names: Sequence[str]) -> list[Method]:
     """Ours, then each of ``names``: its tasks where they are published, else its averages."""
     require(run.benchmark, names)
     shown = methods([run])
-    if run.benchmark in AVERAGED:
-        shown = [complete(ours, dict.fromkeys(ours.parts, AVERAGED[run.benchmark])) for ours in shown]
+    if suite := installed(run.benchmark):
+        shown = [complete(ours, suite.tasks_in) for ours in shown]
     for name in names:
-        files = [file for file in (f"{run.benchmark}_tasks", run.benchmark) if file in COLUMNS]
+        files = reversed(files_of(run.benchmark))
         shown += next(found for file in files if (found := published(file, [name], run)))
     return shown

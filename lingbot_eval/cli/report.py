@@ -17,7 +17,6 @@ from rich.text import Text
 from lingbot_eval import files
 from lingbot_eval.cli.places import content
 from lingbot_eval.cli.screen import Screen, screen
-from lingbot_eval.envs.robotwin.tasks import TASKS as ROBOTWIN_TASKS
 from lingbot_eval.errors import NotReady, UnknownName
 from lingbot_eval.plain import say
 from lingbot_eval.reports import page
@@ -73,15 +72,7 @@ def paper_tables(runs: Sequence[Run], against: Sequence[str]) -> list[Sheet]:
     """
     first, ours = runs[0], methods(runs)
     require(first.benchmark, against)
-    if first.benchmark == "robotwin":
-        horizons = {name: task.horizon for name, task in ROBOTWIN_TASKS.items()}
-        return [
-            shapes.robotwin([*ours, *published("robotwin", against, first)], len(horizons)),
-            shapes.robotwin_tasks([*ours, *published("robotwin_tasks", against, first)], horizons),
-        ]
-    if first.benchmark == "libero":
-        return [shapes.libero([*ours, *published("libero", against, first)])]
-    return [shapes.tasks([*ours, *published(first.benchmark, against, first)], first.benchmark)]
+    return shapes.sheets(first.benchmark, lambda file: [*ours, *published(file, against, first)])
 
 
 def write_report(folder: RunDirectory, quiet: bool = False) -> Mapping[str, EpisodeRecord]:

@@ -27,6 +27,7 @@ class Account(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     first_pose: Annotated[tuple[float, ...], msgspec.Meta(min_length=16, max_length=16)] | msgspec.UnsetType = (
         msgspec.UNSET
     )
+    """A reset gives it where commands are relative to it."""
 
     def as_info(self) -> Info:
         info: Info = msgspec.to_builtins(self)

@@ -114,7 +114,7 @@ class RemoteEnv(gym.Env[Observation, Action]):
         return command
 
     def audition(self, seed: int, setting: Setting) -> Auditioned:
-        """RoboTwin and tabletop: whether the task's expert solves the scene of ``seed`` (``RoboTwinEnv.audition``)."""
+        """Return whether the task's expert solves the scene of ``seed``; for benchmarks whose scenes it chooses."""
         if self._child is None or self._child.ended:
             self._start()
         self._deadline = math.inf

@@ -10,7 +10,7 @@ ADVICE = (
     "apt install -t bookworm-backports mesa-vulkan-drivers, which `make system` does"
 )
 
-# BRDFLUT: tabletop/cameras.py says what it is and that it took most of the time.
+# BRDFLUT: cameras.py of our own tasks says what it is and that it took most of the time.
 _DRAW = """
 import numpy
 import sapien

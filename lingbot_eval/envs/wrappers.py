@@ -16,7 +16,7 @@ from lingbot_eval.types import Action, EnvSpec, Episode, Image, Imagined, Observ
 from lingbot_eval.videos import Film, beside, resized, titled
 
 LOOK_EVERY = 4
-"""Commands between two pictures of an agent that looks at none: 5 pictures per second at LIBERO's 20 Hz."""
+"""Commands between two pictures of an agent that looks at none: 5 pictures per second at 20 Hz."""
 
 
 class RecordVideo(gym.Wrapper[Observation, Action, Observation, Action]):

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from lingbot_eval.runs.experiment import Experiment
+from lingbot_eval.suites import installed, suite_names
 from lingbot_eval.types import Episode, EpisodeRecord, Provenance
 
 _LAST_BITS = "sums in another order, whose last bits a closed loop amplifies (docs/decisions/10-sessions.md)"
 _PICTURES = "draws the pictures; a GPU's have not been compared with Mesa's (docs/decisions/06-records.md)"
 _LIBRARY = "the simulators and our environments compute with it: rotations, controllers, paths, pictures"
 
-MOVES_A_SCORE: Mapping[str, str] = {
+_EXPERIMENT: Mapping[str, str] = {
     "suite": "other scenes",
     "protocol": "the benchmark's conventions; what each did to somebody's number: docs/pitfalls.md",
     "facts": "the simulator, its assets, planner and shader, as the protocol hash has them: docs/pitfalls.md",
-    "facts.mujoco": "trajectories differ between versions; 3.4 tilts a bowl of libero_spatial (lerobot#4390)",
-    "facts.bimanual-commands": "what an agent's commands come to; before 2 they were rounded (docs/pitfalls.md)",
     "agent": "another policy, or other settings of it",
     "checkpoint": "other weights, or other recordings",
     "regime": "other training data, in the user's words (docs/pitfalls.md: 70/39 against 72.8/72.8 for one method)",
-    "settings.env.faults": "faults that the toy environment shows on purpose",
+}
+_COMPUTED_WITH: Mapping[str, str] = {
     "versions.lingbot_eval": "this package's own code",
     "versions.git": "this package's own code",
     "versions.code": "this package's own code",
@@ -51,7 +52,21 @@ MOVES_A_SCORE: Mapping[str, str] = {
     "versions.gl_device": _PICTURES,
     "versions.vulkan_device": _PICTURES,
 }
-"""Why a fact of such a name, or one that begins so, can move a score. Anything else moves none that we know of."""
+"""These two say why a fact of a name, or of one that begins so, can move a score, whatever is played."""
+
+
+@functools.cache
+def moves_a_score() -> Mapping[str, str]:
+    """Why a fact of this name, or of one that begins so, can move a score: what is true of all benchmarks, and what
+    each installed one says of its own. Anything else moves none that we know of."""
+    found: dict[str, str] = {}
+    for suite in filter(None, map(installed, suite_names())):
+        found |= suite.moves_a_score
+    ordered: dict[str, str] = {}
+    for name, why in _EXPERIMENT.items():
+        ordered |= {name: why, **{own: why for own, why in found.items() if own.startswith(f"{name}.")}}
+    return {**ordered, **found, **_COMPUTED_WITH}
+
 
 CONSEQUENCES = ("protocol_hash", "suite.plan", "suite.episodes")
 """Facts of an experiment that differ because something else does, which is named."""
@@ -66,7 +81,7 @@ class Difference:
     @property
     def why(self) -> str:
         """Why it can move a score; empty where it moves none that we know of."""
-        return MOVES_A_SCORE.get(_rule(self.name), "")
+        return moves_a_score().get(_rule(self.name), "")
 
     def __str__(self) -> str:
         reason = f" ({self.why})" if self.why else ""
@@ -96,9 +111,8 @@ def facts(experiment: Experiment, provenances: Iterable[Provenance], settings: I
 
 
 def differences(a: Facts, b: Facts) -> list[Difference]:
-    """List what differs in the order of :data:`MOVES_A_SCORE`, then by name; what something is called comes before what
-    it consists of."""
-    order = list(MOVES_A_SCORE)
+    """In the order of :func:`moves_a_score`, then by name; what something is called before what it consists of."""
+    order = list(moves_a_score())
     found = [
         Difference(name, a.get(name, ""), b.get(name, "")) for name in sorted({*a, *b}) if a.get(name) != b.get(name)
     ]
@@ -136,8 +150,8 @@ def outcome_differences(a: Mapping[str, EpisodeRecord], b: Mapping[str, EpisodeR
 
 
 def _rule(name: str) -> str:
-    """The most particular entry of :data:`MOVES_A_SCORE` for a name; empty where there is none."""
-    while name and name not in MOVES_A_SCORE:
+    """The most particular entry of :func:`moves_a_score` for a name; empty where there is none."""
+    while name and name not in moves_a_score():
         name = name.rpartition(".")[0]
     return name
 

@@ -12,7 +12,7 @@ from lingbot_eval.plain import plain
 from lingbot_eval.reports.sheet import Cell, Sheet
 
 LONG = 40
-"""Rows from which on a LaTeX table is set smaller, so that RoboTwin's fifty tasks fit on a page."""
+"""Rows from which on a LaTeX table is set smaller, so that fifty tasks fit on a page."""
 
 
 def markdown(sheets: Sequence[Sheet]) -> str:

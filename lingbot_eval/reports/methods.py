@@ -10,23 +10,36 @@ from itertools import combinations
 from statistics import fmean, stdev
 
 from lingbot_eval.errors import BadInput
-from lingbot_eval.reports.published import REGIMES, Claim, averages_that_do_not_follow, claims, slug
+from lingbot_eval.reports.published import (
+    AVERAGE,
+    REGIMES,
+    Claim,
+    averages_that_do_not_follow,
+    benchmark_of,
+    by_task,
+    claims,
+    slug,
+)
 from lingbot_eval.reports.stats import Count, Interval
 from lingbot_eval.reports.stats.intervals import stratified
 from lingbot_eval.reports.stats.spread import ENOUGH_TASKS, clustered, spread
-from lingbot_eval.reports.table import PAPER_ROWS, cell, percents
+from lingbot_eval.reports.table import cell, percents
 from lingbot_eval.runs.checks import compare
 from lingbot_eval.runs.experiment import Experiment
+from lingbot_eval.suites import installed
 from lingbot_eval.types import Episode, EpisodeRecord
 
 SUCCESS, PROGRESS = "SR", "PS"
 """SR = successes / trials; PS = mean over trials of progress / maximum."""
 
-MEAN = "average"
+MEAN = AVERAGE
 """Part of the average over all parts."""
 
 PUBLISHED_TRIALS = 20
 """Trials of a method at a task on a real robot (arXiv:2601.21998, appendix), where the protocol leaves them open."""
+
+_MEASURES = {"success": SUCCESS, "progress": PROGRESS}
+"""The measure of each column of a benchmark in one piece."""
 
 Place = tuple[str, str, str]
 """(part, task, SUCCESS or PROGRESS): a part is a setting, or a suite where there are none; the task is empty for the
@@ -194,12 +207,13 @@ def _unfinished(runs: Sequence[Run]) -> list[str]:
     errors, missing = sum(c.errors for c in cells), sum(c.planned - c.trials - c.errors for c in cells)
     found = [f"{_counted(errors, 'episode')} ended in ERROR"] if errors else []
     found += [f"{_counted(missing, 'episode')} not played yet"] if missing else []
-    if runs[0].benchmark == "real":  # sessions add up
+    of_a_task = runs[0].experiment.conventions.episodes_per_task
+    if not of_a_task:  # a robot's: sessions add up
         planned, asked = min(Counter(_task(episode) for run in runs for episode in run.plan).values()), PUBLISHED_TRIALS
         whose = "published ones are of"
     else:
         planned = min(count for run in runs for count in Counter(map(_task, run.plan)).values())
-        asked, whose = runs[0].experiment.conventions.episodes_per_task, "the protocol has"
+        asked, whose = of_a_task, "the protocol has"
     if planned < asked:
         found.append(f"N too small: {_counted(planned, 'episode')} of a task, {whose} {asked}")
     return found
@@ -290,7 +304,7 @@ def _published(name: str, rows: Sequence[Claim], reference: Run | None) -> Metho
                 (Count(float(percent) * claim.trials / 100, claim.trials),) if claim.trials else (),
             )
             scores.setdefault(place, score)
-    if name in ("robotwin_tasks", "real"):
+    if by_task(name):
         scores |= _means(scores)
     first = rows[0]
     notes = [f"{first.kind}, {first.source}" + (f" ({first.note})" if first.note else "")]
@@ -303,12 +317,12 @@ def _published(name: str, rows: Sequence[Claim], reference: Run | None) -> Metho
 
 
 def _place(name: str, task: str, column: str) -> Place:
-    if name == "real":
-        return name, task, SUCCESS if column == "success" else PROGRESS
-    if name == "libero":
-        suites = {heading.lower(): suite for suite, heading in PAPER_ROWS["libero"].items()}
-        return suites.get(column, MEAN), "", SUCCESS
-    return column, task, SUCCESS
+    """Where a rate of a file belongs: to the part whose heading it is or, in a benchmark in one piece, to that."""
+    suite = installed(benchmark := benchmark_of(name))
+    headings = {heading.lower(): part for part, heading in suite.paper.parts.items()} if suite and suite.paper else {}
+    if column not in headings and column in _MEASURES:
+        return benchmark, task, _MEASURES[column]
+    return headings.get(column, column), task, SUCCESS
 
 
 def _disagreements(name: str, rows: Sequence[Claim]) -> list[str]:

@@ -1,34 +1,56 @@
-"""The tables that papers print, from methods: one shape per benchmark."""
+"""The tables that papers print, from methods: by setting, by task with classes of horizons, by part, or task by task
+with intervals. Which of them a benchmark has, its ``Suite.paper`` says."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from string import ascii_lowercase
 
 from lingbot_eval.reports.methods import MEAN, PROGRESS, SUCCESS, Method, Score, mean
 from lingbot_eval.reports.sheet import Cell, Sheet, ranked
-from lingbot_eval.reports.table import PAPER_ROWS, TASKS_PER_SUITE
+from lingbot_eval.suites import installed
+from lingbot_eval.suites.paper import Paper
+from lingbot_eval.suites.suite import Suite
 
 RULES = "Bold: best, underlined: second of a column, among what may be compared with the first method; = ties."
 DEFINITIONS = "SR = successes / N, in percent"
 NOTHING = Cell("–")
 
 
-def robotwin(methods: Sequence[Method], tasks: int) -> Sheet:
-    """Method | Easy SR | Hard SR, each of our own with its difference to the best other. ``tasks``: how many the
-    benchmark has."""
-    parts = ("easy", "hard")
-    methods = [complete(method, dict.fromkeys(parts, tasks)) for method in methods]
+def sheets(benchmark: str, of_file: Callable[[str], Sequence[Method]]) -> list[Sheet]:
+    """A benchmark's tables, in the shapes that papers print. ``of_file``: the methods to show, given the name of the
+    file of published numbers that the table is beside."""
+    suite = installed(benchmark)
+    if suite is None or suite.paper is None:
+        return [tasks(of_file(benchmark), benchmark)]
+    paper, whole = suite.paper, _whole(suite, suite.paper)
+    if not suite.settings:
+        return [by_part(of_file(benchmark), paper, whole)]
+    found = [by_setting(of_file(benchmark), paper, whole)]
+    return [*found, by_task(of_file(f"{benchmark}_tasks"), paper)] if paper.horizons else found
+
+
+def _whole(suite: Suite, paper: Paper) -> dict[str, int]:
+    """How many tasks each column is about."""
+    return {part: suite.tasks_in[part] for part in paper.parts}
+
+
+def by_setting(methods: Sequence[Method], paper: Paper, tasks: Mapping[str, int]) -> Sheet:
+    """Method | SR by setting, each of our own with its difference to the best other. ``tasks``: how many the benchmark
+    has in each."""
+    parts = tuple(paper.parts)
+    methods = [complete(method, tasks) for method in methods]
     numbers = [_column(methods, [method.scores.get((part, "", SUCCESS)) for method in methods], 2) for part in parts]
     columns = [column for part, cells in zip(parts, numbers, strict=True) for column in (cells, _leads(methods, cells))]
     columns.append([_trials(method, parts) for method in methods])
+    headings = [words for heading in paper.parts.values() for words in (f"{heading} SR", "Δ")]
     names, notes = _named(methods)
     return Sheet(
-        "RoboTwin 2.0, average",
+        f"{paper.title}, average",
         f"{DEFINITIONS}, averaged over tasks (macro average); Δ: to the best other. {RULES}",
         (),
-        tuple(map(Cell, ("Method", "Easy SR", "Δ", "Hard SR", "Δ", "N (easy + hard)"))),
+        tuple(map(Cell, ("Method", *headings, f"N ({' + '.join(paper.parts.values()).lower()})"))),
         tuple(zip(names, *columns, strict=True)),
         1,
         frozenset(),
@@ -36,10 +58,9 @@ def robotwin(methods: Sequence[Method], tasks: int) -> Sheet:
     )
 
 
-def robotwin_tasks(methods: Sequence[Method], horizons: Mapping[str, int]) -> Sheet:
-    """A row for each task, by horizon class, with the means of the classes and of all. ``horizons``: class by task, for
-    all tasks of the benchmark."""
-    parts = ("easy", "hard")
+def by_task(methods: Sequence[Method], paper: Paper) -> Sheet:
+    """A row for each task, by horizon class, with the means of the classes and of all."""
+    parts, horizons = tuple(paper.parts), paper.horizons
     methods = [complete(method, dict.fromkeys(parts, len(horizons))) for method in methods]
     ordered = sorted(horizons, key=lambda task: horizons[task])
     rows: list[tuple[Cell, ...]] = []
@@ -61,10 +82,10 @@ def robotwin_tasks(methods: Sequence[Method], horizons: Mapping[str, int]) -> Sh
     total = [_trials(method, (part,)) for method in methods for part in parts]
     rows.append((Cell("N"), Cell(""), *total))
     return Sheet(
-        "RoboTwin 2.0, task by task",
-        f"{DEFINITIONS}; means count every task the same. Horizon classes as LingBot-VA's. {RULES}",
+        f"{paper.title}, task by task",
+        f"{DEFINITIONS}; means count every task the same. Horizon classes as {paper.horizons_of}. {RULES}",
         ((Cell(""), 2), *((name, len(parts)) for name in names)),
-        tuple(map(Cell, ("Task", "Horizon", *("Easy", "Hard") * len(methods)))),
+        tuple(map(Cell, ("Task", "Horizon", *tuple(paper.parts.values()) * len(methods)))),
         tuple(rows),
         2,
         frozenset(rules),
@@ -72,26 +93,26 @@ def robotwin_tasks(methods: Sequence[Method], horizons: Mapping[str, int]) -> Sh
     )
 
 
-def libero(methods: Sequence[Method]) -> Sheet:
-    """Spatial | Object | Goal | Long | Avg, which is the mean of the four."""
-    suites = PAPER_ROWS["libero"]
-    methods = [complete(method, dict.fromkeys(suites, TASKS_PER_SUITE)) for method in methods]
+def by_part(methods: Sequence[Method], paper: Paper, tasks: Mapping[str, int]) -> Sheet:
+    """Method | SR by part | Avg, which is the mean of the parts where there are several. ``tasks``: how many each part
+    has."""
+    suites = paper.parts
+    methods = [complete(method, tasks) for method in methods]
 
     def average(method: Method) -> Score | None:
         whole = method.published or all((suite, "", SUCCESS) in method.scores for suite in suites)
         return method.scores.get((MEAN, "", SUCCESS)) if whole else None
 
     columns = [_column(methods, [method.scores.get((suite, "", SUCCESS)) for method in methods], 1) for suite in suites]
-    columns += [
-        _column(methods, list(map(average, methods)), 1),
-        [_trials(method, tuple(suites)) for method in methods],
-    ]
+    last = ("Avg",) if len(suites) > 1 else ()
+    columns += [_column(methods, list(map(average, methods)), 1) for _ in last]
+    columns.append([_trials(method, tuple(suites)) for method in methods])
     names, notes = _named(methods)
     return Sheet(
-        "LIBERO",
-        f"{DEFINITIONS}, averaged over a suite's tasks; Avg: over the suites. {RULES}",
+        paper.title,
+        f"{DEFINITIONS}, averaged over a suite's tasks{'; Avg: over the suites' if last else ''}. {RULES}",
         (),
-        tuple(map(Cell, ("Method", *suites.values(), "Avg", "N (all)"))),
+        tuple(map(Cell, ("Method", *suites.values(), *last, "N (all)"))),
         tuple(zip(names, *columns, strict=True)),
         1,
         frozenset(),

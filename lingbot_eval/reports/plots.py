@@ -33,7 +33,7 @@ MARKERS = ("o", "D", "s", "^", "v", "P", "X")
 """One for each of COLOURS."""
 
 DASHES, HATCHES = ("-", "--", "-.", ":"), ("", "///", "...", "xx")
-"""What tells the suites of a run apart besides COLOURS: LIBERO has four."""
+"""What tells the suites of a run apart besides COLOURS: no benchmark has more than four."""
 
 INCHES_PER_LINE = 0.26
 """Height of a line for a task's name in 8 points, which has room for the marks of two settings."""
@@ -270,7 +270,7 @@ def _figure(
 
 
 def _lines(task: str, length: int = 42) -> str:
-    """A long name of LIBERO on two lines, parted at the underscore nearest to its middle."""
+    """A long name on two lines, parted at the underscore nearest to its middle."""
     if len(task) <= length or "_" not in task:
         return task
     middle = min(

@@ -17,15 +17,8 @@ from lingbot_eval.reports.stats import Count, Interval
 from lingbot_eval.reports.stats.intervals import macro, stratified
 from lingbot_eval.reports.stats.spread import ENOUGH_TASKS, clustered
 from lingbot_eval.runs.experiment import Experiment
+from lingbot_eval.suites import installed
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome
-
-PAPER_ROWS = {
-    "libero": {"libero_spatial": "Spatial", "libero_object": "Object", "libero_goal": "Goal", "libero_10": "Long"}
-}
-"""Columns of a benchmark's row in papers, by suite; the average over them is their mean."""
-
-TASKS_PER_SUITE = 10
-"""Each suite of PAPER_ROWS has so many."""
 
 
 @dataclass(frozen=True)
@@ -172,23 +165,26 @@ class PaperCell:
 
 
 def paper_row(table: Sequence[Row], benchmark: str) -> list[PaperCell] | None:
-    """The benchmark's row, ending in Avg, the mean of its columns, which needs all of them.
+    """The row of a benchmark that papers print by part, ending in Avg, the mean of its columns, which needs all of
+    them.
 
     None for a benchmark without such a row.
     """
-    if benchmark not in PAPER_ROWS:
+    played = installed(benchmark)
+    if played is None or played.paper is None or played.settings:
         return None
     cells, rates = [], []
-    for suite, name in PAPER_ROWS[benchmark].items():
+    for suite, name in played.paper.parts.items():
+        whole = played.tasks_in[suite]
         total = next((row for row in table if row.suite == suite and not row.task), None)
         tasks = sum(row.suite == suite and bool(row.task) for row in table)
         rate, trials = (total.rate, total.cell.trials) if total else (None, 0)
-        heading = name if tasks in (0, TASKS_PER_SUITE) else f"{name} ({tasks}/{TASKS_PER_SUITE} tasks)"
+        heading = name if tasks in (0, whole) else f"{name} ({tasks}/{whole} tasks)"
         cells.append(PaperCell(heading, "–" if rate is None else f"{100 * rate:.1f}", trials))
         rates.append(rate)
     known = [rate for rate in rates if rate is not None]
     average = f"{100 * sum(known) / len(known):.1f}" if len(known) == len(rates) else "–"
-    return [*cells, PaperCell("Avg", average, sum(cell.trials for cell in cells))]
+    return [*cells, PaperCell("Avg", average, sum(cell.trials for cell in cells))] if len(cells) > 1 else cells
 
 
 def caption(experiment: Experiment, table: Sequence[Row]) -> str:

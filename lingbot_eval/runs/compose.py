@@ -115,7 +115,7 @@ def settings(suite: Suite, agent: str, protocol: str, overrides: Sequence[str]) 
             raise UnknownName(group, name, [known for known in error.options or () if known != OWN]) from None
         except (HydraException, OmegaConfBaseException) as error:
             words = " ".join(str(error).split()) or type(error).__name__
-            raise BadInput(f"setting: {words}; quote special characters, as in \"env.assets='~/LIBERO'\"") from None
+            raise BadInput(f"setting: {words}; quote special characters, as in \"regime='a, b'\"") from None
     if (name := suite_named(str(data["suite"]["name"])).name) != suite.name:
         raise BadInput(f"suite={name}: the benchmark is the first word of run-suite, here {suite.name}")
     chosen = run_settings(data)

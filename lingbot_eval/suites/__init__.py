@@ -36,6 +36,15 @@ def suites() -> list[Suite]:
     return [suite_named(name) for name in suite_names()]
 
 
+def installed(name: str) -> Suite | None:
+    """The benchmark of this name, or None where it cannot be loaded here: a run of it that was played elsewhere, or one
+    at a real robot, is reported all the same."""
+    try:
+        return suite_named(name)
+    except BadInput:
+        return None
+
+
 def tasks_of(part: str) -> tuple[str, ...]:
     """The tasks of a part of a benchmark, in the order that gives them their index; none where it is not installed."""
     return next((suite.tasks[part] for suite in suites() if part in suite.tasks), ())
@@ -71,6 +80,7 @@ def env_settings(data: Mapping[str, Any]) -> EnvSettings:
 __all__ = [
     "Suite",
     "env_settings",
+    "installed",
     "load_protocol",
     "protocol_names",
     "suite_named",

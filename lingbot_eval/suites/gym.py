@@ -1,5 +1,5 @@
 """Gymnasium ids: ``lingbot_eval/<title>-<task>-v0``, with the part before the task where a benchmark has several
-(``lingbot_eval/LIBERO-<part>-<task>-v0``); parts and tasks as the benchmarks name them."""
+(``lingbot_eval/<title>-<part>-<task>-v0``); parts and tasks as the benchmarks name them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import msgspec
 
 from lingbot_eval.errors import UnknownName
 from lingbot_eval.settings import EnvSettings, as_struct, default_limits, to_dict
-from lingbot_eval.suites import suite_named, suites
+from lingbot_eval.suites import installed, suite_named, suite_names
 from lingbot_eval.suites.suite import Suite
 
 
@@ -25,8 +25,12 @@ def ids(suite: Suite) -> Iterator[tuple[str, str, str]]:
 
 
 def register() -> None:
-    """Register every environment; none has ``max_episode_steps``, because each counts its own commands."""
-    for suite in suites():
+    """Register every environment; none has ``max_episode_steps``, because each counts its own commands.
+
+    A benchmark that cannot be loaded has none, which must not keep others from being played; whoever asks for it is
+    told why. One whose own module imports this package cannot be loaded yet while it does.
+    """
+    for suite in filter(None, map(installed, suite_names())):
         for name, part, task in ids(suite):
             gym.register(
                 id=name,

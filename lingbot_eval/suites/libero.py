@@ -15,6 +15,7 @@ from lingbot_eval.envs.libero.spec import env_spec
 from lingbot_eval.errors import BadInput, NotReady
 from lingbot_eval.settings import EnvSettings, Protocol, SimulatorSettings
 from lingbot_eval.settings.libero import LiberoProtocol, LiberoSettings
+from lingbot_eval.suites.paper import Paper
 from lingbot_eval.suites.suite import Asked, Scenes, Suite, Task, by_seed
 from lingbot_eval.types import Episode
 
@@ -116,6 +117,10 @@ SUITE = Suite(
     expert="lingbot_eval.agents.experts.libero.expert:LiberoExpert",
     aliases=tasks.ALIASES,
     post_training="libero",
+    paper=Paper(
+        "LIBERO",
+        {"libero_spatial": "Spatial", "libero_object": "Object", "libero_goal": "Goal", "libero_10": "Long"},
+    ),
     remarks=_remarks,
     optional=False,
     places={"assets": ("assets", "LIBERO's assets, as env.assets")},

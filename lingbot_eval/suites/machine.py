@@ -87,11 +87,6 @@ def python_versions() -> dict[str, str]:
     return {"python": platform.python_version(), **installed("numpy", "gymnasium", "numba", "scipy", "pillow")}
 
 
-def needs_nothing(simulator: SimulatorSettings, draws: bool, scenes: Scenes) -> Machine:
-    """What a simulator says that runs wherever this package does (``Suite.look_around``)."""
-    return Machine(simulator, {}, python_versions())
-
-
 def main() -> None:
     question = json.load(sys.stdin)
     try:

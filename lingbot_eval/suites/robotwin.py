@@ -12,6 +12,7 @@ from lingbot_eval.envs.robotwin.tasks import TASKS
 from lingbot_eval.settings import EnvSettings, Protocol, SimulatorSettings, SuiteSettings
 from lingbot_eval.settings.robotwin import RoboTwinProtocol, RoboTwinSettings
 from lingbot_eval.settings.tabletop import TabletopSettings
+from lingbot_eval.suites.paper import Paper
 from lingbot_eval.suites.suite import Asked, Command, Scenes, Suite, Task
 from lingbot_eval.types import Episode, Info
 
@@ -93,6 +94,12 @@ SUITE = Suite(
     groups=GROUPS,
     agent_presets=BIMANUAL_AGENTS,
     post_training="robotwin",
+    paper=Paper(
+        "RoboTwin 2.0",
+        {"easy": "Easy", "hard": "Hard"},
+        horizons={name: task.horizon for name, task in TASKS.items()},
+        horizons_of="LingBot-VA's",
+    ),
     commands_per_action=4,
     scenes=scenes,
     expert_finds_scenes=True,

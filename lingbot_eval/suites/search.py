@@ -104,7 +104,7 @@ class Auditions:
                 answer = self._env.audition(seed, self._want.setting)
                 tried = Audition(seed, answer.outcome, answer.reason, answer.sentences)
                 break
-            except SimulatorRaised as error:  # experts do, where an arm reaches nothing: RoboTwin takes the next seed
+            except SimulatorRaised as error:  # experts do, where an arm reaches nothing
                 tried = Audition(seed, "unsolved", f"it raised {_last_line(error)}", {})
                 break
             except SimulatorError as error:

@@ -17,9 +17,10 @@ import numpy as np
 import numpy.typing as npt
 import yaml
 
-from lingbot_eval.errors import BadInput, UnknownName
+from lingbot_eval.errors import BadInput, NotReady, UnknownName
 from lingbot_eval.settings import (
     AgentSettings,
+    Count,
     EnvSettings,
     Limits,
     Protocol,
@@ -29,6 +30,7 @@ from lingbot_eval.settings import (
     SuiteSettings,
     as_struct,
 )
+from lingbot_eval.suites.paper import Paper
 from lingbot_eval.types import EnvSpec, Episode, Info
 
 if TYPE_CHECKING:
@@ -73,6 +75,45 @@ class Asked:
         return self.suite.episodes or self.protocol.episodes_per_task
 
 
+PLAIN: Mapping[str, int] = {"seed": 0, "seed_block": 10000, "episodes_per_task": 10}
+"""What a preset has that does not say it otherwise."""
+
+
+class LimitedProtocol(Protocol, frozen=True, forbid_unknown_fields=True):
+    """The protocol of a benchmark that has no type of its own for it."""
+
+    command_limit: Count
+    """The most commands that an episode may take."""
+
+
+def plan_by_seed(suite: Suite, asked: Asked) -> list[Episode]:
+    """A plan whose scenes follow from seeds."""
+    return by_seed(suite, asked, suite.instruction)
+
+
+def limit_of_protocol(protocol: Protocol, task: Task) -> int:
+    limit: int = msgspec.structs.asdict(protocol)["command_limit"]
+    return limit
+
+
+def needs(*distributions: str) -> Callable[[SimulatorSettings, bool, Scenes], Machine]:
+    """A :attr:`Suite.look_around` for environments that run wherever these distributions are installed; their versions
+    can move a score."""
+
+    def look_around(simulator: SimulatorSettings, draws: bool, scenes: Scenes) -> Machine:
+        from lingbot_eval.suites.machine import Machine, installed, python_versions
+
+        facts = installed(*distributions)
+        if missing := [name for name in distributions if name not in facts]:
+            raise NotReady(f"{', '.join(missing)}: not installed (pip install {' '.join(missing)})")
+        return Machine(simulator, facts, python_versions())
+
+    return look_around
+
+
+needs_nothing = needs()
+
+
 def no_scenes(suite: Suite, asked: SuiteSettings, protocol: Protocol) -> list[tuple[str, str]]:
     return []
 
@@ -96,23 +137,28 @@ class Suite:
     tasks: Mapping[str, tuple[str, ...]]
     """By part of the benchmark (``Episode.suite``): its tasks, in the order that gives them their index. A benchmark in
     one piece has one part, which bears its name."""
-    protocol: type[Protocol]
-    simulator: type[SimulatorSettings]
     make_env: Callable[[EnvSettings], Env]
     """Makes the environment in this process, which its simulator then changes for good. It imports the simulator."""
     env_spec: Callable[[EnvSettings], EnvSpec]
     """What such an environment speaks, known without a simulator."""
-    plan: Callable[[Suite, Asked], list[Episode]]
+    protocol: type[Protocol] = LimitedProtocol
+    """A type of its own, where its protocols say more than how many commands an episode may take."""
+    simulator: type[SimulatorSettings] = SimulatorSettings
+    """A type of its own, where its simulator has settings."""
+    instructions: Mapping[str, str] = field(default_factory=dict)
+    """The sentence that the agent is given, by task; a task that is missing is told by its name."""
+    plan: Callable[[Suite, Asked], list[Episode]] = plan_by_seed
     """Every episode, task by task. Raises UnknownName, BadInput; NotReady where scenes are missing."""
-    command_limit: Callable[[Protocol, Task], int]
+    command_limit: Callable[[Protocol, Task], int] = limit_of_protocol
     """The most commands that an episode of a task may take; also in what proportion tasks take time, before any of them
     was measured."""
-    look_around: Callable[[SimulatorSettings, bool, Scenes], Machine]
+    look_around: Callable[[SimulatorSettings, bool, Scenes], Machine] = needs_nothing
     """Says whether this machine is ready (NotReady names everything that is missing, a line each), which choices are
     made here, and what about it can move a score. It runs in the simulator's interpreter. The flag: pictures will be
     wanted."""
-    default_protocol: str
-    default_agent: str
+    default_protocol: str = ""
+    """Empty: the first of :attr:`protocols`."""
+    default_agent: str = "random"
     expert: str = ""
     """``module:Class`` of the privileged expert, which the simulator's process loads; empty where there is none."""
     settings: tuple[Setting, ...] = ()
@@ -145,15 +191,48 @@ class Suite:
     """A recorded command in the world frame, given the info of the episode's reset, for whoever exports it."""
     moves_a_score: Mapping[str, str] = field(default_factory=dict)
     """By fact of :attr:`look_around`: why another value of it can move a score."""
-    protocols: Mapping[str, Protocol] | None = None
-    """The presets; None: ``conf/protocol/<name>/*.yaml`` of this package."""
+    paper: Paper | None = None
+    """How papers print it; None: task by task, with no row in papers."""
+    protocols: Mapping[str, Protocol | Mapping[str, Any]] | None = None
+    """The presets, as plain data or as such structs; None: ``conf/protocol/<name>/*.yaml`` of this package. What plain
+    data does not say, PLAIN says."""
     here: SimulatorSettings | None = None
-    """The simulator's settings where nothing else is said; None: ``conf/env/<name>.yaml`` of this package."""
+    """The simulator's settings where nothing else is said; None: ``conf/env/<name>.yaml`` of this package, or this
+    interpreter for a benchmark from elsewhere."""
 
     def __post_init__(self) -> None:
+        if self.protocol is LimitedProtocol:
+            object.__setattr__(self, "protocol", _named(LimitedProtocol, self.name))
+        if self.simulator is SimulatorSettings:
+            object.__setattr__(self, "simulator", _named(SimulatorSettings, self.name))
+            object.__setattr__(self, "here", self.here or self.simulator(python=None))
         for kind in (self.protocol, self.simulator):
             if (tag := kind.__struct_config__.tag) != self.name:
                 raise BadInput(f"suite {self.name!r}: {kind.__name__} has tag={tag!r}; it must be the suite's name")
+        if self.protocols is not None:
+            presets = {name: self._preset(name, plain) for name, plain in self.protocols.items()}
+            object.__setattr__(self, "protocols", presets)
+            object.__setattr__(self, "default_protocol", self.default_protocol or next(iter(presets), ""))
+        for part in self.paper.parts if self.paper else ():
+            if part not in (self.settings or self.tasks):
+                raise UnknownName(f"suite {self.name!r}: part of the paper's table", part, self.settings or self.tasks)
+
+    def _preset(self, name: str, plain: Protocol | Mapping[str, Any]) -> Protocol:
+        if isinstance(plain, Protocol):
+            return plain
+        protocol: Protocol = as_struct({"name": name, **PLAIN, **plain, "benchmark": self.name}, self.protocol)
+        return protocol
+
+    def instruction(self, part: str, task: str) -> str:
+        """The sentence that an agent is given for a task."""
+        return self.instructions.get(task, task.replace("_", " ").replace("-", " "))
+
+    @property
+    def tasks_in(self) -> dict[str, int]:
+        """How many tasks each column of a table is about: each part, or each setting where there are settings."""
+        if self.settings:
+            return dict.fromkeys(self.settings, sum(map(len, self.tasks.values())))
+        return {part: len(tasks) for part, tasks in self.tasks.items()}
 
     def protocol_names(self) -> list[str]:
         if self.protocols is not None:
@@ -169,7 +248,7 @@ class Suite:
         if name not in self.protocol_names():
             raise UnknownName("protocol", name, self.protocol_names())
         if self.protocols is not None:
-            return self.protocols[name]
+            return self._preset(name, self.protocols[name])
         text = (resources.files("lingbot_eval") / "conf" / "protocol" / self.name / f"{name}.yaml").read_text()
         protocol: Protocol = as_struct(yaml.safe_load(text), self.protocol)
         return protocol
@@ -227,6 +306,12 @@ class Suite:
 
     def env_settings(self) -> type[EnvSettings]:
         return _env_settings(self.protocol, self.simulator)
+
+
+@functools.cache
+def _named(kind: type[Any], name: str) -> type[Any]:
+    """The type that derives from ``kind`` and has a benchmark's name as its tag."""
+    return msgspec.defstruct(kind.__name__, [], bases=(kind,), frozen=True, forbid_unknown_fields=True, tag=name)
 
 
 @functools.cache

@@ -9,7 +9,7 @@ import pytest
 
 from lingbot_eval.cli.lingbot_eval import main
 from lingbot_eval.cli.run_suite import main as run_suite
-from lingbot_eval.reports.differences import MOVES_A_SCORE, Difference, differences, facts
+from lingbot_eval.reports.differences import Difference, differences, facts, moves_a_score
 from lingbot_eval.types import Provenance
 from tests.experiments import experiment
 
@@ -128,4 +128,10 @@ def test_what_only_one_run_has_recorded_is_said():
 
 
 def test_every_reason_is_one():
-    assert all(MOVES_A_SCORE.values())
+    assert all(moves_a_score().values())
+
+
+def test_a_benchmarks_own_reasons_stand_behind_what_they_are_about():
+    order = list(moves_a_score())
+    assert order.index("facts") < order.index("facts.mujoco") < order.index("agent")
+    assert order.index("regime") < order.index("settings.env.faults") < order.index("versions.lingbot_eval")

@@ -14,7 +14,7 @@ from PIL import Image
 pytest.importorskip("torch", reason="torch is not installed: pip install -e '.[lingbot]'")
 
 from lingbot_eval.cli.lingbot_eval import main
-from lingbot_eval.models.lingbot_va.columns import COLUMNS, columns
+from lingbot_eval.models.lingbot_va.columns import columns, known_columns, presets
 from lingbot_eval.models.lingbot_va.configuration import benchmark_names, load_benchmark
 from lingbot_eval.videos import bar_height
 
@@ -106,6 +106,7 @@ def test_pictures_and_the_folder_must_be_what_they_should(tiny, picture, tmp_pat
 
 @pytest.mark.parametrize("name", benchmark_names())
 def test_every_command_column_of_a_benchmark_has_a_name_of_its_own(name):
-    assert set(load_benchmark(name).channels) == set(COLUMNS[name])
+    assert sorted(presets()) == benchmark_names()
+    assert set(load_benchmark(name).channels) == set(known_columns(name))
     named = columns(name, load_benchmark(name).channels)
     assert len({column.name for column in named}) == len(named)

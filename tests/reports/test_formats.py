@@ -82,11 +82,9 @@ def test_latex_marks_best_and_second():
 def test_latex_compiles_with_plain_pdflatex(tmp_path):
     first = run({(part, task): (1, 2) for part in ("easy", "hard") for task in TASKS}, "robotwin", regime=EVIL)
     against = ["lingbot-va", "x-vla", "motus"]
-    horizons = {name: task.horizon for name, task in TASKS.items()}
     sheets = [
         SHEET,
-        shapes.robotwin([*methods([first]), *published("robotwin", against, first)], len(TASKS)),
-        shapes.robotwin_tasks([*methods([first]), *published("robotwin_tasks", against, first)], horizons),
+        *shapes.sheets("robotwin", lambda file: [*methods([first]), *published(file, against, first)]),
         shapes.tasks(published("real", ["lingbot-va", "pi0.5"]), "Real robot"),
     ]
     (tmp_path / "paper.tex").write_text(latex(sheets), encoding="utf-8")

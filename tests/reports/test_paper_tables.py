@@ -9,16 +9,17 @@ import pytest
 from lingbot_eval.envs.libero.tasks import SUITES
 from lingbot_eval.envs.robotwin.tasks import TASKS
 from lingbot_eval.reports import paper_tables as shapes
-from lingbot_eval.reports.methods import methods, published
+from lingbot_eval.reports.methods import Method, methods, published
 from lingbot_eval.reports.published import Claim, claims, slug
 from lingbot_eval.reports.sheet import Cell, Sheet, ranked
 from lingbot_eval.reports.stats import Count
 from lingbot_eval.reports.stats.intervals import stratified
+from lingbot_eval.suites import suite_named
 from lingbot_eval.trials import Rubric, load_rubric
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome
 from tests.reports.method_runs import run
 
-HORIZONS = {name: task.horizon for name, task in TASKS.items()}
+ROBOTWIN = suite_named("robotwin").paper
 
 CLAIMS = {name: [claim for claim in claims("real") if claim.method == name] for name in ("LingBot-VA", "pi0.5")}
 """What is published of real robots, by method."""
@@ -48,13 +49,21 @@ def robotwin(easy: int, hard: int, tasks=tuple(TASKS), **changes):
     return run({(part, task): (share[part], 2) for part in share for task in tasks}, "robotwin", **changes)
 
 
+def by_setting(shown: list[Method]) -> Sheet:
+    return shapes.by_setting(shown, ROBOTWIN, {"easy": 50, "hard": 50})
+
+
+def by_part(shown: list[Method]) -> Sheet:
+    return shapes.by_part(shown, suite_named("libero").paper, dict.fromkeys(SUITES, 10))
+
+
 def texts(sheet: Sheet) -> list[list[str]]:
     return [[cell.text for cell in row] for row in sheet.rows]
 
 
 def test_robotwins_averages_with_the_difference_to_the_best_other():
     first = robotwin(2, 1)
-    sheet = shapes.robotwin([*methods([first]), *published("robotwin", ["motus", "dp3"], first)], len(TASKS))
+    sheet = by_setting([*methods([first]), *published("robotwin", ["motus", "dp3"], first)])
     assert texts(sheet) == [
         ["lingbot-va", "100.00", "+11.34", "50.00", "−37.02", "100 + 100"],
         ["Motus", "88.66", "", "87.02", "", "5000 + 5000"],
@@ -65,13 +74,13 @@ def test_robotwins_averages_with_the_difference_to_the_best_other():
 
 
 def test_a_run_of_some_tasks_is_not_ranked_with_one_of_all():
-    sheet = shapes.robotwin(methods([robotwin(2, 2, tasks=("lift_pot",))]), len(TASKS))
+    sheet = by_setting(methods([robotwin(2, 2, tasks=("lift_pot",))]))
     assert "NOT RANKED: only 1 of 50 tasks (easy), 1 of 50 tasks (hard)" in sheet.notes[0][1]
 
 
 def test_robotwin_task_by_task_has_fifty_rows_the_classes_means_and_n():
     first = robotwin(2, 1)
-    sheet = shapes.robotwin_tasks([*methods([first]), *published("robotwin_tasks", ["lingbot-va"], first)], HORIZONS)
+    sheet = shapes.by_task([*methods([first]), *published("robotwin_tasks", ["lingbot-va"], first)], ROBOTWIN)
     table = texts(sheet)
     assert [row[1] for row in table] == [*sorted(row[1] for row in table[:50]), "1", "2", "3", "all", ""]
     by_task = {row[0]: row for row in table}
@@ -91,7 +100,7 @@ def libero(successes: int, seed: int = 0):
 
 
 def test_liberos_row_with_its_average_and_spread():
-    sheet = shapes.libero([*methods([libero(2), libero(1, seed=1)]), *published("libero", ["lingbot-va", "pi0.5"])])
+    sheet = by_part([*methods([libero(2), libero(1, seed=1)]), *published("libero", ["lingbot-va", "pi0.5"])])
     assert [cell.text for cell in sheet.headings] == ["Method", "Spatial", "Object", "Goal", "Long", "Avg", "N (all)"]
     assert texts(sheet) == [
         ["lingbot-va", *["75.0 ± 35.4"] * 5, "160"],
@@ -102,7 +111,7 @@ def test_liberos_row_with_its_average_and_spread():
 
 def test_liberos_average_needs_its_four_suites():
     suite = "libero_goal"
-    sheet = shapes.libero(methods([run({(suite, task): (2, 2) for task in SUITES[suite]}, "libero")]))
+    sheet = by_part(methods([run({(suite, task): (2, 2) for task in SUITES[suite]}, "libero")]))
     assert texts(sheet) == [["lingbot-va", "–", "–", "100.0", "–", "–", "20"]]
 
 

@@ -10,11 +10,11 @@ from importlib import resources
 import pytest
 
 from lingbot_eval.envs.robotwin.tasks import TASKS
-from lingbot_eval.reports.published import COLUMNS, REGIMES, averages_that_do_not_follow, claims
+from lingbot_eval.reports.published import REGIMES, averages_that_do_not_follow, benchmarks, claims, columns, names
 from lingbot_eval.suites import protocol_names
 
 
-@pytest.mark.parametrize("name", COLUMNS)
+@pytest.mark.parametrize("name", names())
 def test_every_row_has_numbers_a_source_and_known_words(name):
     for claim in claims(name):
         assert claim.percents, claim
@@ -23,6 +23,16 @@ def test_every_row_has_numbers_a_source_and_known_words(name):
         assert claim.kind in ("reported", "quoted", "re-run"), claim
         assert claim.regime in ("", *REGIMES), claim
         assert claim.protocol in ("", *protocol_names("libero"), *protocol_names("robotwin")), claim
+
+
+def test_what_is_published_follows_from_the_files():
+    assert benchmarks() == ["robotwin", "libero", "real"]
+    assert {name: columns(name) for name in names()} == {
+        "libero": ["spatial", "object", "goal", "long", "average"],
+        "real": ["progress", "success"],
+        "robotwin": ["easy", "hard"],
+        "robotwin_tasks": ["easy", "hard"],
+    }
 
 
 def test_a_table_of_robotwin_has_its_fifty_tasks_once():

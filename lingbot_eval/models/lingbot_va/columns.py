@@ -1,9 +1,16 @@
-"""Says what the shared action channels mean to a benchmark's robot, for people: names, units, groups."""
+"""What the shared action channels mean to a preset's robot, for people: names, units, groups (``columns.yaml``)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import resources
+
+import msgspec
+import yaml
+
+from lingbot_eval.settings import as_struct
 
 
 @dataclass(frozen=True)
@@ -13,44 +20,48 @@ class Column:
     name: str
     unit: str
     group: str
-    """Channels of one group have one unit and are read together."""
+    """The channels that have this unit too and are read together with it."""
 
 
-def _columns(names: str, unit: str, group: str) -> list[Column]:
-    return [Column(name, unit, group) for name in names.split()]
+class _Group(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    channels: tuple[int, ...]
+    names: tuple[str, ...]
+    unit: str
+    group: str
 
 
-def _arm(side: str) -> list[Column]:
-    """Return the channels of its pose. The quaternion is four numbers in the order of the checkpoint's data."""
-    position = _columns(f"{side}_x {side}_y {side}_z", "m", f"{side} arm, position")
-    rotation = _columns(f"{side}_q1 {side}_q2 {side}_q3 {side}_q4", "1", f"{side} arm, quaternion")
-    return position + rotation
+class _Robot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    commands_per_second: float | None
+    groups: tuple[_Group, ...]
 
 
-_GRIPPERS = _columns("left_gripper right_gripper", "0 closed .. 1 open", "gripper")
-_TWO_ARMS = {**dict(enumerate(_arm("left") + _arm("right"))), 28: _GRIPPERS[0], 29: _GRIPPERS[1]}
-
-COLUMNS: Mapping[str, Mapping[int, Column]] = {
-    # LIBERO's OSC_POSE, envs/libero/env.py
-    "libero": dict(
-        enumerate(
-            _columns("x y z", "1 = 5 cm", "move, world frame")
-            + _columns("rx ry rz", "1 = 0.5 rad", "turn, axis-angle")
-            + _columns("gripper", "-1 open .. 1 closed", "gripper")
-        )
-    ),
-    "robotwin": _TWO_ARMS,  # relative to the first pose
-    "franka": _TWO_ARMS,
-    "demo": dict(enumerate(_columns("joint1 joint2 joint3 joint4 joint5", "robot units", "joints")))
-    | {28: Column("gripper", "robot units", "gripper")},
-}
-"""What each shared channel is, by benchmark."""
-
-COMMANDS_PER_SECOND: Mapping[str, float] = {"libero": 20.0}
-"""Where commands have a fixed rate that is known; RoboTwin plans a path for each."""
+@functools.cache
+def _robots() -> dict[str, _Robot]:
+    text = (resources.files("lingbot_eval") / "models" / "lingbot_va" / "columns.yaml").read_text()
+    robots: dict[str, _Robot] = as_struct(yaml.safe_load(text), dict[str, _Robot])
+    return robots
 
 
-def columns(benchmark: str, channels: Sequence[int]) -> list[Column]:
-    """Return what the command columns are; a channel that the benchmark's robot lacks is called by its number."""
-    known = COLUMNS[benchmark]
+def presets() -> list[str]:
+    """The presets, as the file has them: the default first."""
+    return list(_robots())
+
+
+def known_columns(preset: str) -> dict[int, Column]:
+    """Every channel that a preset's robot has."""
+    return {
+        channel: Column(name, group.unit, group.group)
+        for group in _robots()[preset].groups
+        for channel, name in zip(group.channels, group.names, strict=True)
+    }
+
+
+def columns(preset: str, channels: Sequence[int]) -> list[Column]:
+    """The command columns of these channels; one that the preset's robot lacks is called by its number."""
+    known = known_columns(preset)
     return [known.get(channel, Column(f"channel{channel}", "robot units", "other channels")) for channel in channels]
+
+
+def commands_per_second(preset: str) -> float | None:
+    """The rate of the preset's robot, where it is fixed and known."""
+    return _robots()[preset].commands_per_second

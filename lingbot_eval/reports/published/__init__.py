@@ -1,45 +1,36 @@
-"""Other people's numbers, each with its source, as the CSV files beside this one have them.
+"""Other people's numbers, each with its source, as CSV files have them. ``README.md`` says what a file holds.
 
-    robotwin.csv        averages over RoboTwin 2.0's fifty tasks, easy and hard
-    robotwin_tasks.csv  the same, task by task
-    libero.csv          LIBERO's four suites and their average
-    real.csv            LingBot-VA's six tasks on a real robot
-
-In real.csv ``category`` is the README's (Robbyant/lingbot-va @ 6f092cb, README.md:214-215): Pick Screws is
-long-horizon, Unpack Delivery precision. A copy of the table of arXiv:2601.21998 that we were given has these two the
-other way round; we have not seen the paper's own. No number depends on it.
-
-Where sources disagree, each has its row; the first of a method is the one that tables show. ``kind`` says whose number
-it is: ``reported`` by the authors, ``quoted`` in somebody else's text, or a ``re-run`` by somebody else.
+``<benchmark>.csv`` has averages over a benchmark's tasks, or its only table; ``<benchmark>_tasks.csv`` has its numbers
+task by task.
 """
 
 from __future__ import annotations
 
 import csv
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from importlib import resources
+from typing import TYPE_CHECKING
 
 from lingbot_eval.errors import BadInput, UnknownName
+from lingbot_eval.suites import installed, suite_names
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable  # Python 3.11
 
 REGIMES = {"A": "50 clean demonstrations per task", "B": "50 clean and 500 randomized demonstrations per task"}
-"""What RoboTwin checkpoints are trained on; numbers from different ones are not compared."""
+"""What checkpoints are trained on, by letter; numbers from different ones are not compared."""
 
-COLUMNS = {
-    "robotwin": ("easy", "hard"),
-    "robotwin_tasks": ("easy", "hard"),
-    "libero": ("spatial", "object", "goal", "long", "average"),
-    "real": ("progress", "success"),
-}
-"""The columns of each file that hold numbers, in percent."""
+_TASKS, _SPREAD = "_tasks", "_spread"
 
-AVERAGED = {"robotwin": 50, "libero": 10}
-"""Of how many tasks the averages of each file are."""
+AVERAGE = "average"
+"""The column of the mean of the others."""
 
-METHODS_IN = ("robotwin", "libero", "real")
-"""Benchmarks, and files, whose methods one can ask for."""
+WORDS = {"method", "task", "category", "regime", "protocol", "trials", "seeds", "max_progress"}
+WORDS |= {"kind", "source", "note", "per_task"}
+"""Columns that are no rates. Any other is one, in percent, but for the ``<rate>_spread`` that stand beside them."""
 
 
 @dataclass(frozen=True)
@@ -67,17 +58,73 @@ class Claim:
 
 
 @functools.cache
+def _files() -> Mapping[str, Traversable]:
+    """Every file by its name without ending: this package's, and those of installed benchmarks with their own."""
+    ours = sorted(resources.files("lingbot_eval.reports.published").iterdir(), key=lambda file: file.name)
+    found: dict[str, Traversable] = {file.name[: -len(".csv")]: file for file in ours if file.name.endswith(".csv")}
+    for name in suite_names():
+        if (suite := installed(name)) and suite.paper and suite.paper.published:
+            theirs = [suite.paper.published / f"{file}.csv" for file in (name, f"{name}{_TASKS}")]
+            found |= {file.stem: file for file in theirs if file.is_file()}
+    return found
+
+
+def names() -> list[str]:
+    """Every file's name, without its ending."""
+    return list(_files())
+
+
+def files_of(benchmark: str) -> list[str]:
+    """The files about a benchmark, averages before tasks; none where nothing is published."""
+    return [name for name in (benchmark, f"{benchmark}{_TASKS}") if name in _files()]
+
+
+def benchmark_of(name: str) -> str:
+    """The benchmark that a file is about."""
+    return name.removesuffix(_TASKS)
+
+
+@functools.cache
+def benchmarks() -> list[str]:
+    """Every benchmark that something is published for; the one with the most methods first."""
+    known = dict.fromkeys(map(benchmark_of, _files()))
+    return sorted(known, key=lambda benchmark: -len(_slugs(benchmark)))
+
+
+@functools.cache
+def _rows(name: str) -> tuple[dict[str, str], ...]:
+    return tuple(csv.DictReader(_files()[name].read_text(encoding="utf-8").splitlines()))
+
+
+def columns(name: str) -> list[str]:
+    """The rates that a file has, as its header says."""
+    return [column for column in _rows(name)[0] if column not in WORDS and not column.endswith(_SPREAD)]
+
+
+def by_task(name: str) -> bool:
+    """Whether a file has tasks, not averages over them."""
+    return any(claim.task for claim in claims(name))
+
+
+@functools.cache
 def claims(name: str) -> tuple[Claim, ...]:
-    """All rows of a file of COLUMNS, in its order."""
-    text = (resources.files("lingbot_eval.reports.published") / f"{name}.csv").read_text(encoding="utf-8")
-    return tuple(_claim(row, COLUMNS[name]) for row in csv.DictReader(text.splitlines()))
+    """All rows of a file, in its order; none where there is no such file.
+
+    Raises BadInput for a rate that is no number.
+    """
+    if name not in _files():
+        return ()
+    try:
+        return tuple(_claim(row, columns(name)) for row in _rows(name))
+    except (ArithmeticError, ValueError, KeyError, IndexError) as error:
+        raise BadInput(f"{_files()[name]}: not a file of published numbers: {error!r}") from None
 
 
-def _claim(row: dict[str, str], columns: Sequence[str]) -> Claim:
+def _claim(row: dict[str, str], rates: Sequence[str]) -> Claim:
     return Claim(
         **{name: row.get(name, "") for name in ("method", "task", "regime", "protocol")},
-        percents={name: Decimal(row[name]) for name in columns if row[name]},
-        spreads={name: Decimal(row[f"{name}_spread"]) for name in columns if row.get(f"{name}_spread")},
+        percents={name: Decimal(row[name]) for name in rates if row[name]},
+        spreads={name: Decimal(row[f"{name}{_SPREAD}"]) for name in rates if row.get(f"{name}{_SPREAD}")},
         trials=int(row["trials"]) if row["trials"] else None,
         **{name: row.get(name, "") for name in ("kind", "source", "note", "per_task")},
     )
@@ -94,13 +141,17 @@ def slug(method: str) -> str:
 
 
 def slugs(benchmark: str) -> list[str]:
-    """Name the methods that are published for it, best first as the file has them.
+    """Name the methods that are published for a benchmark, in its file's order.
 
     Raises BadInput where nothing is.
     """
-    if benchmark not in METHODS_IN:
-        raise BadInput(f"nothing is published for {benchmark} (valid for: {', '.join(METHODS_IN)})")
-    return list(dict.fromkeys(slug(claim.method) for claim in claims(benchmark)))
+    if benchmark not in benchmarks():
+        raise BadInput(f"nothing is published for {benchmark} (valid for: {', '.join(benchmarks())})")
+    return _slugs(benchmark)
+
+
+def _slugs(benchmark: str) -> list[str]:
+    return list(dict.fromkeys(slug(claim.method) for claim in claims(files_of(benchmark)[0])))
 
 
 def require(benchmark: str, methods: Sequence[str]) -> None:
@@ -114,18 +165,19 @@ def averages_that_do_not_follow() -> list[tuple[Claim, str]]:
     """Every stated average that its own per-task, or per-suite, numbers do not give to the digits that were printed,
     with a sentence about it. Whole percents count as exact: they are of 100 trials."""
     found: list[tuple[Claim, str]] = []
-    for claim in claims("robotwin"):
-        tasks = [
-            part
-            for part in claims("robotwin_tasks")
-            if (part.method, part.regime, part.source) == (claim.method, claim.regime, claim.per_task)
-        ]
-        for column, stated in claim.percents.items():
-            found += _compared(claim, column, stated, [part.percents[column] for part in tasks])
-    for claim in claims("libero"):
-        parts = [value for column, value in claim.percents.items() if column != "average"]
-        if "average" in claim.percents and len(parts) == len(COLUMNS["libero"]) - 1:
-            found += _compared(claim, "average", claim.percents["average"], parts)
+    for name in names():
+        rates = columns(name)
+        for claim in claims(name):
+            tasks = [
+                part
+                for part in claims(f"{name}{_TASKS}")
+                if (part.method, part.regime, part.source) == (claim.method, claim.regime, claim.per_task)
+            ]
+            for column, stated in claim.percents.items() if tasks else ():
+                found += _compared(claim, column, stated, [part.percents[column] for part in tasks])
+            parts = [value for column, value in claim.percents.items() if column != AVERAGE]
+            if AVERAGE in claim.percents and len(parts) == len(rates) - 1:
+                found += _compared(claim, AVERAGE, claim.percents[AVERAGE], parts)
     return found
 
 

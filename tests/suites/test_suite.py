@@ -1,0 +1,80 @@
+"""What a benchmark that says little is taken to be, and what it may not say."""
+
+from __future__ import annotations
+
+import pytest
+
+from lingbot_eval.envs.toy.env import ReachEnv
+from lingbot_eval.envs.toy.spec import env_spec
+from lingbot_eval.errors import BadInput, NotReady, UnknownName
+from lingbot_eval.settings import to_dict
+from lingbot_eval.settings.toy import ToyProtocol
+from lingbot_eval.suites.paper import Paper
+from lingbot_eval.suites.suite import Suite, needs, needs_nothing
+
+
+def suite(**changes) -> Suite:
+    least = {
+        "name": "mine",
+        "title": "Mine",
+        "tasks": {"mine": ("push_it", "pull")},
+        "protocols": {"short": {"command_limit": 5}, "long": {"command_limit": 50, "episodes_per_task": 3}},
+        "make_env": ReachEnv,
+        "env_spec": env_spec,
+    }
+    return Suite(**least | changes)
+
+
+def test_a_preset_has_what_it_does_not_say():
+    mine = suite()
+    assert to_dict(mine.load_protocol("long")) == {
+        "benchmark": "mine",
+        "name": "long",
+        "seed": 0,
+        "seed_block": 10000,
+        "episodes_per_task": 3,
+        "command_limit": 50,
+    }
+    assert mine.default_protocol == "short"
+    assert mine.command_limit(mine.load_protocol("long"), ("mine", "pull", "")) == 50
+    assert to_dict(mine.simulator_settings({})) == {"simulator": "mine", "python": None}
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"protocols": {"short": {}}}, "command_limit"),
+        ({"protocols": {"short": {"command_limit": 0}}}, "command_limit"),
+        ({"protocols": {"short": {"command_limit": 5, "speed": 1}}}, "speed"),
+        ({"protocol": ToyProtocol}, "ToyProtocol has tag='toy'; it must be the suite's name"),
+        ({"paper": Paper("Mine", {"yours": "Yours"})}, "part of the paper's table 'yours'"),
+        ({"settings": ("easy",), "paper": Paper("Mine", {"mine": "Mine"})}, "part of the paper's table 'mine'"),
+    ],
+)
+def test_what_does_not_fit_is_refused_when_it_is_made(changes, words):
+    with pytest.raises(BadInput, match=words):
+        suite(**changes)
+
+
+def test_a_task_is_told_by_its_sentence_or_by_its_name():
+    mine = suite(instructions={"pull": "pull the lever"})
+    assert [mine.instruction("mine", task) for task in mine.tasks["mine"]] == ["push it", "pull the lever"]
+
+
+def test_columns_are_about_all_tasks_of_a_setting_or_those_of_a_part():
+    parts = {"near": ("a", "b"), "far": ("c",)}
+    assert suite(tasks=parts).tasks_in == {"near": 2, "far": 1}
+    assert suite(tasks=parts, settings=("easy", "hard")).tasks_in == {"easy": 3, "hard": 3}
+
+
+def test_what_must_be_installed_is_named_and_its_version_is_a_fact():
+    here = suite().simulator_settings({})
+    assert needs_nothing(here, False, ()).facts == {}
+    assert needs("gymnasium")(here, False, ()).facts.keys() == {"gymnasium"}
+    with pytest.raises(NotReady, match="no-such-thing: not installed"):
+        needs("gymnasium", "no-such-thing")(here, False, ())
+
+
+def test_an_unknown_preset_is_refused_with_those_there_are():
+    with pytest.raises(UnknownName, match="long, short"):
+        suite().load_protocol("shrot")

@@ -118,7 +118,10 @@ def parsed(content: bytes, file: Path, newest: int | None = None) -> dict[str, A
         found = json_object(content)
         schema = found.get("schema", 1)
         if newest is not None and isinstance(schema, int) and schema > newest:
-            raise CorruptRecords(f"{file} has schema {schema}; this version of lingbot_eval reads up to {newest}")
+            raise CorruptRecords(
+                f"{file} was written by a newer version of lingbot_eval (schema {schema}, this one reads up to "
+                f"{newest}): update this one"
+            )
         if "checksum" in found and found["checksum"] != (real := checksum(found)):
             raise CorruptRecords(
                 f"{file} was changed: its content has checksum {real}, not {found['checksum']}. Restore it; or, where "

@@ -47,8 +47,11 @@ def _array(kept: zipfile.ZipFile, name: str) -> np.ndarray[Any, Any]:
     """Raises some of DAMAGED. No more is unpacked than the archive says, and that is bounded."""
     entry = kept.getinfo(f"{name}.npy")
     if entry.compress_type not in HOW or entry.file_size > files.LARGEST:
-        raise ValueError(f"{entry.filename} has {entry.file_size} bytes, packed in way {entry.compress_type}")
+        raise ValueError(
+            f"{entry.filename} unpacks to {entry.file_size} bytes (method {entry.compress_type}), which no "
+            "recording does"
+        )
     found = np.load(io.BytesIO(kept.read(entry)), allow_pickle=False)
     if not isinstance(found, np.ndarray):
-        raise ValueError(f"{entry.filename} is no array")
+        raise ValueError(f"{entry.filename} is not a numpy array")
     return found

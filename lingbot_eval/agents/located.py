@@ -77,7 +77,10 @@ def located(entry: str) -> Located:
     module = _from_file(Path(place).expanduser()) if is_file else _from_path(place)
     source = inspect.getsourcefile(module) if getattr(module, "__file__", None) else None
     if source is None:
-        raise BadInput(f"{place} has no source file, which an agent's class is known by")
+        raise BadInput(
+            f"{place} has no Python source file; an agent's source is hashed into the run's identity, so a compiled "
+            "module cannot be played"
+        )
     file = Path(source).resolve()
     kind = _class(module, name, place)
     return Located(f"{file if is_file else place}:{name}", kind, file, file.stem if is_file else place)

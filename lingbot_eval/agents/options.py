@@ -39,7 +39,9 @@ def arguments(kind: type[Any], options: Mapping[str, Any]) -> Arguments:
     try:
         parameters = dict(inspect.signature(kind).parameters)
     except (TypeError, ValueError) as error:
-        raise BadInput(f"{kind.__name__} cannot be made by name: {error}") from None
+        raise BadInput(
+            f"the arguments of {kind.__name__} cannot be read ({error}): give the class an __init__ written in Python"
+        ) from None
     takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
     wants_spec = SPEC in parameters
     known = {

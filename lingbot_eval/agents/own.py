@@ -122,7 +122,10 @@ def _below(path: Path) -> Iterator[tuple[str, Path]]:
         for name in names:
             file = Path(folder, name)
             if not file.is_file():
-                raise BadInput(f"{file} is no file, or a link to nothing: what the agent plays from must be whole")
+                raise BadInput(
+                    f"{file} is a link to nothing, or no regular file; the agent's folder must hold files alone, "
+                    "because their content is part of the run's identity"
+                )
             yield file.relative_to(path).as_posix(), file
 
 

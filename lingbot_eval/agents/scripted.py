@@ -55,7 +55,10 @@ def recordings(folder: Path) -> dict[int, Path]:
     for file in sorted(folder.glob("*/*.npz")):
         episode, _ = recording(file)
         if seed_of(episode) in files:
-            raise BadInput(f"{files[seed_of(episode)]} and {file} are for the same seed of an agent")
+            raise BadInput(
+                f"{files[seed_of(episode)]} and {file} are recordings of the same episode; remove one of them, or "
+                "replay would not know which to play"
+            )
         files[seed_of(episode)] = file
     if not files:
         raise BadInput(f"no recorded actions in {folder}; a run keeps them in RUN/actions unless actions=false")
@@ -76,10 +79,16 @@ class Replay:
         """Raises BadInput where this episode was not recorded, or with another number of commands per action, and
         CorruptRecords where it cannot be read any more."""
         if seed not in self._files:
-            raise BadInput(f"no recorded actions for this episode ({instruction!r}) among {len(self._files)}")
+            raise BadInput(
+                f"none of the {len(self._files)} recordings is of this episode ({instruction!r}): replay plays the "
+                "episodes of the run that kept them, under the same --seed and protocol"
+            )
         _, actions = recording(self._files[seed])
         if actions.shape[1:] != self._shape:
-            raise BadInput(f"{self._files[seed]} holds actions of shape {actions.shape[1:]}, not {self._shape}")
+            raise BadInput(
+                f"{self._files[seed]} holds actions of shape {actions.shape[1:]}, and the environment takes "
+                f"{self._shape}: it is of another suite or another agent.commands_per_action"
+            )
         self._rest = list(actions)
 
     def act(self, frames: Sequence[Observation]) -> Actions:

@@ -29,7 +29,10 @@ class SharedFrames:
         room = os.fstat(descriptor).st_size
         self.count = room // max(1, self._step)
         if not self.count:
-            raise ValueError(f"an observation of {size} bytes; there is room for {room}")
+            raise ValueError(
+                f"an observation needs {size} bytes, and the shared memory has {room}: give it smaller pictures, or "
+                "fewer cameras"
+            )
         self._bytes = np.frombuffer(mmap.mmap(descriptor, room), np.uint8)
 
     def write(self, frames: Sequence[Observation]) -> None:

@@ -176,7 +176,8 @@ class RemoteEnv(gym.Env[Observation, Action]):
         if left <= 0:
             self._child.end()
             raise SimulatorHung(
-                f"the episode outlasted its {self._limits.episode_seconds:g} s before {request.op!r} was asked"
+                f"the episode exceeded limits.episode_seconds={self._limits.episode_seconds:g} before "
+                f"{request.op!r} was sent"
             )
         within = "" if seconds <= left else f"the episode's {self._limits.episode_seconds:g} s"
         return self._child.ask(answer, request, min(seconds, left), within)

@@ -59,7 +59,9 @@ def inspect(suite: Suite, simulator: SimulatorSettings, draws: bool, scenes: Sce
     except OSError as error:
         raise NotReady(f"env.python={python} cannot be started: {error.strerror}") from None
     except Stuck as how:
-        raise NotReady(f"{python} -m lingbot_eval.suites.machine {how}") from None
+        raise NotReady(
+            f"the simulator's interpreter does not say what it has: `{python} -m lingbot_eval.suites.machine` {how}"
+        ) from None
     if done.code:
         words = done.err.strip().splitlines()[-1:] or [f"exit {done.code}"]
         raise NotReady(f"{python} -m lingbot_eval.suites.machine: {words[0]}; is lingbot_eval installed there?")

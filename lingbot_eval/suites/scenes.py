@@ -46,7 +46,10 @@ def plan_from_scenes(suite: Suite, asked: Asked) -> list[Episode]:
     """
     wanted, machine = wanted_scenes(suite, asked), asked.machine
     if machine is None:
-        raise NotReady(f"the episodes of {suite.name} depend on the machine's simulator (suites/manifest.py)")
+        raise NotReady(
+            f"which episodes {suite.name} has depends on its simulator, and nobody has looked at it yet: run "
+            f"`lingbot-eval plan {suite.name}`"
+        )
     manifest = manifest_of(asked.suite, machine)
     folder = manifest.folder
     differences = manifest.open(suite.name, machine.facts)

@@ -135,7 +135,7 @@ def read_yaml(file: Path) -> dict[str, Any]:
     except (OSError, yaml.YAMLError) as error:
         raise BadInput(f"{file}: {' '.join(str(error).split())}") from None
     if not isinstance(data, dict):
-        raise BadInput(f"{file} holds no mapping")
+        raise BadInput(f"{file} is not the YAML of keys and values that RoboTwin has there; check out RoboTwin anew")
     return data
 
 

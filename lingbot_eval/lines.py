@@ -1,4 +1,4 @@
-"""Files that only grow by one JSON object a line, and how a change in them is found.
+"""Read and write files that only grow, by one JSON object a line, and find changes in them.
 
     {"seed":3,"outcome":"solved","chain":"8d4f6a1c02b97e35"}
 
@@ -32,7 +32,7 @@ LONGEST = 8 * 2**20
 MEMBER = re.compile(rb',"chain":"([0-9a-f]{%d})"\}\n\Z' % DIGITS)
 
 UNCHECKED = "version 0.1.0 wrote none, so nobody can tell whether they were changed"
-"""It is said of files that have no checksums."""
+"""This is said of files that have no checksums."""
 
 T = TypeVar("T")
 
@@ -168,7 +168,7 @@ class LineWriter:
         self._chain, self._unsure = chain, False
 
     def _require_place(self) -> None:
-        """Raises OSError where the file is not at its place any more: nobody would find what is appended."""
+        """Raise OSError where the file is not at its place any more: nobody would find what is appended."""
         with contextlib.suppress(FileNotFoundError):
             if os.path.samestat(os.stat(self._place), os.fstat(self._descriptor)):
                 return

@@ -1,4 +1,4 @@
-"""Scenes that a task's own expert solves, found once and kept in a manifest.
+"""Keep the scenes that a task's own expert solves in a manifest, so that they are looked for once.
 
     manifest.json            the suite, and what about the simulator decides which scenes are solved
     <task>-<setting>.jsonl   one Audition per line, appended as seeds are tried
@@ -36,7 +36,7 @@ PLAYED_ONLY = ("shader", "denoiser", "bimanual-commands")
 MANIFEST = "manifest.json"
 
 ELSEWHERE = "say suite.manifest=DIR"
-"""It is the remedy where nothing can be written in a manifest's folder."""
+"""This is the remedy where nothing can be written in a manifest's folder."""
 
 HOPELESS = 50
 """After so many tries in a row without a solved scene the search is given up."""

@@ -1,5 +1,5 @@
-"""The kinds of agents that can play: this package's, and whatever distribution names one of its own in the entry-point
-group ``lingbot_eval.agents`` (docs/extending.md)."""
+"""Find the kinds of agents that can play: this package's, and those that a distribution names in the entry-point group
+``lingbot_eval.agents`` (docs/extending.md)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ GROUP = "lingbot_eval.agents"
 
 @functools.cache
 def kind_named(name: str) -> AgentKind[Any]:
-    """Raises UnknownName; BadInput where it cannot be loaded, or is no kind of agent."""
+    """Return the kind of agents of this name.
+
+    Raises UnknownName; BadInput where it cannot be loaded, or is no kind of agent.
+    """
     found = named(GROUP, "agent", name)
     if not (isinstance(found, type) and issubclass(found, AgentKind)):
         raise BadInput(f"{GROUP}: {name} is no class derived from lingbot_eval.agents.kind.AgentKind")
@@ -31,7 +34,7 @@ def kind_of(settings: AgentSettings) -> AgentKind[Any]:
 
 
 def kind_names() -> tuple[str, ...]:
-    """This package's first."""
+    """Return the names of all kinds, this package's first."""
     return names(GROUP)
 
 

@@ -144,7 +144,7 @@ def test_memory_has_room_for_so_many_observations_and_for_none_that_looks_otherw
     shared, frame = SharedFrames(descriptor, spec), looks(1, spec)[0]
     assert shared.count == (64 << 20) // 120  # 4 * 3 + 3 * 5 * 7 = 117
     shared.write([frame, frame])
-    with pytest.raises(ValueError, match="there is room for"):
+    with pytest.raises(ValueError, match="the shared memory holds"):
         shared.read(shared.count + 1)
     for other in ({"images": frame["images"], "state": np.zeros(1, np.float32)}, {**frame, "images": {}}):
         with pytest.raises(ValueError, match="not of"):

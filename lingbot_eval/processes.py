@@ -51,7 +51,7 @@ class Closed(Exception):
 
 
 class Garbled(Exception):
-    """What came is not the message that was expected; says what it is."""
+    """What came is not the message that was expected. The error says what it is."""
 
 
 class Connection:

@@ -30,8 +30,8 @@ class Observation(TypedDict):
     """One look at the scene; an element of the environment's ``observation_space``."""
 
     images: dict[str, Image]
-    """By camera: ``head`` first, then ``left_wrist``, ``right_wrist``, or ``wrist`` where there is one arm.
-    Empty for an agent that looks at no picture."""
+    """The picture of each camera: ``head`` first, then ``left_wrist``, ``right_wrist``, or ``wrist`` where there is one
+    arm. Empty for an agent that looks at no picture."""
     state: npt.NDArray[np.float32]
     """(S,) proprioception, in the layout the environment's docstring gives."""
 
@@ -129,7 +129,7 @@ class Imagined:
     """One observation as an agent had predicted it."""
 
     images: dict[str, Image]
-    """By camera; their size is the agent's own."""
+    """The picture of each camera; the size is the agent's own."""
     caption: str
     """It says in words of which prediction this is part."""
 

@@ -38,7 +38,7 @@ class AgentKind(Generic[S]):
     and NotReady."""
 
     name: ClassVar[str]
-    """As it is typed (``--agent NAME``); also the tag of its settings."""
+    """The name as it is typed (``--agent NAME``); also the tag of its settings."""
     settings: ClassVar[type[AgentSettings]]
     """The type of its settings, an AgentSettings."""
     privileged: ClassVar[bool] = False

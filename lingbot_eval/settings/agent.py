@@ -30,7 +30,7 @@ class AgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag
 
     @property
     def name(self) -> str:
-        """What tables and records call the agent."""
+        """Return what tables and records call the agent."""
         return self.kind
 
     @property

@@ -25,7 +25,7 @@ class Protocol(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_fiel
     seed: int
     """The default base seed, which ``--seed`` replaces."""
     seed_block: int
-    """By how much the episode seeds of neighbouring base seeds differ."""
+    """The episode seeds of neighbouring base seeds differ by so much."""
     episodes_per_task: Count
     """How many episodes a task has, in each setting where the benchmark has settings."""
 

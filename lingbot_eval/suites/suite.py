@@ -90,12 +90,12 @@ class Suite:
     """A suite says what a benchmark consists of, under which conventions it is played, and what it needs."""
 
     name: str
-    """As it is typed (``run-suite NAME``); also the tag of its protocol and its simulator's settings."""
+    """The name as it is typed (``run-suite NAME``); also the tag of its protocol and its simulator's settings."""
     title: str
-    """As people write it; also part of the Gymnasium ids ``lingbot_eval/<title>-…-v0``."""
+    """The name as people write it; also part of the Gymnasium ids ``lingbot_eval/<title>-…-v0``."""
     tasks: Mapping[str, tuple[str, ...]]
-    """By part of the benchmark (``Episode.suite``): its tasks, in the order that gives them their index. A benchmark in
-    one piece has one part, which bears its name."""
+    """The tasks of each part of the benchmark (``Episode.suite``), in the order that gives them their index. A
+    benchmark in one piece has one part, which bears its name."""
     protocol: type[Protocol]
     simulator: type[SimulatorSettings]
     make_env: Callable[[EnvSettings], Env]
@@ -122,7 +122,8 @@ class Suite:
     groups: tuple[tuple[str, ...], ...] = ()
     """Groups of tasks that ``--group`` chooses among."""
     agent_presets: Mapping[str, str] = field(default_factory=dict)
-    """By agent: the preset of ``conf/agent`` that it is played with here, if not the one of its own name."""
+    """The preset of ``conf/agent`` that an agent is played with here, by agent, if it is not the one of its own
+    name."""
     post_training: str = ""
     """The preset of ``conf/agent/lingbot-va`` whose names of cameras and commands an exported dataset has; empty where
     LingBot-VA does not play the benchmark."""
@@ -136,15 +137,15 @@ class Suite:
     remarks: Callable[[Protocol], list[str]] = nothing_to_say
     """Returns sentences that whoever starts a run under a protocol should read."""
     instead: str = ""
-    """What could be played where this benchmark is not ready."""
+    """A sentence about what could be played where this benchmark is not ready."""
     optional: bool = True
     """Whether ``doctor`` is content with a machine that is not ready for it."""
     places: Mapping[str, tuple[str, str]] = field(default_factory=dict)
-    """By flag of ``doctor``: the field of the simulator's settings that it sets, and its help."""
+    """The field of the simulator's settings that a flag of ``doctor`` sets, and the flag's help, by flag."""
     absolute: Callable[[Protocol, Info, Command], Command] = as_it_was
     """Returns a recorded command in the world frame, given the info of the episode's reset, for whoever exports it."""
     moves_a_score: Mapping[str, str] = field(default_factory=dict)
-    """By fact of :attr:`look_around`: why another value of it can move a score."""
+    """Why another value of a fact of :attr:`look_around` can move a score, by fact."""
     protocols: Mapping[str, Protocol] | None = None
     """The presets; None: ``conf/protocol/<name>/*.yaml`` of this package."""
     here: SimulatorSettings | None = None

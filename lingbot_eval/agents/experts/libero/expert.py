@@ -62,7 +62,7 @@ class LiberoExpert:
 
 
 def _play(scene: Scene) -> Commands:
-    """Pursue the first goal that does not hold, as long as there is one; every new try at a goal takes another grasp."""
+    """Pursue the first goal that does not hold, as long as there is one; each new try at a goal takes another grasp."""
     for kind in {goal[0] for goal in scene.goals} - set(ORDER):
         raise UnknownName("LIBERO predicate", kind, ORDER)
     goals = sorted(scene.goals, key=lambda goal: ORDER.index(goal[0]))

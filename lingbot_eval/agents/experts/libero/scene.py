@@ -1,4 +1,4 @@
-"""What the scripted LIBERO expert knows: privileged simulator state, only ever read.
+"""Read what the scripted LIBERO expert knows, the privileged simulator state; nothing here changes it.
 
 Everything is in the world frame, metres and radians. Only *collision* geometry counts; robosuite puts it in
 geom group 0 and the pictures in group 1.

@@ -173,18 +173,20 @@ class RemoteEnv(gym.Env[Observation, Action]):
         if left <= 0:
             self._child.end()
             raise SimulatorHung(
-                f"the episode outlasted its {self._limits.episode_seconds:g} s before {request.op!r} was asked"
+                f"the episode exceeded limits.episode_seconds={self._limits.episode_seconds:g} before "
+                f"{request.op!r} was sent"
             )
         within = "" if seconds <= left else f"the episode's {self._limits.episode_seconds:g} s"
         return self._child.ask(answer, request, min(seconds, left), within)
 
     def _impossible(self, op: str, words: str) -> ChildError:
-        """To be raised; the child is killed."""
+        """Kill the child, and return the error to raise."""
         assert self._child is not None  # noqa: S101  (it has answered)
         return self._child.impossible(op, words)
 
 
 def as_float32(values: Sequence[Any]) -> npt.NDArray[np.float32]:
-    """What float32 has no room for becomes infinity. Raises ValueError for rows of different lengths."""
+    """Return ``values`` as float32; what it has no room for becomes infinity. Raises ValueError for rows of different
+    lengths."""
     with np.errstate(over="ignore"):
         return np.asarray(values, np.float32)

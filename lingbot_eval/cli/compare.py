@@ -74,7 +74,7 @@ def _read(path: str) -> Side:
 
 
 def _check(given: argparse.Namespace) -> float | None:
-    """What --published gives in percent; None for a name. Raises BadInput for what does not go together."""
+    """Return what --published gives in percent; None for a name. Raises BadInput for flags that do not go together."""
     asked = {name: getattr(given, name) for name in ("published", "power", "spread", "sequential")}
     modes = [name for name, value in asked.items() if value is not None and value is not False]
     if len(modes) > 1:
@@ -173,7 +173,8 @@ def _percent(run: Side, percent: float, given: argparse.Namespace) -> None:
 
 
 def _published(run: Side, name: str) -> None:
-    """The method ``name``, task by task where that is published, and its means over all tasks of the benchmark."""
+    """Compare with the method ``name``, task by task where that is published, and with its means over all tasks of
+    the benchmark."""
     from lingbot_eval.reports import compare as reports
 
     benchmark = run.experiment.suite.name
@@ -192,7 +193,7 @@ def _published(run: Side, name: str) -> None:
 
 
 def _beside_averages(method: Method, ours: Mapping[Task, Count], whole: int) -> None:
-    """``whole``: how many tasks a published average is of."""
+    """Compare with averages of ``method``; a published one is of ``whole`` tasks."""
     from lingbot_eval.reports.compare import against_published, part_of
 
     for suite in dict.fromkeys(suite for suite, _ in ours):

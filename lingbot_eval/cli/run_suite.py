@@ -34,7 +34,8 @@ from lingbot_eval.types import Episode, Outcome
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """0: every planned episode was played; 1: some ended in ERROR; 2: bad input; 130: interrupted."""
+    """Return 0 where every planned episode was played, 1 where some ended in ERROR, 2 for bad input, 130 when
+    interrupted."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         return run(arguments)
@@ -60,7 +61,7 @@ def run(arguments: list[str]) -> int:
 
 
 def parsed(arguments: Sequence[str]) -> argparse.Namespace:
-    """Raises BadInput."""
+    """Parse the command line. Raises BadInput."""
     if any("\0" in word for word in arguments):
         raise BadInput("a word with a NUL character names nothing")
     return _parser().parse_intermixed_args(arguments)
@@ -69,9 +70,9 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
 def play(
     given: argparse.Namespace, arguments: Sequence[str], quiet: bool = False
 ) -> tuple[RunDirectory, Sequence[Episode]]:
-    """Play what ``given`` asks for; gives the run directory, and those of its episodes that were asked for.
+    """Play what ``given`` asks for; return the run directory, and those of its episodes that were asked for.
 
-    ``arguments``: what was ``parsed``, for whoever wants to go on with the run.
+    ``arguments`` are what was ``parsed``; they are kept for whoever wants to go on with the run.
     """
     evaluation = prepare(chosen_settings(given), given.rehash)
     episodes = evaluation.episodes(search=True)
@@ -168,8 +169,8 @@ def _play(
 
 
 class _Interrupts:
-    """Ctrl-C once: finish what is being played; twice: KeyboardInterrupt. In a thread other than the main one, which
-    alone is interrupted, never."""
+    """Hears Ctrl-C: the first finishes what is being played, the second raises KeyboardInterrupt. In a thread other
+    than the main one, which alone is interrupted, it hears nothing."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress

@@ -102,8 +102,8 @@ def _warn(session: TrialSession) -> None:
 
 
 def _plan(given: argparse.Namespace) -> TrialPlan | None:
-    """Return the plan that was given; None where nothing was: go on. What is not given of a trial session that is there
-    is as it was."""
+    """Return the plan that was given; None where nothing was, and the trial session that is there goes on. What is not
+    given of one that is there is as it was."""
     words = {"order": given.order, "seed": given.seed, "platform": given.platform, "regime": given.regime}
     changes = {name: value for name, value in {**words, "trials": given.trials}.items() if value is not None}
     if given.rubric is not None:

@@ -1,4 +1,4 @@
-"""LingBot-VA as a kind of agent.  No torch before it is loaded."""
+"""LingBot-VA is a kind of agent, which imports no torch before it is loaded."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class LingBotVAKind(AgentKind[LingBotVASettings]):
     settings = LingBotVASettings
 
     def check(self, settings: LingBotVASettings, spec: EnvSpec, fresh: bool = False) -> tuple[LingBotVASettings, str]:
-        """What differs from the settings in what the checkpoint says is printed (stderr)."""
+        """Print (stderr) where the checkpoint says something other than the settings."""
         checkpoint, chosen = _checkpoint(settings), settings.lingbot
         from lingbot_eval.models.lingbot_va.configuration import overridden
 
@@ -75,7 +75,7 @@ class LingBotVAKind(AgentKind[LingBotVASettings]):
         return f"{self.name} in {settings.lingbot.dtype} on {settings.lingbot.device}, attention by {ATTENTION}"
 
     def load(self, settings: LingBotVASettings, limits: Limits, log: Path) -> AgentFor:
-        """The weights once; a session for each episode."""
+        """Load the weights once; return what makes a session for each episode."""
         _checkpoint(settings)
         chosen = settings.lingbot
         from lingbot_eval.agents.lingbot_va.imagination import Imagination

@@ -26,7 +26,7 @@ from lingbot_eval.models.lingbot_va.reading import BadCheckpoint, read_json, sho
 from lingbot_eval.settings.lingbot_va import LingBotSettings
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
-"""How the hub names a commit. Its content is the same whenever it is downloaded; a branch does not promise that."""
+"""The hub names a commit so. Its content is the same whenever it is downloaded; a branch does not promise that."""
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[^@/\s]*)?", re.ASCII)
 
@@ -36,15 +36,15 @@ class Checkpoint:
     """Says where each part lies, and which settings it brings."""
 
     transformer: tuple[Path, ...]
-    """safetensors files."""
+    """These are safetensors files."""
     prefix: str
-    """What stands before every tensor's name."""
+    """This stands before every tensor's name."""
     config: Mapping[str, Any]
     """The transformer's configuration."""
     parts: Path
     """The folder with ``vae``, ``text_encoder`` and ``tokenizer``."""
     settings: Mapping[str, Any] = field(default_factory=dict)
-    """Values of LingBotSettings that the checkpoint says itself."""
+    """The checkpoint itself says these values of LingBotSettings."""
 
     def files(self) -> list[Path]:
         """Return everything that decides what the model computes."""

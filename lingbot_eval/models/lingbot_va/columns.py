@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Column:
-    """One channel of a robot's commands."""
+    """Describes one channel of a robot's commands."""
 
     name: str
     unit: str
@@ -44,10 +44,10 @@ COLUMNS: Mapping[str, Mapping[int, Column]] = {
     "demo": dict(enumerate(_columns("joint1 joint2 joint3 joint4 joint5", "robot units", "joints")))
     | {28: Column("gripper", "robot units", "gripper")},
 }
-"""What each shared channel is, by benchmark."""
+"""These are the shared channels of each benchmark, by number."""
 
 COMMANDS_PER_SECOND: Mapping[str, float] = {"libero": 20.0}
-"""Where commands have a fixed rate that is known; RoboTwin plans a path for each."""
+"""Here commands have a fixed rate that is known; RoboTwin plans a path for each command."""
 
 
 def columns(benchmark: str, channels: Sequence[int]) -> list[Column]:

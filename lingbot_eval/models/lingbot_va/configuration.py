@@ -69,7 +69,7 @@ _UPSTREAM = (
     *("num_inference_steps", "action_num_inference_steps", "video_exec_step", "guidance_scale"),
     *("action_guidance_scale", "snr_shift", "action_snr_shift", "used_action_channel_ids", "norm_stat"),
 )
-"""What ``from_upstream`` reads."""
+"""``from_upstream`` reads these."""
 
 
 def from_upstream(config: Mapping[str, Any], cameras: Mapping[str, str] | None = None) -> LingBotSettings:

@@ -1,4 +1,4 @@
-"""LingBot-VA as it is loaded: the weights and what gives them their meaning. ``agents/lingbot_va`` plays with it."""
+"""A loaded LingBot-VA is the weights and what gives them their meaning. ``agents/lingbot_va`` plays with it."""
 
 from __future__ import annotations
 

@@ -16,7 +16,8 @@ from lingbot_eval.files import bounded
 from lingbot_eval.models.lingbot_va.checkpoint import understood
 
 MAX_TOKENS = 512
-"""Positions the transformer cross-attends to; those behind the real tokens are exactly zero, and are attended too."""
+"""The transformer cross-attends to so many positions; those behind the real tokens are exactly zero, and are attended
+to as well."""
 
 
 def clean(instruction: str) -> str:

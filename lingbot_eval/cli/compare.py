@@ -104,7 +104,7 @@ def _check(given: argparse.Namespace) -> float | None:
     if given.page is not None and mode not in ("compare", "sequential"):
         raise BadInput(f"--page shows two runs side by side: leave out --{mode}")
     if given.page is not None and not given.page.endswith(".html"):
-        raise BadInput(f"--page FILE.html, got {given.page}")
+        raise BadInput(f"--page needs a name that ends in .html, got {given.page}")
     if mode == "power" and bool(given.runs) == (given.rate is not None):
         raise BadInput("--power takes the rate from a RUN, or from --rate PERCENT: one of them")
     return percent

@@ -59,7 +59,7 @@ def imagine(given: argparse.Namespace) -> int:
     from lingbot_eval.models.lingbot_va.configuration import load_benchmark
 
     if given.chunks < 1:
-        raise BadInput(f"--chunks {given.chunks}: at least 1")
+        raise BadInput(f"--chunks must be at least 1, got {given.chunks}")
     if not 0 <= given.seed < 2**63:
         raise BadInput(f"--seed {given.seed} is not in 0..{2**63 - 1}")
     pictures = read_pictures(given.image, list(load_benchmark(given.settings).cameras))

@@ -52,7 +52,7 @@ def _parsed(argv: Sequence[str] | None) -> argparse.Namespace:
     """Parse the command line. Settings may stand between flags, which argparse does not allow in a subcommand."""
     parser = _parser()
     if any("\0" in word for word in argv or ()):
-        raise BadInput("a word with a NUL character names nothing")
+        raise BadInput("an argument contains a NUL character, which no name or path may have")
     given, rest = parser.parse_known_args(argv)
     if given.command in ("plan", "verify") and all("=" in word and not word.startswith("-") for word in rest):
         given.overrides += rest

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import json
 import shlex
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -63,7 +64,7 @@ def run(arguments: list[str]) -> int:
 def parsed(arguments: Sequence[str]) -> argparse.Namespace:
     """Parse the command line. Raises BadInput."""
     if any("\0" in word for word in arguments):
-        raise BadInput("a word with a NUL character names nothing")
+        raise BadInput("an argument contains a NUL character, which no name or path may have")
     return _parser().parse_intermixed_args(arguments)
 
 
@@ -207,7 +208,8 @@ def _dry_run(chosen: RunSettings, given: argparse.Namespace) -> int:
         episodes = suite.plan(suite, Asked(chosen.suite, chosen.protocol))
         _say_plan(chosen, episodes)
         evaluation = prepare(chosen, given.rehash)
-    say(f"machine {evaluation.machine.facts | evaluation.machine.notes}")
+    for line in _listed("machine", evaluation.machine.facts | evaluation.machine.notes):
+        say(line)
     say(f"protocol hash {evaluation.experiment.protocol_hash}")
     folder = RunDirectory(Path(given.out) if given.out else evaluation.folder)
     if (folder.path / "run.json").exists():
@@ -223,9 +225,19 @@ def _say_plan(chosen: RunSettings, episodes: Sequence[Episode]) -> None:
     for episode in episodes[:3]:
         say(f"  {episode.id}: {episode.instruction!r}")
     say("  ..." if len(episodes) > 3 else "", end="\n" if len(episodes) > 3 else "")
-    say(f"protocol {to_dict(chosen.protocol)}")
-    sessions = f"{chosen.workers or 'as many as fit'} workers x {chosen.agent.sessions} sessions"
-    say(f"agent {to_dict(chosen.agent)}, {sessions}, video {chosen.films}")
+    for line in (*_listed("protocol", to_dict(chosen.protocol)), *_listed("agent", to_dict(chosen.agent))):
+        say(line)
+    say(f"workers: {chosen.workers or 'as many as fit'}; sessions of each: {chosen.agent.sessions}")
+    say(f"video: {chosen.films}")
+
+
+def _listed(name: str, value: object) -> Iterator[str]:
+    """Write ``value`` as ``name: value``, and a mapping as a line for each of its values, named as an override is."""
+    if isinstance(value, Mapping) and value:
+        for key, within in value.items():
+            yield from _listed(f"{name}.{key}", within)
+    else:
+        yield f"{name}: {value if isinstance(value, str) else json.dumps(value)}"
 
 
 if __name__ == "__main__":

@@ -98,7 +98,9 @@ def _evaluation(folder: RunDirectory, overrides: Sequence[str], anyway: bool) ->
     parted = differences(facts(run.experiment, [], []), facts(here.experiment, [], []))
     if parted and not anyway:
         words = "; ".join(map(str, parted))
-        raise RunMismatch(f"{folder.path} (A) is another experiment than this one (B): {words}. --anyway")
+        raise RunMismatch(
+            f"{folder.path} (A) is another experiment than this one (B): {words}. Add --anyway to play it all the same"
+        )
     return here
 
 
@@ -133,11 +135,11 @@ def _require_deterministic(folder: RunDirectory, played: Sequence[CoordinatorFil
         try:
             agent = as_struct(settings, _Settings).agent
         except BadInput as error:
-            raise BadInput(f"{folder.path}: a session in it is not what this package writes: {error}") from None
+            raise BadInput(f"{folder.path}: a file in its sessions/ is not what this package writes: {error}") from None
         if agent.lingbot and agent.sessions > 1 and not agent.lingbot.exact:
             raise RunMismatch(
                 f"{folder.path} was played with agent.sessions={agent.sessions}: which forwards ran together, and "
-                "so their last bits, was chance. --anyway plays the episodes again one by one"
+                "so their last bits, was chance. Add --anyway to play the episodes again one by one"
             )
 
 

@@ -87,7 +87,7 @@ def _of_scenes(suite: Suite, choices: Choices) -> list[str]:
     if choices.setting is not None:
         if not suite.settings:
             having = [name for name in suite_names() if suite_named(name).settings]
-            raise BadInput(f"{suite.name} has no settings; {' and '.join(having)} have easy and hard")
+            raise BadInput(f"{suite.name} has no --setting; {' and '.join(having)} have easy and hard")
         if choices.setting not in SETTINGS:
             raise UnknownName("setting", choices.setting, SETTINGS)
         overrides.append(f"suite.settings=[{','.join(SETTINGS[choices.setting])}]")

@@ -22,7 +22,7 @@ def shard(episodes: Sequence[Episode], text: str) -> list[Episode]:
     """
     match = re.fullmatch(r"(\d+)/(\d+)", text, re.ASCII)
     if match is None or int(match[1]) >= int(match[2]):
-        raise BadInput(f"--shard {text}: i/n, with i in 0..n-1, as in --shard 0/8")
+        raise BadInput(f"--shard {text} is not i/n with i in 0..n-1; --shard 0/8 plays the first of eight slices")
     return list(episodes[int(match[1]) :: int(match[2])])
 
 

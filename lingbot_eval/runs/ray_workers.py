@@ -163,7 +163,7 @@ class Relay:
         """Start the worker in ``folder``, where the coordinator's paths mean what they mean there."""
         try:
             if versions() != same:
-                raise NotReady(f"it has {versions()}, the coordinator {same}: install the same")
+                raise NotReady(f"this node has {versions()} and the coordinator has {same}: install the same on all")
             _enter(Path(folder), Path(jobs[0]["tmp"]))
             self._worker = WorkerProcess(adapted([job_from(as_struct(job, PlainJob)) for job in jobs]), {})
         except LingbotEvalError as error:
@@ -204,7 +204,7 @@ def adapted(jobs: Sequence[Job]) -> list[Job]:
     machine = inspect(suite, settings.env, draws=settings.agent.looks or settings.films != "off")
     for name, here in machine.facts.items():
         if (wanted := provenance.versions.get(name)) != here:
-            raise NotReady(f"{name} is {here} there, and {wanted} in this experiment")
+            raise NotReady(f"{name} is {here} on this node, but {wanted} in the experiment")
     agent = kind.place(settings.agent, workers=1)
     settings = msgspec.structs.replace(settings, env=machine.simulator, agent=agent)
     versions = {**provenance.versions, **machine.notes, **kind.versions(agent)}

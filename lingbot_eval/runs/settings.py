@@ -25,5 +25,5 @@ def run_settings(data: Mapping[str, Any]) -> RunSettings:
 def _name(data: Mapping[str, Any], group: str) -> str:
     within = data.get(group)
     if not isinstance(within, Mapping) or not isinstance(name := within.get("name"), str):
-        raise BadInput(f"{group}.name is missing")
+        raise BadInput(f"the setting {group}.name is missing: it says which {group} is meant")
     return name

@@ -100,7 +100,10 @@ def decided(settings: RunSettings) -> RunSettings:
     gpus = None if cluster.gpus is None else tuple(map(str, cluster.gpus))
     if gpus is not None:
         if numbered:
-            raise BadInput(f"--gpus gives a worker one GPU, device={numbered[0]} counts among several; use one of them")
+            raise BadInput(
+                f"--gpus shows each worker a single GPU, and {numbered[0]} chooses among several: leave out --gpus, or "
+                "give the device without a number"
+            )
         require(gpus)
     elif not numbered:  # each worker sees them all otherwise
         gpus = visible() or None

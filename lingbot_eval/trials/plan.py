@@ -55,7 +55,11 @@ class TrialPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         tasks = [rubric.task for rubric in self.rubrics]
         for what, names in (("task", tasks), ("method", [safe_name(method) for method in self.methods])):
             if len(set(names)) < len(names):
-                raise BadInput(f"each {what} once, as a folder's name too; given: {', '.join(names)}")
+                given = ", ".join(names)
+                raise BadInput(
+                    f"every {what} must be named once, and the names must differ as names of folders too; given: "
+                    f"{given}"
+                )
         for rubric in self.rubrics:
             if rubric.platforms and self.platform not in rubric.platforms:
                 raise UnknownName(f"platform of {rubric.task}", self.platform, rubric.platforms)

@@ -43,10 +43,16 @@ class LingBotVAKind(AgentKind[LingBotVASettings]):
             ("channels", own.channels, spec.channels),
         ):
             if ours != theirs:
-                raise BadInput(f"LingBot-VA plays environments with {what}={theirs}, not {ours}")
+                raise BadInput(
+                    f"the environment has {what} {theirs}, but LingBot-VA is set to {ours}: choose the --agent preset "
+                    "of this benchmark, or another checkpoint"
+                )
         looks = own.commands_per_look
         if settings.commands_per_action != looks:
-            raise BadInput(f"LingBot-VA looks after every {looks} commands here: agent.commands_per_action={looks}")
+            raise BadInput(
+                f"LingBot-VA looks after every {looks} commands with these settings, not after "
+                f"{settings.commands_per_action}: set agent.commands_per_action={looks}"
+            )
         return _with(settings, msgspec.structs.replace(chosen, settings=own)), checkpoint.hash(fresh)
 
     def place(self, settings: LingBotVASettings, workers: int, gpus: Sequence[str] = ()) -> LingBotVASettings:

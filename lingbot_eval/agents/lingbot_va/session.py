@@ -219,14 +219,17 @@ class Session:
         pieces = [self._encode(images, "kv")] if images is not None and len(next(iter(images.values()))) else []
         if start == 0:
             if state.seen is None:
-                raise BadInput("feedback before the first infer")
+                raise BadInput("feedback needs a chunk to speak of: call infer first")
             pieces.insert(0, state.seen)
         if not pieces:
             raise BadInput("feedback without pictures")
         latents = torch.cat(pieces, dim=2).to(self._model.device)
         frames = latents.shape[2]
         if commands.shape[1] != frames:
-            raise BadInput(f"commands of {commands.shape[1]} frames, pictures of {frames}")
+            raise BadInput(
+                f"the commands cover {commands.shape[1]} latent frames and the pictures {frames}; they must cover "
+                "the same"
+            )
         actions = self._model.normalisation.normalised(torch.from_numpy(np.asarray(commands, np.float32)))
         streams: tuple[tuple[Stream, Tensor], ...] = (("video", latents), ("action", actions))
         with state.seat:

@@ -181,7 +181,7 @@ def _from_hub(name: str, setting: str) -> Path:
 def _require_parts(parts: Path, checkpoint: Path) -> None:
     for name in ("vae/config.json", "text_encoder/config.json", "tokenizer/tokenizer.json"):
         if not os.path.isfile(parts / name):
-            raise NotReady(f"checkpoint {checkpoint} needs {parts / name}")
+            raise NotReady(f"checkpoint {checkpoint} lacks its {name}, which was looked for at {parts / name}")
 
 
 def shards(folder: Path) -> list[Path]:
@@ -193,7 +193,7 @@ def shards(folder: Path) -> list[Path]:
     for index in folder.glob("*.safetensors.index.json"):
         places = read_json(index).get("weight_map")
         if not isinstance(places, dict):
-            raise BadCheckpoint(unreadable(index, "no weight_map"))
+            raise BadCheckpoint(f"{index} needs a weight_map that says in which file each tensor lies")
         wanted = sorted({_beside(index, "weight_map", name) for name in places.values()})
     missing = [path.name for path in wanted if not os.path.isfile(path)]
     if missing or not wanted:

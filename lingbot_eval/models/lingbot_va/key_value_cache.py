@@ -69,7 +69,10 @@ class KeyValueCache:
         Raises BadInput for more tokens than there are slots.
         """
         if tokens > self.slots:
-            raise BadInput(f"{tokens} tokens do not fit into a cache of {self.slots}")
+            raise BadInput(
+                f"{tokens} tokens of one forward do not fit into a key-value cache of {self.slots}: raise the window "
+                "(agent.lingbot.settings.window)"
+            )
         missing = rest = max(0, len(self) + tokens - self.slots)
         freed: list[int] = []
         for group in list(self.groups):

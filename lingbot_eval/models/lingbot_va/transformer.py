@@ -54,12 +54,21 @@ class Shape:
         if missing:
             raise BadInput(f"the transformer's config.json lacks {', '.join(missing)}")
         if config.get("patch_size") != [1, PATCH, PATCH]:
-            raise BadInput(f"patch_size {short(config.get('patch_size'))} (valid: [1, 2, 2])")
+            found = short(config.get("patch_size"))
+            raise BadInput(
+                f"the transformer's config.json says patch_size {found}; only [1, 2, 2] can be computed here"
+            )
         if config.get("cross_attn_norm") is not True:
-            raise BadInput(f"cross_attn_norm {short(config.get('cross_attn_norm'))} (valid: true)")
+            found = short(config.get("cross_attn_norm"))
+            raise BadInput(
+                f"the transformer's config.json says cross_attn_norm {found}; only true can be computed here"
+            )
         shape: Shape = as_struct({name: config[name] for name in cls.__annotations__}, cls)
         if shape.attention_head_dim % 2 or shape.attention_head_dim // 3 % 2:
-            raise BadInput(f"attention_head_dim {shape.attention_head_dim} does not divide into rotated pairs")
+            raise BadInput(
+                f"attention_head_dim {shape.attention_head_dim} cannot be split into the pairs that the rotary "
+                "embedding turns"
+            )
         return shape
 
     @property

@@ -1,4 +1,4 @@
-"""Where hydra stops: choices and overrides in, frozen settings out."""
+"""Hydra stops here: choices and overrides come in, frozen settings go out."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ SETTINGS = {"easy": ("easy",), "hard": ("hard",), "both": ("easy", "hard")}
 
 @dataclass(frozen=True)
 class Choices:
-    """What has a flag of its own (``run-suite --help``); None: the benchmark's default. Anything else is an override,
-    ``group.key=value``."""
+    """Holds what has a flag of its own (``run-suite --help``); None: the benchmark's default. Anything else is an
+    override, ``group.key=value``."""
 
     agent: str | None = None
     protocol: str | None = None
@@ -38,7 +38,7 @@ class Choices:
     group: int | None = None
     setting: str | None = None
     episodes: int | None = None
-    """Per task and setting."""
+    """This counts episodes per task and setting."""
     seed: int | None = None
     workers: int | None = None
     gpus: str | None = None
@@ -49,7 +49,7 @@ class Choices:
 
 
 def choose(benchmark: str, choices: Choices) -> RunSettings:
-    """The settings of a run. Raises UnknownName and BadInput."""
+    """Make the settings of a run. Raises UnknownName and BadInput."""
     suite = suite_named(benchmark)
     agent = choices.agent or suite.default_agent
     if ":" not in agent and agent not in kind_names():
@@ -75,7 +75,7 @@ def choose(benchmark: str, choices: Choices) -> RunSettings:
 
 
 def _of_scenes(suite: Suite, choices: Choices) -> list[str]:
-    """Overrides for the group and the settings, which not every benchmark has."""
+    """Return overrides for the group and the settings, which not every benchmark has."""
     overrides = []
     if choices.group is not None:
         if not suite.groups or choices.tasks is not None:
@@ -87,7 +87,7 @@ def _of_scenes(suite: Suite, choices: Choices) -> list[str]:
     if choices.setting is not None:
         if not suite.settings:
             having = [name for name in suite_names() if suite_named(name).settings]
-            raise BadInput(f"{suite.name} has no settings; {' and '.join(having)} have easy and hard")
+            raise BadInput(f"{suite.name} has no --setting; {' and '.join(having)} have easy and hard")
         if choices.setting not in SETTINGS:
             raise UnknownName("setting", choices.setting, SETTINGS)
         overrides.append(f"suite.settings=[{','.join(SETTINGS[choices.setting])}]")
@@ -95,7 +95,8 @@ def _of_scenes(suite: Suite, choices: Choices) -> list[str]:
 
 
 def settings(suite: Suite, agent: str, protocol: str, overrides: Sequence[str]) -> RunSettings:
-    """The presets of ``conf/`` with values changed by ``overrides``. ``agent``: a preset's name, or what names a class.
+    """Return the presets of ``conf/`` with values changed by ``overrides``. ``agent`` is the name of a preset or
+    what names a class.
 
     A changed protocol keeps its name with "(modified)" behind it, so that no table shows it as the preset.
     Raises UnknownName for a key that does not exist, BadInput for a value that does not fit.
@@ -142,19 +143,19 @@ def _store(suite: Suite, agent: str) -> None:
 
 
 def _kind(agent: str) -> str:
-    """The name of the kind of agent: ``file.py:Class`` and ``package.module:Class`` are the user's own."""
+    """Name the kind of agent: ``file.py:Class`` and ``package.module:Class`` are the user's own."""
     return OWN if ":" in agent else agent
 
 
 def quoted(text: str) -> str:
-    """``text`` as a value in hydra's override grammar, whatever characters it has."""
+    """Write ``text`` as a value in hydra's override grammar, whatever characters it has."""
     # in hydra's grammar a backslash is one, except before a quote
     return "'" + re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), text) + "'"
 
 
 def _checked(plain: DictConfig, override: str) -> str:
-    """The override as hydra takes it, which refuses to add keys to a dict unless told to. One that is empty in the
-    preset takes any key."""
+    """Return the override as hydra takes it: hydra refuses to add keys to a dict unless told to. A dict that is empty
+    in the preset takes any key."""
     key, equals, _ = override.partition("=")
     if not equals:
         raise BadInput(f"{override!r} is neither a flag nor a setting; settings look like env.gl=osmesa")
@@ -170,7 +171,7 @@ def _checked(plain: DictConfig, override: str) -> str:
 
 
 def _takes_any(group: DictConfig, name: str) -> bool:
-    """Whether ``name`` is such a dict itself, given whole."""
+    """Say whether ``name`` is such a dict itself, given whole."""
     return name in group and OmegaConf.is_dict(group[name]) and not group[name]
 
 

@@ -26,6 +26,7 @@ import contextlib
 import importlib
 import json
 import os
+import pkgutil
 import shutil
 import sys
 import tempfile
@@ -153,8 +154,10 @@ def choices() -> Mapping[str, tuple[Any, ...]]:
     import msgspec
 
     found: dict[str, tuple[Any, ...]] = {}
-    for module in ("lingbot_eval.settings", "lingbot_eval.settings.lingbot_va"):
-        for kind in vars(importlib.import_module(module)).values():
+    for module in pkgutil.iter_modules(
+        importlib.import_module("lingbot_eval.settings").__path__, "lingbot_eval.settings."
+    ):
+        for kind in vars(importlib.import_module(module.name)).values():
             if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
                 hints = get_type_hints(kind).items()
                 found |= {name: literals for name, hint in hints if (literals := _literals(hint))}

@@ -15,7 +15,7 @@ from pathlib import Path
 from lingbot_eval.processes import descendants
 
 LOOKS_SECONDS = 0.5
-"""Between two looks at what it does."""
+"""So many seconds pass between two looks at what the command does."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Attempt:
     out: str
     err: str
     seconds: float
-    """Of wall clock."""
+    """Seconds of wall clock from its start to its end."""
 
 
 class Stuck(Exception):
@@ -79,7 +79,7 @@ def _last_words(printed: bytes) -> str:
 
 
 def _cpu_seconds(pid: int) -> float:
-    """That ``pid`` and its children that have ended used; 0 where that cannot be known."""
+    """Return the CPU seconds that ``pid`` and its children that have ended used; 0 where that cannot be known."""
     try:
         fields = (Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()
     except OSError:

@@ -1,5 +1,5 @@
-"""A process of another interpreter, which answers one question at a time and is watched: :class:`Child` is our end of
-it, :func:`host` is what runs there.
+"""Start a process of another interpreter, ask it one question at a time, and watch it: :class:`Child` is our end of it,
+:func:`host` is what runs there.
 
 It dies with us, and all that it started with it. One that raises, ends, gives no answer in time, takes too much memory
 or says what cannot be is killed, and is an error of its kind (:class:`Kind`); whoever wants to go on starts another.
@@ -51,34 +51,35 @@ SURVIVED: dict[str, type[LingbotEvalError]] = {
     "NotReady": NotReady,
     "UnstableScene": UnstableScene,
 }
-"""What a child may raise and go on, by the name that it gives. Whatever else it raises, it is not asked again."""
+"""A child may raise these and go on; the key is the name that it gives. When it raises anything else, it is not asked
+again."""
 
 
 class Request(msgspec.Struct, forbid_unknown_fields=True, tag_field="op"):
-    """What a child may be asked. Each kind of child has a closed union of them, and takes nothing else."""
+    """A child may be asked this. Each kind of child has a closed union of requests, and takes nothing else."""
 
     @property
     def op(self) -> str:
-        """Its name, as errors say it."""
+        """Return the name of the request, as errors say it."""
         return str(self.__struct_config__.tag)
 
 
 class Close(Request, tag="close"):
-    """The last one."""
+    """This is the last request: the child ends."""
 
 
 class Answer(msgspec.Struct, forbid_unknown_fields=True, tag_field="answer", tag=str.lower):
-    """What a child may answer. An answer's tag is the name of its class in lower case; anything else ends the child."""
+    """A child may answer this. The tag is the name of the class in lower case; anything else ends the child."""
 
 
 class Done(Answer):
-    """Nothing more is to be said."""
+    """The request was carried out, and there is nothing to say about it."""
 
 
 class Failed(Answer):
     error: str
     kind: str
-    """The name of its class."""
+    """The name of the exception's class."""
 
 
 A = TypeVar("A", bound=Answer)
@@ -87,7 +88,7 @@ R = TypeVar("R", bound=Request)
 
 
 class Answers(Protocol[R_contra]):
-    """What a child is for, at its end of the socket."""
+    """This is what answers requests in the child's process."""
 
     def answer(self, asked: R_contra) -> Mapping[str, object]:
         """Return the fields of an Answer, with its tag."""
@@ -95,7 +96,7 @@ class Answers(Protocol[R_contra]):
 
 @dataclass(frozen=True)
 class Kind:
-    """What a child is for: how it is started, what it is called, and which errors say what became of it."""
+    """A kind of child has an interpreter to be started with, a name, and errors that say what became of it."""
 
     module: str
     """The module that its interpreter runs, which calls :func:`host`."""
@@ -155,7 +156,7 @@ class Child:
             theirs.close()
 
     def ask(self, answer: type[A], request: Request, seconds: float, within: str = "") -> A:
-        """What it answers to ``request``. ``within``: what limits ``seconds``, in words.
+        """Return what it answers to ``request``. ``within`` says in words what limits ``seconds``.
 
         Raises the errors of its kind, after which it has ended; and those that it survives (SURVIVED).
         """
@@ -182,7 +183,7 @@ class Child:
         raise kind.raised(f"{op!r} raised in {kind.who}'s process:\n{said.error}")
 
     def impossible(self, op: str, words: str) -> ChildError:
-        """The error for an answer to ``op`` that cannot be; the child is killed."""
+        """Kill the child, and return the error for an answer to ``op`` that cannot be."""
         self.end()
         return self._kind.impossible(f"{self._kind.who}'s answer to {op!r} cannot be, and it was killed: {words}")
 
@@ -195,8 +196,8 @@ class Child:
             self._forget()
 
     def _receive(self, op: str, end: float) -> bytes:
-        """The answer to ``op``, with a look at the child's memory every WATCH_SECONDS, also over many short answers and
-        in the middle of a long one.
+        """Return the answer to ``op``, and look at the child's memory every WATCH_SECONDS, also over many short answers
+        and in the middle of a long one.
 
         Raises Closed, Garbled, its kind's ``died``, and TimeoutError at ``end``.
         """
@@ -212,7 +213,7 @@ class Child:
                 return self.connection.receive(min(end, self._watched + WATCH_SECONDS) - now)
 
     def _excess(self) -> str:
-        """What it has too much of, in words; empty where it has not."""
+        """Say in words what it has too much of; empty where there is nothing."""
         limit = self._gigabytes
         if limit is not None and (held := resident_bytes(self._process.pid)) > limit * 1e9:
             return f"it had {held / 1e9:.3g} GB of memory, and {self._kind.memory_limit}={limit:g} allows no more"
@@ -220,7 +221,7 @@ class Child:
         return words and f"it {words}"
 
     def _how_it_ended(self) -> str:
-        """In words, with the last lines it printed."""
+        """Say in words how it ended, with the last lines that it printed."""
         how, tail = how_it_ended(self._process, 5.0), self._log.last_words()
         return how + (f" (its last words: {' | '.join(tail)})" if tail else "")
 
@@ -232,7 +233,8 @@ class Child:
 
 
 def _private(scratch: Path, folders: Mapping[str, str]) -> dict[str, str]:
-    """Variables that lead to ``folders`` in ``scratch``, which are made; and what is printed is not kept back."""
+    """Make ``folders`` in ``scratch``, and return the variables that lead to them, and one that keeps Python from
+    holding back what it prints."""
     for folder in folders.values():
         (scratch / folder).mkdir()
     return {"PYTHONUNBUFFERED": "1", **{name: str(scratch / folder) for name, folder in folders.items()}}
@@ -240,7 +242,7 @@ def _private(scratch: Path, folders: Mapping[str, str]) -> dict[str, str]:
 
 def host(make: Callable[[int], Answers[R]], requests: object) -> None:
     """Be a child: what ``make`` gives, for the descriptor of the memory that is shared, answers each request.
-    ``requests``: the union of those that it knows; any other is an exception.
+    ``requests`` is the union of those that it knows; any other raises.
 
     An exception that is not one of ours is told to the parent and ends the process. The parent's death ends it too.
     """
@@ -264,7 +266,7 @@ def host(make: Callable[[int], Answers[R]], requests: object) -> None:
 
 
 def _serve(connection: Connection, answers: Answers[R], requests: object) -> None:
-    """Answer until the parent says close or is gone."""
+    """Answer until the parent asks to close, or is gone."""
     while True:
         try:
             asked: R = decoded(connection.receive(None), requests)

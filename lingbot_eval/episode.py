@@ -56,14 +56,15 @@ def run_episode(env: Env, agent: Agent, episode: Episode) -> EpisodeRecord:
 
 
 def _flag(name: str, value: object) -> bool:
-    """Gymnasium's environments may answer numpy's booleans; what is neither would count as true."""
+    """Return ``value`` as one of Python's booleans, because environments may answer numpy's. Anything else is refused:
+    it would count as true."""
     if not isinstance(value, bool | np.bool_):
         raise ImpossibleAnswer(f"the environment says {name}={value!r}, which is neither True nor False")
     return bool(value)
 
 
 def _count(info: Mapping[str, object], name: Literal["commands", "out_of_bounds", "plan_failures"]) -> int:
-    """Return what an :class:`Info` has, as one of Python's numbers, which JSON can hold."""
+    """Return this count of an :class:`Info` as one of Python's numbers, which JSON can hold."""
     value = _of_python(info.get(name))
     if isinstance(value, bool) or not isinstance(value, int):
         raise ImpossibleAnswer(f"the environment says {name}={value!r}, which is no count")
@@ -71,7 +72,7 @@ def _count(info: Mapping[str, object], name: Literal["commands", "out_of_bounds"
 
 
 def _number(info: Mapping[str, object], name: Literal["progress", "max_progress"]) -> float:
-    """Return as :func:`_count`; whole numbers stay whole."""
+    """Return this number as :func:`_count` does; whole numbers stay whole."""
     value = _of_python(info.get(name))
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ImpossibleAnswer(f"the environment says {name}={value!r}, which is no number")

@@ -1,19 +1,19 @@
 """Everything this package raises on purpose.
 
 LingbotEvalError
-├── BadInput             a value the user gave: one line that names the valid ones
+├── BadInput             a value that the user gave is wrong: one line names the valid ones
 │   └── UnknownName
-├── NotReady             something is missing on this machine: what, where it was looked for, what to do
+├── NotReady             something is missing on this machine: says what, where it was looked for, what to do
 │   └── Taken                another process is at it
 ├── UnstableScene        a seed whose objects do not come to rest: no episode
 ├── BadAction            an agent's array does not fit the environment; nothing is trimmed or padded
-├── ChildError           a process that plays a part in an episode
-│   ├── SimulatorError       the environment's
+├── ChildError           a process that plays a part in an episode failed
+│   ├── SimulatorError       the environment's did
 │   │   ├── SimulatorRaised      raised (its traceback is in the message)
 │   │   ├── SimulatorDied        ended by itself or by a signal
 │   │   ├── SimulatorHung        gave no answer in time and was killed
 │   │   └── ImpossibleAnswer     said what cannot be: no message, another type, out of range
-│   └── AgentError           the agent's, where that has an interpreter of its own
+│   └── AgentError           the agent's did, where it has an interpreter of its own
 │       ├── AgentRaised          as above
 │       ├── AgentDied
 │       ├── AgentHung
@@ -98,7 +98,7 @@ class AgentHung(AgentError):
 
 
 class AgentGarbled(AgentError):
-    """It said what cannot be."""
+    """The agent's process gave an answer that cannot be."""
 
 
 class RunMismatch(LingbotEvalError):
@@ -110,7 +110,7 @@ class PlaybackDiffers(LingbotEvalError):
 
 
 class Taken(NotReady):
-    """Another process is at it; once it has ended, try again."""
+    """Another process is doing this; once it has ended, try again."""
 
 
 class CorruptRecords(LingbotEvalError):

@@ -1,4 +1,4 @@
-"""Files as they are opened, read whole and locked, when anybody may have put anything in their place.
+"""Open, read, write and lock files, when anybody may have put anything in their place.
 
 What is read is a file of ordinary size, not a folder, a FIFO or a device, and a link only where it leads to one. What
 is written is never reached through a link: who can write beside us must not choose which file of ours is overwritten.
@@ -23,13 +23,14 @@ from typing import Any, BinaryIO
 from lingbot_eval.errors import CorruptRecords, LingbotEvalError, NotReady
 
 LARGEST = 64 * 2**20
-"""Bytes of a file that is read whole; UMT5's tokenizer.json, the largest, has 17 million."""
+"""No file that is read whole has more bytes; UMT5's tokenizer.json, the largest, has 17 million."""
 
 DEEPEST = 64
-"""Objects and lists within one another; a run's settings have six."""
+"""JSON is read with so many objects and lists within one another; a run's settings have six."""
 
 DIGITS = 16
-"""Hexadecimal, of a checksum. They tell accidents and careless hands, not somebody who computes them anew."""
+"""A checksum has so many hexadecimal digits. They tell accidents and careless hands, not somebody who computes them
+anew."""
 
 KINDS = {
     stat.S_IFDIR: "a folder",
@@ -82,8 +83,8 @@ def opened(file: Path) -> BinaryIO:
 
 
 def read(file: Path, again: bool = True) -> bytes | None:
-    """Return all of a ``file`` of ours; None where there is none, or none any more. ``again``: NFS says ESTALE of one
-    that another machine replaced or removed after we had opened it; asked once more, it knows.
+    """Return all of a ``file`` of ours; None where there is none, or none any more. With ``again`` it is read a second
+    time where NFS says ESTALE, as it does of a file that another machine replaced or removed after we had opened it.
 
     Raises CorruptRecords for what is no file, is larger than LARGEST or cannot be read.
     """
@@ -110,15 +111,18 @@ def unwritable(place: Path, error: OSError, remedy: str = "") -> NotReady:
 
 
 def parsed(content: bytes, file: Path, newest: int | None = None) -> dict[str, Any]:
-    """The JSON object in ``content``; where it has a ``checksum``, that is right. ``newest``: the largest ``schema``.
+    """Return the JSON object in ``content``, which was read from ``file``.
 
-    Raises CorruptRecords, with ``file``.
+    Raises CorruptRecords for anything else, for a ``checksum`` that is not right, and for a ``schema`` over ``newest``.
     """
     try:
         found = json_object(content)
         schema = found.get("schema", 1)
         if newest is not None and isinstance(schema, int) and schema > newest:
-            raise CorruptRecords(f"{file} has schema {schema}; this version of lingbot_eval reads up to {newest}")
+            raise CorruptRecords(
+                f"{file} was written by a newer version of lingbot_eval (schema {schema}, this one reads up to "
+                f"{newest}): update this one"
+            )
         if "checksum" in found and found["checksum"] != (real := checksum(found)):
             raise CorruptRecords(
                 f"{file} was changed: its content has checksum {real}, not {found['checksum']}. Restore it; or, where "
@@ -147,13 +151,13 @@ def json_object(content: bytes | str, **numbers: Any) -> dict[str, Any]:
 
 
 def with_checksum(content: Mapping[str, Any]) -> bytes:
-    """``content`` as the JSON that :func:`parsed` reads; what JSON has not becomes text."""
+    """Return ``content`` as the JSON that :func:`parsed` reads; values that JSON has no type for become text."""
     plain = json.loads(json.dumps(content, default=str))
     return json.dumps({**plain, "checksum": checksum(plain)}, indent=2).encode() + b"\n"
 
 
 def checksum(content: Mapping[str, Any]) -> str:
-    """Of what it says besides, however it is spaced and ordered."""
+    """Compute the checksum of ``content`` without its own ``checksum``, however its JSON is spaced and ordered."""
     said = {name: value for name, value in content.items() if name != "checksum"}
     canonical = json.dumps(said, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:DIGITS]
@@ -161,10 +165,10 @@ def checksum(content: Mapping[str, Any]) -> str:
 
 @contextlib.contextmanager
 def locked(file: Path) -> Iterator[None]:
-    """While this lasts nobody else is in here with ``file``, which is made where there is none and never changed; the
-    kernel lets go of it however we end.
+    """Hold a lock on ``file``, which is made where there is none and never changed. The kernel lets go of it however we
+    end.
 
-    Raises BlockingIOError where another process is, OSError where it cannot be made or is no file.
+    Raises BlockingIOError where another process holds it, OSError where it cannot be made or is no file.
     """
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)  # but for the umask
     try:
@@ -178,7 +182,7 @@ def locked(file: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def alone(lock: Path, taken: LingbotEvalError, remedy: str) -> Iterator[None]:
-    """While this lasts this process holds ``lock``, as by :func:`locked`.
+    """Hold ``lock`` as :func:`locked` does.
 
     Raises ``taken`` where another process does, NotReady with ``remedy`` where there can be no lock.
     """
@@ -244,7 +248,7 @@ def publish(file: Path, content: bytes) -> bool:
 
 
 def scratch(name: str) -> Path:
-    """Where a file may grow until it is :func:`placed`: in $TMPDIR, as nobody can guess."""
+    """Return where a file may grow until it is :func:`placed`: in $TMPDIR, under a name that nobody can guess."""
     start, dot, ending = name.partition(".")
     return Path(tempfile.gettempdir()) / f"{start}-{secrets.token_hex(8)}{dot}{ending}"
 

@@ -10,7 +10,8 @@ from lingbot_eval.errors import NotReady, UnknownName
 
 
 def visible() -> tuple[str, ...]:
-    """What a process started here would see: $CUDA_VISIBLE_DEVICES where it is set, else what the driver lists."""
+    """Return the GPUs that a process started here would see: $CUDA_VISIBLE_DEVICES where it is set, else what the
+    driver lists."""
     if (named := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
         return tuple(name.strip() for name in named.split(",") if name.strip())
     question = ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"]
@@ -22,7 +23,7 @@ def visible() -> tuple[str, ...]:
 
 
 def require(wanted: Sequence[str]) -> None:
-    """Raises UnknownName or NotReady unless all of ``wanted`` are visible."""
+    """Raise UnknownName or NotReady unless all of ``wanted`` are visible."""
     known = visible()
     for gpu in wanted:
         if not known:

@@ -1,4 +1,4 @@
-"""What an episode is computed on, for its record."""
+"""Find out what an episode is computed on, for its record."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 
 
 def hardware() -> dict[str, str]:
-    """The processor, and NVIDIA's driver where there is one. A worker asks, which may be on another machine than who
-    started it."""
+    """Return the processor, and NVIDIA's driver where there is one. A worker asks, because it may be on another machine
+    than whoever started it."""
     found = {"cpu": _processor()}
     with contextlib.suppress(OSError):
         found["nvidia_driver"] = Path("/sys/module/nvidia/version").read_text().strip()
@@ -17,7 +17,7 @@ def hardware() -> dict[str, str]:
 
 
 def _processor() -> str:
-    """Its name as Linux gives it; elsewhere its architecture."""
+    """Return the processor's name as Linux gives it; elsewhere its architecture."""
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):

@@ -15,8 +15,8 @@ from lingbot_eval.errors import NotReady
 from lingbot_eval.files import LARGEST, bounded, write_whole
 
 SETTLED_NS = 2_000_000_000
-"""How long ago a file was changed before its state stands for its content: a second change within one tick of the file
-system's clock (NFS, FAT: up to 2 s) would leave the same state."""
+"""A file's state stands for its content once the last change is so long ago: a second change within one tick of the
+file system's clock (NFS, FAT: up to 2 s) would leave the same state."""
 
 
 class Known(msgspec.Struct, frozen=True):
@@ -35,8 +35,8 @@ class Known(msgspec.Struct, frozen=True):
 
 
 def sha256(path: Path, fresh: bool = False) -> bytes:
-    """Of the content; read again unless it is the same file in the same state as when it was last read, and anyway
-    where it is to be ``fresh``.
+    """Return the SHA-256 of a file's content. The file is read again unless it is in the same state as when it was last
+    read, and anyway where ``fresh`` asks for it.
 
     A cache that cannot be read or written costs time and nothing else. Raises OSError, and NotReady for a file that
     changes while it is read.
@@ -65,7 +65,8 @@ def _identity(state: os.stat_result) -> tuple[int, int, int, int, int]:
 
 
 def _known(cache: Path) -> dict[str, Known]:
-    """By path; empty where ``cache`` is not there or holds anything else, as that of an older version does."""
+    """Return what ``cache`` holds, by path; empty where it is not there or holds anything else, as that of an older
+    version does."""
     try:
         return msgspec.json.decode(bounded(cache, LARGEST), type=dict[str, Known])
     except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -1,4 +1,4 @@
-"""Files that only grow by one JSON object a line, and how a change in them is found.
+"""Read and write files that only grow, by one JSON object a line, and find changes in them.
 
     {"seed":3,"outcome":"solved","chain":"8d4f6a1c02b97e35"}
 
@@ -32,7 +32,7 @@ LONGEST = 8 * 2**20
 MEMBER = re.compile(rb',"chain":"([0-9a-f]{%d})"\}\n\Z' % DIGITS)
 
 UNCHECKED = "version 0.1.0 wrote none, so nobody can tell whether they were changed"
-"""It is said of files that have no checksums."""
+"""This is said of files that have no checksums."""
 
 T = TypeVar("T")
 
@@ -98,13 +98,13 @@ class LineReader(Generic[T]):
         chain = checksum(self.chain, line[: found.start()] + b"}" if found else line.removesuffix(b"\n"))
         if found and found[1] != chain:
             raise CorruptRecords(
-                f"{self._place}: the checksum is {found[1].decode()}, that of its content after the lines before it "
-                f"{chain.decode()}: this line was changed, or one before it taken out or added; {self._remedy}"
+                f"{self._place}: its checksum is {found[1].decode()}, but its content and the lines before it give "
+                f"{chain.decode()}: this line was changed, or one before it was removed or added; {self._remedy}"
             )
         if not found and self.lines > self.bare:
             raise CorruptRecords(
-                f"{self._place} has no checksum, and those before it have: it was changed, or added, or version 0.1.0 "
-                f"went on with what a newer one had begun; {self._remedy}"
+                f"{self._place} has no checksum although lines before it have one: it was changed, or added, or "
+                f"version 0.1.0 went on with what a newer one had begun; {self._remedy}"
             )
         self.bytes, self.lines, self.chain = self.bytes + len(line), self.lines + 1, chain
         self.bare += not found
@@ -143,11 +143,17 @@ class LineWriter:
         whether it is there, and goes on after that.
         """
         if self._unsure:
-            raise OSError(errno.EIO, "the line before may not be on disk; start again", str(self.file))
+            raise OSError(
+                errno.EIO, "the line before it may not be on disk; give the same command again", str(self.file)
+            )
         chain = checksum(self._chain, encoded)
         data = memoryview(encoded[:-1] + b',"chain":"' + chain + b'"}\n')
         if len(data) > LONGEST:
-            raise OSError(errno.EFBIG, f"a line of {len(data)} bytes", str(self.file))
+            raise OSError(
+                errno.EFBIG,
+                f"a line of {len(data)} bytes is longer than the {LONGEST >> 20} MiB that are read back",
+                str(self.file),
+            )
         self._require_place()
         before, self._unsure = os.fstat(self._descriptor).st_size, True
         try:
@@ -162,7 +168,7 @@ class LineWriter:
         self._chain, self._unsure = chain, False
 
     def _require_place(self) -> None:
-        """Raises OSError where the file is not at its place any more: nobody would find what is appended."""
+        """Raise OSError where the file is not at its place any more: nobody would find what is appended."""
         with contextlib.suppress(FileNotFoundError):
             if os.path.samestat(os.stat(self._place), os.fstat(self._descriptor)):
                 return

@@ -1,5 +1,5 @@
-"""Words of strangers (names of tasks, agents, hosts and folders, notes, errors) where what they are could do something:
-on a terminal, and in a spreadsheet."""
+"""Make the words of strangers (names of tasks, agents, hosts and folders, notes, errors) harmless where they could do
+something: on a terminal, and in a spreadsheet."""
 
 from __future__ import annotations
 
@@ -15,28 +15,30 @@ UNSEEN = re.compile(
 )
 
 FLAG = re.compile("\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{3,6}\U000e007f")
-"""A region's, written in letters that are else drawn as nothing (Unicode TS 51, emoji tag sequences)."""
+"""The flag of a region is written in letters that are otherwise drawn as nothing (Unicode TS 51, emoji tag
+sequences)."""
 
 _UNSEEN_OR_FLAG = re.compile(f"{FLAG.pattern}|{UNSEEN.pattern}")
 
 FORMULA = re.compile(r"[=+\-@\t\r＝＋－＠](?s:.)")
-"""How a cell begins that a spreadsheet computes, as OWASP's page on CSV injection lists it; alone, the sign is text."""
+"""A spreadsheet computes a cell that begins so, as OWASP's page on CSV injection lists it; alone, the sign is text."""
 
 
 def plain(text: str) -> str:
-    """With what a terminal would obey, or nobody would see, as Python writes it: ``\\x1b``."""
+    """Return ``text`` with what a terminal would obey, or nobody would see, as Python writes it: ``\\x1b``."""
     return _UNSEEN_OR_FLAG.sub(
         lambda found: found[0] if FLAG.fullmatch(found[0]) else found[0].encode("unicode_escape").decode(), text
     )
 
 
 def say(*words: object, end: str = "\n", file: TextIO | None = None, flush: bool = False) -> None:
-    """``print``, for words that may be a stranger's."""
+    """Print words that may be a stranger's, as ``print`` does."""
     print(*(plain(str(word)) for word in words), end=end, file=file or sys.stdout, flush=flush)
 
 
 def cell(value: object) -> object:
-    """For a CSV file: text that a spreadsheet would take for a formula has a ``'`` before it; numbers are numbers."""
+    """Return ``value`` for a cell of a CSV file: text that a spreadsheet would take for a formula gets a ``'`` before
+    it; numbers stay numbers."""
     if not isinstance(value, str):
         return value
     text = plain(value)
@@ -45,7 +47,7 @@ def cell(value: object) -> object:
 
 
 def uncell(text: str) -> str:
-    """What :func:`cell` was given."""
+    """Return what :func:`cell` was given."""
     return text[1:] if _guarded(text) else text
 
 

@@ -1,4 +1,4 @@
-"""What no episode can have: asked before a record is written, and of every record that is read."""
+"""Find in a record what no episode can have: before it is written, and whenever it is read."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ MOST = 1_000_000_000
 """No count, score or number of seconds is larger; below it, sums over a million records are exact in float64."""
 
 MOST_IN_A_SHEET = 1e20
-"""Seconds of a trial. Version 0.1.0 took what stood in a sheet, were it a date in nanoseconds; since then nothing over
-MOST is written (trials/session.py)."""
+"""No trial has more seconds. Version 0.1.0 took what stood in a sheet, were it a date in nanoseconds; since then
+nothing over MOST is written (trials/session.py)."""
 
 LAST_YEAR = 9998
-"""Of a moment after which Python has another."""
+"""No moment is later than this year: Python's last is the next."""
 
 CLOSE = 1e-9
 """Python 3.12 adds up floats in another way than 3.11: a trial's points may have another sum in the last digits."""
@@ -28,7 +28,7 @@ SUCCESS, ERROR, UTC, _moment = (
 
 
 def impossible(record: EpisodeRecord) -> str:
-    """What is impossible about ``record``, in words; empty where nothing is. Its types are taken to be right."""
+    """Say in words what is impossible about ``record``; empty where nothing is. Its types are taken to be right."""
     commands, progress, most = record.commands, record.progress, record.max_progress
     if not 0 <= commands <= MOST:  # NaN is in no range
         return f"{commands} commands"

@@ -1,4 +1,5 @@
-"""What distributions bring of their own, by entry points: benchmarks (``suites``) and kinds of agents (``agents``)."""
+"""Find what distributions bring of their own, by entry points: benchmarks (``suites``) and kinds of agents
+(``agents``)."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ OURS = "lingbot_eval"
 
 @functools.cache
 def _points(group: str) -> dict[str, metadata.EntryPoint]:
-    """By name, this package's first, in the order of ``pyproject.toml``.
+    """Return the entry points by name, this package's first, in the order of ``pyproject.toml``.
 
     Raises BadInput where two distributions have one name.
     """
@@ -32,7 +33,7 @@ def names(group: str) -> tuple[str, ...]:
 
 
 def named(group: str, what: str, name: str) -> object:
-    """What the entry point leads to.
+    """Return what the entry point leads to.
 
     Raises UnknownName, BadInput.
     """

@@ -1,4 +1,4 @@
-"""What our child processes have in common: how they talk, and that none outlives its parent.
+"""Talk with child processes, and let none outlive its parent.
 
 Messages are JSON lines over a socket pair. A child may be another Python with other libraries, and a socket is no place
 to unpickle from. What comes is decoded into the one type that is expected, or refused.
@@ -32,7 +32,7 @@ MESSAGE_BYTES = 4 << 20
 twelve bytes each; an action of 1000 commands has 0.4 MB, everything else less than 0.1 MB."""
 
 WORDS = 100_000
-"""Characters of an error's words that are passed on."""
+"""So many characters of an error's words are passed on."""
 
 PRINTED_BYTES = 1_000_000_000
 """A child that prints more is ended: it would fill the disk."""
@@ -43,7 +43,7 @@ WAITED_SECONDS = 1e6
 CLOSED = "closed its connection"
 
 KIN = "LINGBOT_EVAL_KIN"
-"""Environment variable with a mark for each of our processes above, by which what they have started is found."""
+"""This environment variable has a mark for each of our processes above, by which what they have started is found."""
 
 
 class Closed(Exception):
@@ -51,17 +51,17 @@ class Closed(Exception):
 
 
 class Garbled(Exception):
-    """What came is not the message that was expected; says what it is."""
+    """What came is not the message that was expected. The error says what it is."""
 
 
 class Connection:
-    """JSON lines over a connected socket."""
+    """A connection carries JSON lines over a connected socket."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._socket, self._come, self._searched = connection, bytearray(), 0
 
     def send(self, message: Any, seconds: float | None = None) -> None:
-        """A struct, a dataclass, or plain data, in which numpy's scalars may be. NaN and infinity arrive as null.
+        """Send a struct, a dataclass, or plain data, in which numpy's scalars may be. NaN and infinity arrive as null.
 
         Raises Closed, and TimeoutError where it is not taken within ``seconds``; part of it may be then.
         """
@@ -76,7 +76,7 @@ class Connection:
             self._socket.settimeout(None)
 
     def receive(self, seconds: float | None) -> bytes:
-        """The next message, for :func:`decoded`.
+        """Return the next message, for :func:`decoded`.
 
         Raises Closed, Garbled for one that is too long, and TimeoutError where it is not whole after ``seconds``: what
         has come of it is kept.
@@ -115,12 +115,12 @@ class Connection:
 
 
 def _bounded(seconds: float | None) -> float | None:
-    """As a socket takes it: 0 would mean not to wait at all, and to say so in another way."""
+    """Return ``seconds`` as a socket takes them: 0 would mean not to wait at all, and to say so in another way."""
     return None if seconds is None or seconds > WAITED_SECONDS else max(1e-6, seconds)
 
 
 def decoded(message: bytes, kind: Any) -> Any:
-    """``message`` as a ``kind`` of struct or dataclass. Raises Garbled."""
+    """Return ``message`` as a ``kind`` of struct or dataclass. Raises Garbled."""
     try:
         return _decoder(kind).decode(message)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -139,12 +139,12 @@ def _plain(value: Any) -> Any:
 
 
 def excerpt(message: bytes | bytearray) -> str:
-    """Its beginning, for a person."""
+    """Return the beginning of ``message``, for a person."""
     return repr(bytes(message[:200]).decode(errors="replace")) + " …" * (len(message) > 200)
 
 
 def words_of(text: str) -> str:
-    """``text`` as it can be sent and written: not too long, the middle left out, and encodable."""
+    """Return ``text`` as it can be sent and written: not too long, the middle left out, and encodable."""
     if len(text) > WORDS:
         text = f"{text[: WORDS // 2]}\n[{len(text) - WORDS} characters left out]\n{text[-WORDS // 2 :]}"
     return text.encode(errors="backslashreplace").decode()
@@ -187,11 +187,11 @@ class Kin:
         self._mark = secrets.token_hex(8)
 
     def environment(self) -> Mapping[str, str]:
-        """What the process needs besides ours."""
+        """Return the variables that the process needs besides ours."""
         return {KIN: f"{os.environ.get(KIN, '')} {self._mark}".strip()}
 
     def kill(self, pid: int | None) -> None:
-        """All of them. ``pid``: the process, if it was not waited for yet.
+        """Kill all of them. ``pid`` is the process, if it was not waited for yet.
 
         They stand still first, or one could start another while we look.
         """
@@ -211,7 +211,7 @@ class Kin:
         process.wait()
 
     def _alive(self, pid: int | None) -> set[int]:
-        """Found by descent, and by mark."""
+        """Return the pids of those that live, found by descent and by mark."""
         family = set() if pid is None else {pid, *descendants(pid)}
         for environment in Path("/proc").glob("[0-9]*/environ"):
             with contextlib.suppress(OSError):  # it has ended, or is somebody else's
@@ -227,7 +227,7 @@ class Log:
         self.path, self._start = path, 0
 
     def open(self) -> BinaryIO:
-        """From here on what is in it is the child's.
+        """Open the file; from here on what is appended to it is the child's.
 
         Raises OSError, also for a link, which may lead to anybody's file, and for what is no file.
         """
@@ -241,20 +241,20 @@ class Log:
         return stream
 
     def excess(self) -> str:
-        """That too much was printed, in words; empty where it was not."""
+        """Say in words that too much was printed; empty where it was not."""
         if self.path.stat().st_size - self._start > PRINTED_BYTES:
             return f"has printed more than {PRINTED_BYTES / 1e9:g} GB to {self.path}"
         return ""
 
     def last_words(self) -> list[str]:
-        """At most five lines, from the end."""
+        """Return the last lines, at most five."""
         with self.path.open("rb") as file:
             file.seek(max(self._start, file.seek(0, os.SEEK_END) - 2000))
             return file.read().decode(errors="replace").strip().splitlines()[-5:]
 
 
 def how_it_ended(process: subprocess.Popen[bytes], patience: float) -> str:
-    """In words that follow its name; CLOSED where it has not after ``patience`` seconds."""
+    """Say how ``process`` ended, in words that follow its name; CLOSED where it has not after ``patience`` seconds."""
     try:
         code = process.wait(patience)
     except subprocess.TimeoutExpired:
@@ -269,7 +269,7 @@ def _signal(pids: set[int], number: signal.Signals) -> None:
 
 
 def descendants(pid: int) -> list[int]:
-    """Pids of what ``pid`` has started, and they; none elsewhere than on Linux."""
+    """Return the pids of what ``pid`` has started, and of what they have; none elsewhere than on Linux."""
     found, unread = list[int](), [pid]
     while unread:
         for task in _tasks(unread.pop()):
@@ -280,8 +280,8 @@ def descendants(pid: int) -> list[int]:
 
 
 def resident_bytes(pid: int) -> int:
-    """Memory that process ``pid`` and all that it started hold; what they share is counted for each. 0 elsewhere than
-    on Linux, and for one that has ended."""
+    """Return how many bytes of memory process ``pid`` and all that it started hold; what they share is counted for
+    each. It is 0 elsewhere than on Linux, and for a process that has ended."""
     try:
         held = _resident_bytes(pid)
     except (OSError, IndexError):
@@ -297,7 +297,7 @@ def _resident_bytes(pid: int) -> int:
 
 
 def _tasks(pid: int) -> list[Path]:
-    """Of its threads."""
+    """Return the folders of its threads in /proc."""
     try:
         return list((Path("/proc") / str(pid) / "task").iterdir())
     except OSError:  # it has ended
@@ -305,7 +305,7 @@ def _tasks(pid: int) -> list[Path]:
 
 
 def _children(task: Path) -> list[int]:
-    """Pids of what a thread has started."""
+    """Return the pids of what a thread has started."""
     try:
         return [int(pid) for pid in (task / "children").read_text().split()]
     except OSError:  # the thread has ended

@@ -1,4 +1,4 @@
-"""An episode's commands, as a run keeps them in ``RUN/actions`` (envs/wrappers.py writes them)."""
+"""Read an episode's commands, which a run keeps in ``RUN/actions`` (envs/wrappers.py writes them)."""
 
 from __future__ import annotations
 
@@ -23,11 +23,12 @@ DAMAGED = (
     *(OSError, EOFError, ValueError, TypeError, KeyError, RuntimeError, MemoryError, OverflowError, SyntaxError),
     *(zipfile.BadZipFile, zlib.error, struct.error, tokenize.TokenError),
 )
-"""What zipfile and numpy raise over bytes that nobody wrote so."""
+"""zipfile and numpy raise these over bytes that nobody wrote so."""
 
 
 def recording(file: Path) -> tuple[str, Actions]:
-    """The episode's id and its actions (actions, K, D), float32. Raises CorruptRecords for what is no such file."""
+    """Return the episode's id and its actions (actions, K, D), float32. Raises CorruptRecords for what is no such
+    file."""
     if (content := files.read(file)) is None:
         raise CorruptRecords(f"{file} is gone: it was removed or moved")
     try:
@@ -44,11 +45,14 @@ def recording(file: Path) -> tuple[str, Actions]:
 
 
 def _array(kept: zipfile.ZipFile, name: str) -> np.ndarray[Any, Any]:
-    """Raises some of DAMAGED. No more is unpacked than the archive says, and that is bounded."""
+    """Return one array. Raises some of DAMAGED. No more is unpacked than the archive says, and that is bounded."""
     entry = kept.getinfo(f"{name}.npy")
     if entry.compress_type not in HOW or entry.file_size > files.LARGEST:
-        raise ValueError(f"{entry.filename} has {entry.file_size} bytes, packed in way {entry.compress_type}")
+        raise ValueError(
+            f"{entry.filename} unpacks to {entry.file_size} bytes (method {entry.compress_type}), which no "
+            "recording does"
+        )
     found = np.load(io.BytesIO(kept.read(entry)), allow_pickle=False)
     if not isinstance(found, np.ndarray):
-        raise ValueError(f"{entry.filename} is no array")
+        raise ValueError(f"{entry.filename} is not a numpy array")
     return found

@@ -1,4 +1,4 @@
-"""Which code of this package is running."""
+"""Find out which code of this package is running."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ HERE = Path(__file__).parent
 
 
 def git_revision() -> str:
-    """Of this package's checkout, with ``+`` when it holds changes; empty when it is installed from elsewhere."""
+    """Return the commit of this package's checkout, with ``+`` when it holds changes; empty when it is installed from
+    elsewhere."""
     commands = (
         ["ls-files", "--error-unmatch", Path(__file__).name],  # the checkout that it lies in may be somebody else's
         ["rev-parse", "--short=12", "HEAD"],
@@ -29,7 +30,7 @@ def git_revision() -> str:
 
 
 def code_hash() -> str:
-    """12 hex digits over names and content of the package's files: two checkouts with changes differ in it."""
+    """Return 12 hex digits over names and content of the package's files: two checkouts with changes differ in it."""
     digest = hashlib.sha256()
     for file in sorted(HERE.rglob("*")):
         name = file.relative_to(HERE)

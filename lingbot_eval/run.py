@@ -39,16 +39,18 @@ class Run:
 
     @property
     def experiment(self) -> Mapping[str, Any]:
-        """What was run: suite, protocol with its hash, agent, checkpoint, regime, simulator; as ``run.json`` has it."""
+        """Return what was run: suite, protocol with its hash, agent, checkpoint, regime, simulator; as ``run.json`` has
+        it."""
         return self._reader.read().run.experiment.as_dict()
 
     @property
     def warnings(self) -> list[str]:
-        """A sentence each for what a reader of the numbers should know, as ``lingbot-eval report`` prints them."""
+        """Return a sentence each for what a reader of the numbers should know, as ``lingbot-eval report`` prints
+        them."""
         return self._reader.read().warnings()
 
     def records(self) -> pd.DataFrame:
-        """One row per planned episode that has a final record, in planned order.
+        """Return one row per planned episode that has a final record, in planned order.
 
         The columns are always the same: ``suite``, ``task``, ``setting``, ``seed``, ``initial_state``, ``index`` and
         ``instruction`` say which episode, ``outcome`` is "success", "failure" or "error", ``success`` is missing for
@@ -61,13 +63,13 @@ class Run:
         return frames.records(self._reader.read().final.values())
 
     def plan(self) -> pd.DataFrame:
-        """One row per planned episode, played or not: the first columns of :meth:`records`."""
+        """Return one row per planned episode, played or not: the first columns of :meth:`records`."""
         from lingbot_eval.reports import frames
 
         return frames.plan(self._reader.read().plan)
 
     def table(self) -> pd.DataFrame:
-        """The report's table: one row per task and, with an empty ``task``, one per suite, over its tasks.
+        """Return the report's table: one row per task and, with an empty ``task``, one per suite, over its tasks.
 
         ``planned``, ``trials``, ``successes`` and ``errors`` are counts. ``sr`` is successes / trials, ``ps`` the mean
         of progress / maximum, both in [0, 1]; ``sr_low`` and ``sr_high`` bound the 95 % interval for other episodes of
@@ -79,7 +81,7 @@ class Run:
         return frames.rates(self._rows())
 
     def compare(self, other: Run | str | os.PathLike[str], *, anyway: bool = False) -> Compared:
-        """Which differences between this run (A) and ``other`` (B) are real, as ``lingbot-eval compare`` says it: on
+        """Say which differences between this run (A) and ``other`` (B) are real, as ``lingbot-eval compare`` does: on
         the episodes that both played or, where there are none, on the tasks. It prints as its sentences;
         :meth:`~lingbot_eval.reports.compare.Compared.table` has the numbers.
 
@@ -92,7 +94,7 @@ class Run:
         return between(Side(self._reader.read()), Side(theirs._reader.read()), anyway=anyway)
 
     def videos(self) -> dict[str, Path]:
-        """The video of each planned episode that has one, by episode id, in planned order."""
+        """Return the video of each planned episode that has one, by episode id, in planned order."""
         films = {
             id: self.path / "videos" / video_name(record.episode, record.outcome)
             for id, record in self._reader.read().final.items()
@@ -105,14 +107,14 @@ class Run:
         return "\n".join([frames.shown(self._rows()).to_string(index=False), *self._words()])
 
     def _repr_html_(self) -> str:
-        """What a notebook shows."""
+        """Return what a notebook shows."""
         from lingbot_eval.reports import frames
 
         words = "".join(f"<p>{html.escape(sentence)}</p>" for sentence in self._words())
         return f"{frames.shown(self._rows()).to_html(index=False, border=0)}{words}"
 
     def _words(self) -> list[str]:
-        """What stands below the table."""
+        """Return the lines that stand below the table."""
         said = self._reader.read()
         caption = tables.caption(said.run.experiment, self._rows())
         return [plain(text) for text in (f"{self.path}: {caption}", *said.warnings())]

@@ -41,7 +41,10 @@ class SharedObservation:
         self._picture_at = sum(sizes)
         total = self._picture_at + PICTURE_BYTES
         if total > MEMORY_BYTES:
-            raise ValueError(f"an observation of {self._picture_at} bytes; there is room for {MEMORY_BYTES}")
+            raise ValueError(
+                f"an observation needs {self._picture_at} bytes, and the shared memory has "
+                f"{MEMORY_BYTES - PICTURE_BYTES} for it: ask for smaller pictures, or fewer cameras"
+            )
         self._bytes = np.frombuffer(mmap.mmap(descriptor, total), np.uint8)
         self._state = self._bytes[: sizes[0]].view(np.float32)
         self._images, start = {}, sizes[0]
@@ -71,7 +74,9 @@ class SharedObservation:
         """
         start, size = self._picture_at, math.prod(shape)
         if size > PICTURE_BYTES:
-            raise ValueError(f"a picture of {shape} does not fit {PICTURE_BYTES} bytes")
+            raise ValueError(
+                f"a picture of {shape} needs {size} bytes, and the shared memory has {PICTURE_BYTES} for it"
+            )
         return self._bytes[start : start + size].reshape(shape)
 
 

@@ -1,4 +1,4 @@
-"""How long an environment and an agent take."""
+"""Measure how long an environment and an agent take."""
 
 from __future__ import annotations
 
@@ -51,6 +51,7 @@ class TimedAgent:
 
 
 def spent(env: TimedEnv, agent: TimedAgent) -> Spent:
-    """An agent that waits for others says how long since the last reset in an attribute ``waited``."""
+    """Return where the wall time since the last reset went. An agent that waits for others says how long in an
+    attribute ``waited``."""
     waited = float(getattr(agent.agent, "waited", 0.0))
     return Spent(model=agent.seconds - waited, simulator=env.seconds, waiting=waited)

@@ -30,8 +30,8 @@ class Observation(TypedDict):
     """One look at the scene; an element of the environment's ``observation_space``."""
 
     images: dict[str, Image]
-    """By camera: ``head`` first, then ``left_wrist``, ``right_wrist``, or ``wrist`` where there is one arm.
-    Empty for an agent that looks at no picture."""
+    """The picture of each camera: ``head`` first, then ``left_wrist``, ``right_wrist``, or ``wrist`` where there is one
+    arm. Empty for an agent that looks at no picture."""
     state: npt.NDArray[np.float32]
     """(S,) proprioception, in the layout the environment's docstring gives."""
 
@@ -49,8 +49,8 @@ class _EveryInfo(TypedDict):
 
 
 class Info(_EveryInfo, total=False):
-    """What an environment says besides, Gymnasium's ``info``: its account of the episode so far. Nothing privileged is
-    in it. The keys here may be missing, those of its base never are (Python 3.10 has no NotRequired)."""
+    """An environment says this besides, as Gymnasium's ``info``: its account of the episode so far. Nothing privileged
+    is in it. The keys here may be missing, those of its base never are (Python 3.10 has no NotRequired)."""
 
     plan_failures: int
     """It is counted where the simulator has a planner."""
@@ -105,7 +105,7 @@ class EnvSpec:
 
     @property
     def looks_per_second(self) -> float:
-        """How often the agent sees the scene, in Hz."""
+        """Return how often the agent sees the scene, in Hz."""
         return self.commands_per_second / self.commands_per_action
 
 
@@ -115,7 +115,7 @@ def columns(names: str, unit: str) -> tuple[Column, ...]:
 
 
 class Agent(Protocol):
-    """Anything that turns what it has seen into what to do next."""
+    """An agent is anything that turns what it has seen into what to do next."""
 
     def reset(self, instruction: str, *, seed: int) -> None:
         """Forget the last episode and read the new instruction."""
@@ -129,40 +129,41 @@ class Imagined:
     """One observation as an agent had predicted it."""
 
     images: dict[str, Image]
-    """By camera; their size is the agent's own."""
+    """The picture of each camera; the size is the agent's own."""
     caption: str
-    """Of which prediction it is part."""
+    """It says in words of which prediction this is part."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImaginationError:
-    """How far predictions were from what came: over the latent frames of an episode that were predicted, executed and
-    read by the agent (the last chunk's never are)."""
+    """This says how far predictions were from what came: over the latent frames of an episode that were predicted,
+    executed and read by the agent (the last chunk's never are)."""
 
     latent_mse: float
     """Mean squared error of the latents, in standard deviations of the encoder's training data squared."""
     frames: int
     """Latent frames compared."""
     psnr: float | None
-    """dB, peak 1, of the decoded predictions against the decoded latents of the real pictures, so without what the
-    encoder itself loses; from the mean squared error over all pixels. None where nothing was decoded."""
+    """Peak signal-to-noise ratio in dB, peak 1, of the decoded predictions against the decoded latents of the real
+    pictures, so without what the encoder itself loses; from the mean squared error over all pixels. It is None where
+    nothing was decoded."""
 
 
 @runtime_checkable
 class Imagines(Protocol):
-    """What an :class:`Agent` can do besides that predicts what it will see."""
+    """An :class:`Agent` that predicts what it will see can do this besides."""
 
     def imagined(self) -> Iterator[Imagined]:
-        """One for each observation since the last reset, oldest first, and beyond them to the last prediction's end.
-        The first is the given observation itself."""
+        """Yield one for each observation since the last reset, oldest first, and beyond them to the last prediction's
+        end. The first is the given observation itself."""
 
     def imagination_error(self) -> ImaginationError | None:
-        """Since the last reset; None where nothing came back yet, or something is not finite. PSNR is over what
-        :meth:`imagined` gave."""
+        """Return the error since the last reset; None where nothing came back yet, or something is not finite. PSNR is
+        over what :meth:`imagined` gave."""
 
 
 class _WithId:
-    """Room for an id that was put together once. No field: it is neither compared nor written."""
+    """It keeps an id that was put together once. That is no field: it is neither compared nor written."""
 
     __slots__ = ("_id",)
     if TYPE_CHECKING:
@@ -184,7 +185,7 @@ class Episode(_WithId):
     """The index of the stored initial state, where the benchmark stores some."""
     index: int = 0
     """k: its place among its task's episodes. Under protocols that keep one environment per task, the scene depends on
-    the k resets before it. Not part of the id: seed and initial state tell the episodes of a task apart."""
+    the k resets before it. It is not part of the id: seed and initial state tell the episodes of a task apart."""
 
     @property
     def id(self) -> str:
@@ -198,8 +199,8 @@ class Episode(_WithId):
 
     @property
     def agent_seed(self) -> int:
-        """31 bits from the id: protocols that give every episode the same environment seed (openpi: 7) would otherwise
-        show the agent the same noise fifty times."""
+        """Return 31 bits of the id's hash: protocols that give every episode the same environment seed (openpi: 7)
+        would otherwise show the agent the same noise fifty times."""
         return seed_of(self.id)
 
 
@@ -217,7 +218,7 @@ class Outcome(str, Enum):  # StrEnum needs Python 3.11; simulators are on 3.10
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """Who played an episode, under which rules, on what."""
+    """It says who played an episode, under which rules, on what."""
 
     agent: str
     checkpoint: str
@@ -230,14 +231,14 @@ class Provenance:
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """Where an episode's wall time went, in seconds."""
+    """It says where an episode's wall time went, in seconds."""
 
     model: float
-    """In the agent, apart from waiting."""
+    """Seconds in the agent, apart from waiting."""
     simulator: float
-    """In the environment, reset and warm-up included."""
+    """Seconds in the environment, reset and warm-up included."""
     waiting: float
-    """For forwards that the agent shares with other sessions."""
+    """Seconds of waiting for forwards that the agent shares with other sessions."""
 
     @property
     def sum(self) -> float:
@@ -246,13 +247,13 @@ class Spent:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What the person at a real robot noted of an episode."""
+    """The person at a real robot noted this of an episode."""
 
     operator: str
     points: tuple[float, ...]
-    """By step of the rubric; their sum is ``progress``."""
+    """Points by step of the rubric; their sum is ``progress``."""
     reason: str = ""
-    """Of a failure."""
+    """Why the episode failed, where it did."""
     interventions: int = 0
     retries: int = 0
     note: str = ""
@@ -262,7 +263,7 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Correction:
-    """Why a record takes the place of the one before it, which stays in the file."""
+    """It says why a record takes the place of the one before it, which stays in the file."""
 
     who: str
     why: str
@@ -270,7 +271,7 @@ class Correction:
 
 @dataclass(frozen=True, slots=True)
 class EpisodeRecord:
-    """What happened; one line of the results file."""
+    """It says what happened in an episode; it is one line of the results file."""
 
     episode: Episode
     outcome: Outcome
@@ -305,5 +306,5 @@ class EpisodeRecord:
 
     @property
     def recording(self) -> float | None:
-        """Of ``seconds``, those that were not ``spent``: drawing pictures for a film, keeping commands."""
+        """Return those of ``seconds`` that were not ``spent``: drawing pictures for a film, keeping commands."""
         return max(0.0, self.seconds - self.spent.sum) if self.spent else None

@@ -1,4 +1,4 @@
-"""Pictures for people: side by side, titled, one after another in an mp4."""
+"""Put pictures side by side under a title, and one after another into an mp4."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ from lingbot_eval.types import Episode, Image, Outcome
 
 
 def mp4(path: Path, rate: float) -> Any:
-    """A writer with ``append_data(picture)`` and ``close()``; ``rate`` in pictures per second."""
+    """Return a writer with ``append_data(picture)`` and ``close()``; ``rate`` is in pictures per second."""
     return imageio.get_writer(path, fps=rate, macro_block_size=2, quality=7)
 
 
 def data_mp4(path: Path, rate: int) -> Any:
-    """As :func:`mp4`, to be trained on: picture n at exactly n / rate seconds, nothing lost that can be seen, and every
-    second one a key frame, as LeRobot has it, so that each is found at once."""
+    """Return a writer as :func:`mp4` does, of a video to be trained on: picture n is at exactly n / rate seconds,
+    nothing is lost that can be seen, and every second picture is a key frame, as LeRobot has it, so that each is found
+    at once."""
     params = ["-crf", "18", "-g", "2", "-bf", "0"]
     return imageio.get_writer(path, fps=rate, macro_block_size=2, quality=None, output_params=params)
 
@@ -43,7 +44,7 @@ class Film:
         self._writer.append_data(picture)
 
     def save(self, episode: Episode, outcome: Outcome) -> None:
-        """Name it ``<folder>/<task>/<stem>-<outcome>.mp4``; nothing where no picture was added."""
+        """Name it ``<folder>/<task>/<stem>-<outcome>.mp4``; do nothing where no picture was added."""
         if self._writer is None:
             return
         self._writer.close()
@@ -60,7 +61,7 @@ class Film:
 
 
 def read_picture(file: Path) -> Image:
-    """Any picture that Pillow reads, as RGB.
+    """Return a picture, of any kind that Pillow reads, as RGB.
 
     Raises BadInput.
     """
@@ -76,7 +77,8 @@ def read_picture(file: Path) -> Image:
 
 
 def beside(views: Sequence[Image]) -> Image:
-    """(H, sum of W, 3): the views in a row, enlarged by a whole number to at least 256 rows, shorter ones padded."""
+    """Return (H, sum of W, 3): the views in a row, enlarged by a whole number to at least 256 rows, shorter ones
+    padded."""
     factor = _factor(views)
     height = factor * max(len(view) for view in views)
     enlarged = [view.repeat(factor, 0).repeat(factor, 1) for view in views]
@@ -88,12 +90,13 @@ def _factor(views: Sequence[Image]) -> int:
 
 
 def bar_height(rows: int) -> int:
-    """Of the title above so many rows; even, as an mp4 wants it."""
+    """Return the height of the title above so many rows; it is even, as an mp4 wants it."""
     return 2 * (rows // 18)
 
 
 def titled(title: str, views: Mapping[str, Image], note: str = "") -> Image:
-    """(bar + H, sum of W, 3): :func:`beside`, under a bar with the title and each view's name; the note at its end."""
+    """Return (bar + H, sum of W, 3): :func:`beside`, under a bar with the title and each view's name; the note at its
+    end."""
     row = beside(list(views.values()))
     height = bar_height(len(row))
     bar = Canvas.new("RGB", (row.shape[1], height), (24, 24, 28))
@@ -107,7 +110,7 @@ def titled(title: str, views: Mapping[str, Image], note: str = "") -> Image:
 
 
 def resized(view: Image, like: Image) -> Image:
-    """``view`` in the size of ``like``, bilinear."""
+    """Return ``view`` in the size of ``like``, bilinear."""
     if view.shape == like.shape:
         return view
     height, width = like.shape[:2]

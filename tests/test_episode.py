@@ -121,7 +121,7 @@ def test_a_command_that_success_forestalled_is_not_counted_as_out_of_bounds():
     ids=["too few commands", "too many channels", "no action axis", "float64", "NaN", "infinity", "a list"],
 )
 def test_actions_of_a_wrong_shape_or_type_are_refused(actions):
-    with pytest.raises(BadAction, match=r"float32 \(2, 1\)|NaN or infinity"):
+    with pytest.raises(BadAction, match=r"float32 of shape \(2, 1\)|NaN or infinity"):
         run_episode(reach(), Wrong(actions), EPISODE)
 
 

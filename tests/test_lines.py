@@ -159,7 +159,7 @@ def test_a_line_that_could_not_be_flushed_is_not_taken_from_who_has_read_it_and_
     with pytest.raises(OSError, match="Input/output error"):
         writer.append(b'{"number":2}')
     monkeypatch.setattr(os, "fsync", flush)
-    with pytest.raises(OSError, match="the line before may not be on disk"):
+    with pytest.raises(OSError, match="the line before it may not be on disk"):
         writer.append(b'{"number":3}')
     found += known.added()
     assert found == [Said(1), Said(2)]
@@ -178,7 +178,7 @@ def test_a_file_that_was_moved_while_a_line_was_written_and_comes_back_can_be_re
         with pytest.raises(FileNotFoundError, match="removed or moved while it was written"):
             writer.append(b'{"number":2}')
     away.rename(file)
-    with pytest.raises(OSError, match="the line before may not be on disk"):
+    with pytest.raises(OSError, match="the line before it may not be on disk"):
         writer.append(b'{"number":3}')
     assert words(file) == [Said(1), Said(2)]
 

@@ -69,7 +69,7 @@ def test_a_recording_that_is_packed_in_another_way_is_none(file, way):
     with zipfile.ZipFile(file, "w", way) as other:
         for name, content in contents.items():
             other.writestr(name, content)
-    with pytest.raises(CorruptRecords, match="packed in way"):
+    with pytest.raises(CorruptRecords, match="which no recording does"):
         recordings(file.parents[1])
 
 

@@ -1,5 +1,5 @@
-"""The kinds of agents that can play: this package's, and whatever distribution names one of its own in the entry-point
-group ``lingbot_eval.agents`` (docs/extending.md)."""
+"""Find the kinds of agents that can play: this package's, and those that a distribution names in the entry-point group
+``lingbot_eval.agents`` (docs/extending.md)."""
 
 from __future__ import annotations
 
@@ -13,10 +13,16 @@ from lingbot_eval.settings import AgentSettings
 
 GROUP = "lingbot_eval.agents"
 
+OWN = "own"
+"""The kind of a class of the user's own, which is typed as what names the class (``own_kind.py``)."""
+
 
 @functools.cache
 def kind_named(name: str) -> AgentKind[Any]:
-    """Raises UnknownName; BadInput where it cannot be loaded, or is no kind of agent."""
+    """Return the kind of agents of this name.
+
+    Raises UnknownName; BadInput where it cannot be loaded, or is no kind of agent.
+    """
     found = named(GROUP, "agent", name)
     if not (isinstance(found, type) and issubclass(found, AgentKind)):
         raise BadInput(f"{GROUP}: {name} is no class derived from lingbot_eval.agents.kind.AgentKind")
@@ -31,8 +37,8 @@ def kind_of(settings: AgentSettings) -> AgentKind[Any]:
 
 
 def kind_names() -> tuple[str, ...]:
-    """This package's first."""
-    return names(GROUP)
+    """Return the names of the kinds that are typed by name, this package's first."""
+    return tuple(name for name in names(GROUP) if name != OWN)
 
 
-__all__ = ["AgentKind", "kind_named", "kind_names", "kind_of"]
+__all__ = ["OWN", "AgentKind", "kind_named", "kind_names", "kind_of"]

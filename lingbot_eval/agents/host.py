@@ -1,5 +1,5 @@
-"""The process of an agent in an interpreter of its own: ``python -m lingbot_eval.agents.host``, started by
-``remote.py``.
+"""Run an agent in the process of an interpreter of its own: ``remote.py`` starts
+``python -m lingbot_eval.agents.host``.
 
 That interpreter may be another Python, with another numpy. It needs lingbot_eval, of the same version.
 """
@@ -23,11 +23,11 @@ from lingbot_eval.settings import to_dict
 from lingbot_eval.types import EnvSpec, Observation
 
 Said = Mapping[str, object]
-"""The fields of an answer."""
+"""The fields of an answer, by name."""
 
 
 class Host:
-    """Answers the requests of one parent about one agent."""
+    """It answers the requests of one parent about one agent."""
 
     def __init__(self, memory: int) -> None:
         self._memory = memory

@@ -16,39 +16,42 @@ from lingbot_eval.types import Action, Agent, EnvSpec
 S = TypeVar("S", bound=AgentSettings)
 
 AgentFor = Callable[[EnvSpec], Agent]
-"""Gives an agent for an episode in an environment that speaks so. A privileged kind's is given an :class:`Expertise`
+"""It gives an agent for an episode in an environment that speaks so. A privileged kind's is given an :class:`Expertise`
 instead."""
 
 
 class Expertise(Protocol):
-    """The suite's scripted expert, in the simulator's process; all that a privileged agent gets of a simulator."""
+    """This is the suite's scripted expert in the simulator's process, and all that a privileged agent gets of a
+    simulator."""
 
     def use_expert(self) -> None:
-        """Load it there."""
+        """Load the expert there."""
 
     def expert_reset(self) -> None: ...
 
     def expert_command(self) -> Action:
-        """(D,) float32: what it would command now."""
+        """Return (D,) float32: what the expert would command now."""
 
 
 class AgentKind(Generic[S]):
-    """What is known of a kind of agent before anything is loaded. Every method may raise BadInput and NotReady."""
+    """A kind of agent says everything that is known of it before anything is loaded. Every method may raise BadInput
+    and NotReady."""
 
     name: ClassVar[str]
-    """As it is typed (``--agent NAME``); also the tag of its settings."""
+    """The name as it is typed (``--agent NAME``); also the tag of its settings."""
     settings: ClassVar[type[AgentSettings]]
     """The type of its settings, an AgentSettings."""
     privileged: ClassVar[bool] = False
     """Whether it asks the suite's expert, which sees the simulator's state."""
 
     def preset(self, name: str) -> dict[str, Any] | None:
-        """The settings where nothing else is said, as plain data; None: ``conf/agent/<name>.yaml`` of this package."""
+        """Return the settings where nothing else is said, as plain data; None: ``conf/agent/<name>.yaml`` of this
+        package."""
         return None
 
     def check(self, settings: S, spec: EnvSpec, fresh: bool = False) -> tuple[S, str]:
-        """Refuse now what every worker would refuse, and load no weights for it. ``spec``: what the environments speak
-        that will be played. ``fresh``: files are read again for the hash, whatever is remembered of them.
+        """Refuse now what every worker would refuse, and load no weights for it. ``spec`` says what the environments
+        speak that will be played. With ``fresh``, files are read again for the hash, whatever is remembered of them.
 
         Returns the settings with what the agent's files say themselves, which wins; and 12 hex digits over the content
         of what it plays from, empty for an agent that plays from nothing.
@@ -56,23 +59,23 @@ class AgentKind(Generic[S]):
         return settings, ""
 
     def place(self, settings: S, workers: int, gpus: Sequence[str] = ()) -> S:
-        """The settings with the device decided, for ``workers`` on this machine, in turn on ``gpus`` where there are
-        any. Raises NotReady where they do not fit."""
+        """Return the settings with the device decided, for ``workers`` on this machine, in turn on ``gpus`` where there
+        are any. Raises NotReady where they do not fit."""
         return settings
 
     def versions(self, settings: S) -> dict[str, str]:
-        """What computes the agent's actions, for the record: libraries, precision, device."""
+        """Return what computes the agent's actions, for the record: libraries, precision, device."""
         return {}
 
     def hardware(self, settings: S) -> dict[str, str]:
-        """What else it computes on than the processor, asked in the worker."""
+        """Return what it computes on besides the processor; this is asked in the worker."""
         return {}
 
     def in_words(self, settings: S) -> str:
-        """How it computes, for whoever starts a run; empty where there is nothing to say."""
+        """Say how it computes, for whoever starts a run; empty where there is nothing to say."""
         return ""
 
     def load(self, settings: S, limits: Limits, log: Path) -> AgentFor:
-        """What a worker keeps for a run. It is asked for an agent at every episode, in the thread of its lane.
-        ``limits``, ``log``: for processes that an agent starts, and the file for what they print."""
+        """Return what a worker keeps for a run. It is asked for an agent at every episode, in the thread of its lane.
+        ``limits`` are for processes that an agent starts, and ``log`` is the file for their prints."""
         raise NotImplementedError

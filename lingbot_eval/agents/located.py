@@ -1,4 +1,4 @@
-"""Where a class of the user's own lies, and which source files make it what it is.
+"""Find where a class of the user's own lies, and which source files make it what it is.
 
 An entry is ``path/to/file.py:Class``, or ``package.module:Class`` on the Python path, to which the working folder
 belongs.
@@ -31,10 +31,10 @@ OURS = "lingbot_eval"
 
 @dataclass(frozen=True)
 class Located:
-    """A class that was found."""
+    """This is a class that was found."""
 
     entry: str
-    """What names it from any working folder."""
+    """The entry that names the class from any working folder."""
     kind: type[Any]
     file: Path
     """The source file of the module that the entry names, links followed."""
@@ -42,8 +42,8 @@ class Located:
     """The dotted name by which the files beside it know the module."""
 
     def sources(self) -> dict[str, Path]:
-        """The module's file and the local modules that it imports, which may import others in turn, by their path in
-        the folder that they share.
+        """Return the module's file and the local modules that it imports, which may import others in turn, by their
+        path in the folder that they share.
 
         Local is what lies in the file's own folder, or in the top-level package that the module is of. What is
         installed (numpy, torch) is not, nor what is imported by a name that is put together when the program runs.
@@ -77,14 +77,17 @@ def located(entry: str) -> Located:
     module = _from_file(Path(place).expanduser()) if is_file else _from_path(place)
     source = inspect.getsourcefile(module) if getattr(module, "__file__", None) else None
     if source is None:
-        raise BadInput(f"{place} has no source file, which an agent's class is known by")
+        raise BadInput(
+            f"{place} has no Python source file; an agent's source is hashed into the run's identity, so a compiled "
+            "module cannot be played"
+        )
     file = Path(source).resolve()
     kind = _class(module, name, place)
     return Located(f"{file if is_file else place}:{name}", kind, file, file.stem if is_file else place)
 
 
 def _from_file(path: Path) -> ModuleType:
-    """The module in a file, run anew; the modules beside it can be imported, as if it were a script."""
+    """Run the module in a file anew, and return it; the modules beside it can be imported, as if it were a script."""
     if not path.is_file():
         found = "it is a folder" if path.is_dir() else "there is no such file"
         raise BadInput(f"agent {path}: {found} (looked in {Path.cwd()})")
@@ -127,7 +130,7 @@ def _on_path(folder: Path) -> None:
 
 
 def _last_line(error: BaseException) -> str:
-    """An exception in one line, with the place in the user's code that raised it."""
+    """Return an exception in one line, with the place in the user's code that raised it."""
     said = traceback.format_exception_only(type(error), error)[-1].strip()
     if isinstance(error, SyntaxError) and error.filename:
         return f"{said} ({error.filename}, line {error.lineno})"
@@ -153,7 +156,7 @@ def _class(module: ModuleType, name: str, place: str) -> type[Any]:
 
 
 def _misses(kind: type[Any]) -> str:
-    """Which method of an agent's ``kind`` does not have, or cannot be called as an agent's is; empty where none."""
+    """Say which of an agent's methods ``kind`` lacks, or has in a form that cannot be called so; empty where none."""
     for name, positional, named in (("reset", ("Lift the block.",), {"seed": 0}), ("act", ([],), {})):
         method = inspect.getattr_static(kind, name, None)
         if method is None:
@@ -166,12 +169,12 @@ def _misses(kind: type[Any]) -> str:
 
 
 def _installed() -> set[Path]:
-    """The folders of installed packages and of Python's own modules."""
+    """Return the folders of installed packages and of Python's own modules."""
     return {Path(sysconfig.get_path(name)).resolve() for name in ("purelib", "platlib", "stdlib", "platstdlib")}
 
 
 def _imports(file: Path, module: str) -> Iterator[str]:
-    """Every module that the source in ``file``, which is ``module``, may import, at its top or in functions."""
+    """Yield every module that the source in ``file``, which is ``module``, may import, at its top or in functions."""
     try:
         tree = ast.parse(file.read_bytes())
     except (SyntaxError, ValueError):  # nobody can import it
@@ -187,8 +190,8 @@ def _imports(file: Path, module: str) -> Iterator[str]:
 
 
 def _files(root: Path, name: str) -> Iterator[tuple[str, Path]]:
-    """The files below ``root`` that importing ``name`` runs, with their modules' names; the last part may be a name in
-    a module."""
+    """Yield the files below ``root`` that importing ``name`` runs, with their modules' names; the last part may be a
+    name in a module."""
     parts = name.split(".")
     for depth in range(1, len(parts) + 1):
         base = root.joinpath(*parts[:depth])

@@ -1,4 +1,4 @@
-"""``agent.options``, which are arguments of a class, checked against its signature."""
+"""Check ``agent.options``, which are arguments of a class, against its signature."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import msgspec
 from lingbot_eval.errors import BadInput, UnknownName
 
 SPEC = "spec"
-"""The parameter that is given the EnvSpec."""
+"""The parameter of this name is given the EnvSpec."""
 
 CHECKED = (bool, int, float, str, Path, type(None))
 CONTAINERS = (list, tuple, dict, Sequence, Mapping)
@@ -22,7 +22,7 @@ CONTAINERS = (list, tuple, dict, Sequence, Mapping)
 
 @dataclass(frozen=True)
 class Arguments:
-    """What a class is made with besides its specification."""
+    """A class is made with these, besides the specification."""
 
     values: Mapping[str, Any]
     paths: Mapping[str, Path]
@@ -31,15 +31,18 @@ class Arguments:
 
 
 def arguments(kind: type[Any], options: Mapping[str, Any]) -> Arguments:
-    """The ``options`` as arguments of ``kind``: a parameter annotated ``int``, ``float``, ``str``, ``bool``, ``Path``,
-    with ``Literal``, or with one of these or None, or lists of them, takes what fits it; any other takes what comes.
+    """Return the ``options`` as arguments of ``kind``: a parameter annotated ``int``, ``float``, ``str``, ``bool``,
+    ``Path``, with ``Literal``, or with one of these or None, or lists of them, takes what fits it; any other takes what
+    comes.
 
     Raises UnknownName for an option that is none, BadInput for one that is missing, does not fit, or names no file.
     """
     try:
         parameters = dict(inspect.signature(kind).parameters)
     except (TypeError, ValueError) as error:
-        raise BadInput(f"{kind.__name__} cannot be made by name: {error}") from None
+        raise BadInput(
+            f"the arguments of {kind.__name__} cannot be read ({error}): give the class an __init__ written in Python"
+        ) from None
     takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
     wants_spec = SPEC in parameters
     known = {
@@ -65,7 +68,8 @@ def arguments(kind: type[Any], options: Mapping[str, Any]) -> Arguments:
 
 
 def _resolved(annotation: Any, scope: dict[str, Any]) -> Any:
-    """``annotation`` as a type; Any where there is none, or it names what is not there when the program runs."""
+    """Return ``annotation`` as a type; Any where there is none, or where it names what is not there when the program
+    runs."""
     if annotation is inspect.Parameter.empty:
         return Any
     try:
@@ -94,7 +98,7 @@ def _checked(name: str, value: Any, annotation: Any) -> Any:
 
 
 def _members(annotation: Any) -> Iterator[Any]:
-    """The types that a value may have."""
+    """Yield the types that a value may have."""
     if get_origin(annotation) in (Union, types.UnionType):
         for member in get_args(annotation):
             yield from _members(member)
@@ -103,7 +107,7 @@ def _members(annotation: Any) -> Iterator[Any]:
 
 
 def _is_simple(annotation: Any) -> bool:
-    """Whether JSON has values for it."""
+    """Say whether JSON has values for it."""
     for member in _members(annotation):
         origin, inside = get_origin(member), get_args(member)
         if member in CHECKED or member in CONTAINERS or origin is Literal:
@@ -116,6 +120,6 @@ def _is_simple(annotation: Any) -> bool:
 
 
 def _without_paths(annotation: Any) -> Any:
-    """``annotation`` with text in the place of a path: what is no path is checked as that."""
+    """Return ``annotation`` with text in the place of a path, so that a value that is no path is checked as text."""
     members = tuple(str if member is Path else member for member in _members(annotation))
     return Union[members]  # noqa: UP007  (of a tuple)

@@ -1,4 +1,4 @@
-"""An agent of the user's own: a class on the Python path or in a file, played in the worker's process.
+"""Play an agent of the user's own, a class on the Python path or in a file, in the worker's process.
 
 ``remote.py`` plays it in another interpreter. Either way an object is made for each lane of a worker, and kept.
 """
@@ -30,14 +30,14 @@ Count = Annotated[int, msgspec.Meta(ge=1)]
 
 
 class Declared(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a class says of itself in attributes of these names; None: nothing."""
+    """A class says this of itself in attributes of these names; None: it says nothing."""
 
     cameras: tuple[str, ...] | None = None
     """The cameras that it looks at."""
     picture_size: tuple[Count, Count] | None = None
     """Height and width in pixels of each picture."""
     columns: tuple[str, ...] | None = None
-    """What each number of a command is."""
+    """The name of each number of a command."""
     commands_per_action: Count | None = None
     """K: the commands that it gives between two looks."""
     looks: bool = True
@@ -45,12 +45,12 @@ class Declared(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Described(Answer):
-    """What is known of a class, and of the options that it is to be made with, before an object is made."""
+    """This is known of a class, and of the options that it is to be made with, before an object is made."""
 
     entry: str
-    """With an absolute path."""
+    """The class's entry, with an absolute path."""
     options: dict[str, Any]
-    """Likewise."""
+    """The options, with absolute paths."""
     paths: tuple[str, ...]
     """The options that are files or folders."""
     content: str
@@ -58,8 +58,8 @@ class Described(Answer):
 
 
 def described(entry: str, options: Mapping[str, Any], fresh: bool = False) -> Described:
-    """Import the class and check the ``options``. ``fresh``: files are read again for the hash, whatever is remembered
-    of them.
+    """Import the class and check the ``options``. With ``fresh``, files are read again for the hash, whatever is
+    remembered of them.
 
     Raises BadInput, and NotReady for a file that changes while it is read.
     """
@@ -90,8 +90,8 @@ def _declared(kind: type[Any]) -> Declared:
 
 
 def content_hash(found: Located, paths: Mapping[str, Path], fresh: bool = False) -> str:
-    """12 hex digits over what makes the agent what it is: the source of its module and of the local modules that it
-    imports (``Located.sources``), and every file in the ``paths``, links followed, wherever all of it lies.
+    """Return 12 hex digits over what makes the agent what it is: the source of its module and of the local modules that
+    it imports (``Located.sources``), and every file in the ``paths``, links followed, wherever all of it lies.
 
     Raises BadInput for what cannot be read, and NotReady for what changes meanwhile.
     """
@@ -108,7 +108,7 @@ def content_hash(found: Located, paths: Mapping[str, Path], fresh: bool = False)
 
 
 def _below(path: Path) -> Iterator[tuple[str, Path]]:
-    """The files in a folder, with their names below it; of a file, itself. Python's own caches are left out."""
+    """Yield the files in a folder with their names below it, without Python's own caches; of a file, yield itself."""
     if path.is_file():
         yield "", path
         return
@@ -122,12 +122,15 @@ def _below(path: Path) -> Iterator[tuple[str, Path]]:
         for name in names:
             file = Path(folder, name)
             if not file.is_file():
-                raise BadInput(f"{file} is no file, or a link to nothing: what the agent plays from must be whole")
+                raise BadInput(
+                    f"{file} is a link to nothing, or no regular file; the agent's folder must hold files alone, "
+                    "because their content is part of the run's identity"
+                )
             yield file.relative_to(path).as_posix(), file
 
 
 def load(settings: OwnAgentSettings) -> Callable[[EnvSpec], Agent]:
-    """What a worker keeps for a run: a function that gives the agent of the calling thread for a specification.
+    """Return what a worker keeps for a run: a function that gives the agent of the calling thread for a specification.
 
     Raises BadInput.
     """
@@ -135,14 +138,14 @@ def load(settings: OwnAgentSettings) -> Callable[[EnvSpec], Agent]:
 
 
 def factory(entry: str, options: Mapping[str, Any]) -> Callable[[EnvSpec], OwnAgent]:
-    """What makes objects of the class. Raises BadInput."""
+    """Return the function that makes objects of the class. Raises BadInput."""
     found = located(entry)
     given = arguments(found.kind, options)
     return lambda spec: OwnAgent(found.kind, given, spec)
 
 
 class PerLane:
-    """Makes an agent for each thread, and another where the specification changes."""
+    """It makes an agent for each thread, and another where the specification changes."""
 
     def __init__(self, make: Callable[[EnvSpec], Agent]) -> None:
         self._make, self._kept = make, threading.local()
@@ -175,7 +178,7 @@ class OwnAgent:
             self._object.reset(instruction, seed=seed)
 
     def act(self, frames: Sequence[Observation]) -> Actions:
-        """Raises BadAction for what is no float32 (N, K, D) of numbers."""
+        """Return the agent's next actions. Raises BadAction for anything but float32 (N, K, D) of numbers."""
         with self._once():
             actions = self._object.act(frames)
         return checked(actions, self._spec, self._kind.__name__)
@@ -190,7 +193,7 @@ class OwnAgent:
 
 
 def checked(actions: Any, spec: EnvSpec, who: str) -> Actions:
-    """``actions`` as they are: nothing is cast, trimmed or padded.
+    """Return ``actions`` as they are: nothing is cast, trimmed or padded.
 
     Raises BadAction for anything but float32 (N, K, D) of numbers, and says what would make it that.
     """
@@ -209,7 +212,7 @@ def checked(actions: Any, spec: EnvSpec, who: str) -> Actions:
 
 
 def _as_rows(shape: tuple[int, ...], k: int, width: int) -> str:
-    """What would give an array of ``shape`` the shape of actions; empty where it has other columns."""
+    """Say what would give an array of ``shape`` the shape of actions; empty where it has other columns."""
     if shape in ((k, width), (width,) if k == 1 else None):
         return f". Return it.reshape(1, {k}, {width}), which is one action"
     if shape[-1:] == (width,) and int(np.prod(shape)) % (k * width) == 0:

@@ -1,4 +1,4 @@
-"""A class of the user's own as a kind of agent: ``--agent file.py:Class``, ``--agent package.module:Class``."""
+"""Make a class of the user's own a kind of agent: ``--agent file.py:Class``, ``--agent package.module:Class``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class OwnKind(AgentKind[OwnAgentSettings]):
     settings = OwnAgentSettings
 
     def preset(self, name: str) -> dict[str, Any] | None:
-        """``name``: the entry. What the class declares is the default; where it cannot be imported here, as it may be
+        """Return the settings of the entry ``name``. What the class declares is the default; where it can be imported
         in an interpreter of its own (``agent.python``) alone, :meth:`check` compares what that says of it."""
         try:
             declared = own.declared(name)
@@ -61,7 +61,7 @@ class OwnKind(AgentKind[OwnAgentSettings]):
         return f"{settings.entry} by {settings.python or sys.executable}"
 
     def load(self, settings: OwnAgentSettings, limits: Limits, log: Path) -> AgentFor:
-        """The class; an object for each lane, made at its first episode."""
+        """Return what makes an object of the class for each lane, at its first episode."""
         return remote.load(settings, limits, log) if settings.python else own.load(settings)
 
 

@@ -1,4 +1,4 @@
-"""An agent of the user's own in an interpreter of its own, watched as a simulator is."""
+"""Play an agent of the user's own in an interpreter of its own, which is watched as a simulator is."""
 
 from __future__ import annotations
 
@@ -31,28 +31,28 @@ AGENT = Kind(
 
 
 class Hello(Answer):
-    """What its interpreter has."""
+    """The agent's interpreter says what it has."""
 
     lingbot_eval: str
     code: str
-    """The hash of that package's files."""
+    """The hash of the files of its lingbot_eval."""
     python: str
     numpy: str
 
 
 class Acted(Answer):
     actions: list[list[list[float]]]
-    """(N, K, D)"""
+    """(N, K, D): the agent's next actions."""
 
 
 def load(settings: OwnAgentSettings, limits: Limits, log: Path | None = None) -> Callable[[EnvSpec], Agent]:
-    """What a worker keeps for a run: a function that gives the agent of the calling thread for a specification, each in
-    a process that dies with the thread. ``log``: the file to which their prints are appended."""
+    """Return what a worker keeps for a run: a function that gives the agent of the calling thread for a specification,
+    each in a process that dies with the thread. ``log`` is the file to which their prints are appended."""
     return PerLane(lambda spec: RemoteAgent(settings, spec, limits, log))
 
 
 def described(settings: OwnAgentSettings, limits: Limits, fresh: bool = False) -> Described:
-    """What is known of the class, asked in its interpreter.
+    """Ask the agent's interpreter what is known of the class.
 
     Raises NotReady where that cannot be asked, BadInput for what is wrong with the class or its options.
     """
@@ -65,14 +65,14 @@ def described(settings: OwnAgentSettings, limits: Limits, fresh: bool = False) -
 
 
 def versions(settings: OwnAgentSettings, limits: Limits) -> dict[str, str]:
-    """What its interpreter is, for the record."""
+    """Return what the agent's interpreter is, for the record."""
     child, hello = started(settings, limits)
     child.end()
     return {"agent_python": hello.python, "agent_numpy": hello.numpy}
 
 
 def started(settings: OwnAgentSettings, limits: Limits, log: Path | None = None) -> tuple[Child, Hello]:
-    """A process of the agent's interpreter, and what that has.
+    """Start a process of the agent's interpreter, and return it with what it has.
 
     Raises NotReady where it cannot host an agent, with the line to type.
     """
@@ -90,14 +90,14 @@ def started(settings: OwnAgentSettings, limits: Limits, log: Path | None = None)
 
 
 def _line(python: str) -> str:
-    """What to type so that ``python`` can host an agent."""
+    """Return the line to type so that ``python`` can host an agent."""
     checkout = Path(lingbot_eval.__file__).parents[1]
     ours = str(checkout) if (checkout / "pyproject.toml").is_file() else f"lingbot_eval=={lingbot_eval.__version__}"
     return f"It needs Python 3.10 or later, and the same lingbot_eval: {python} -m pip install {ours}"
 
 
 class RemoteAgent:
-    """The agent that ``settings`` describe, for environments that speak ``spec``, in a process of its own.
+    """It is the agent that ``settings`` describe, for environments that speak ``spec``, in a process of its own.
 
     One that raises, dies, gives no answer in time or one that cannot be is killed, and the call raises AgentRaised,
     AgentDied, AgentHung or AgentGarbled; the next ``reset`` starts a fresh one.
@@ -114,7 +114,7 @@ class RemoteAgent:
         self._ask(Done, requests.Reset(instruction, seed))
 
     def act(self, frames: Sequence[Observation]) -> Actions:
-        """Raises BadAction as ``OwnAgent`` does, and the errors of the process."""
+        """Return the agent's next actions. Raises BadAction as ``OwnAgent`` does, and the errors of the process."""
         self._running()
         while len(frames) > (room := self._shared.count):
             self._shared.write(frames[:room])

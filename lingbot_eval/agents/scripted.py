@@ -1,4 +1,4 @@
-"""Agents that check an environment without a model."""
+"""These agents check an environment without a model."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from lingbot_eval.types import Actions, EnvSpec, Observation, seed_of
 
 
 class Idle:
-    """Asks for no motion, with ``EnvSpec.idle``; where that is empty commands are laid out as the state, which then is
-    one."""
+    """It asks for no motion, with ``EnvSpec.idle``; where that is empty, commands are laid out as the state, so the
+    state is the command that asks for none."""
 
     def __init__(self, spec: EnvSpec) -> None:
         self._command, self._shape = spec.idle, (spec.commands_per_action, len(spec.columns))
@@ -33,7 +33,7 @@ class Idle:
 
 
 class Random:
-    """Uniform over the action space, the same for the same seed."""
+    """It draws uniformly from the action space, the same for the same seed."""
 
     def __init__(self, spec: EnvSpec) -> None:
         self._low, self._high = (np.asarray(bound, np.float32) for bound in (spec.low, spec.high))
@@ -47,15 +47,18 @@ class Random:
 
 
 def recordings(folder: Path) -> dict[int, Path]:
-    """The recorded episodes in ``RUN/actions`` of a run (unless ``actions=false``), by the seed their agent had.
+    """Return the recorded episodes in ``RUN/actions`` of a run (unless ``actions=false``), by the seed their agent had.
 
-    Raises BadInput where there are none, CorruptRecords for a file that is none.
+    Raises BadInput where there are none, CorruptRecords for a file that is no recording.
     """
     files: dict[int, Path] = {}
     for file in sorted(folder.glob("*/*.npz")):
         episode, _ = recording(file)
         if seed_of(episode) in files:
-            raise BadInput(f"{files[seed_of(episode)]} and {file} are for the same seed of an agent")
+            raise BadInput(
+                f"{files[seed_of(episode)]} and {file} are recordings of the same episode; remove one of them, or "
+                "replay would not know which to play"
+            )
         files[seed_of(episode)] = file
     if not files:
         raise BadInput(f"no recorded actions in {folder}; a run keeps them in RUN/actions unless actions=false")
@@ -63,7 +66,7 @@ def recordings(folder: Path) -> dict[int, Path]:
 
 
 class Replay:
-    """Plays recorded actions again, then holds still.
+    """It plays recorded actions again, then holds still.
 
     Which recording is meant follows from the agent's seed, which is made of the episode's id.
     """
@@ -73,13 +76,22 @@ class Replay:
         self._shape = (spec.commands_per_action, len(spec.columns))
 
     def reset(self, instruction: str, *, seed: int) -> None:
-        """Raises BadInput where this episode was not recorded, or with another number of commands per action, and
-        CorruptRecords where it cannot be read any more."""
+        """Take this episode's recording.
+
+        Raises BadInput where there is none, or one with another number of commands per action, and CorruptRecords where
+        it cannot be read any more.
+        """
         if seed not in self._files:
-            raise BadInput(f"no recorded actions for this episode ({instruction!r}) among {len(self._files)}")
+            raise BadInput(
+                f"none of the {len(self._files)} recordings is of this episode ({instruction!r}): replay plays the "
+                "episodes of the run that kept them, under the same --seed and protocol"
+            )
         _, actions = recording(self._files[seed])
         if actions.shape[1:] != self._shape:
-            raise BadInput(f"{self._files[seed]} holds actions of shape {actions.shape[1:]}, not {self._shape}")
+            raise BadInput(
+                f"{self._files[seed]} holds actions of shape {actions.shape[1:]}, and the environment takes "
+                f"{self._shape}: it is of another suite or another agent.commands_per_action"
+            )
         self._rest = list(actions)
 
     def act(self, frames: Sequence[Observation]) -> Actions:
@@ -87,7 +99,7 @@ class Replay:
 
 
 class Expert:
-    """The suite's scripted expert, which sees the simulator's state.
+    """It plays what the suite's scripted expert commands, which sees the simulator's state.
 
     It runs in the simulator's process and is asked over its own channel, one command at a time; nothing that it knows
     enters an observation.

@@ -1,4 +1,4 @@
-"""Observations on their way to an agent in another process, in memory that both share (``shared_memory.py``)."""
+"""Pass observations to an agent in another process through memory that both share (``shared_memory.py``)."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from lingbot_eval.types import EnvSpec, Observation
 
 
 class SharedFrames:
-    """Room for ``count`` observations of a specification, one after another: of each the state (S float32), then its
-    pictures in order, (H, W, 3) uint8."""
+    """It has room for ``count`` observations of a specification, one after another. Each is the state (S float32), then
+    its pictures in order, (H, W, 3) uint8."""
 
     def __init__(self, descriptor: int, spec: EnvSpec) -> None:
         """Lay them out in the memory of ``descriptor``.
@@ -29,11 +29,14 @@ class SharedFrames:
         room = os.fstat(descriptor).st_size
         self.count = room // max(1, self._step)
         if not self.count:
-            raise ValueError(f"an observation of {size} bytes; there is room for {room}")
+            raise ValueError(
+                f"an observation needs {size} bytes, and the shared memory has {room}: give it smaller pictures, or "
+                "fewer cameras"
+            )
         self._bytes = np.frombuffer(mmap.mmap(descriptor, room), np.uint8)
 
     def write(self, frames: Sequence[Observation]) -> None:
-        """Raises ValueError where they are more than ``count``, or do not look as specified."""
+        """Write the frames. Raises ValueError where they are more than ``count``, or do not look as specified."""
         for number, frame in enumerate(frames):
             state, images = self._at(number)
             if frame["images"].keys() != images.keys():
@@ -51,9 +54,9 @@ class SharedFrames:
         return frames
 
     def _at(self, number: int) -> tuple[npt.NDArray[np.float32], dict[str, npt.NDArray[np.uint8]]]:
-        """The arrays in the memory of one observation."""
+        """Return the arrays in the memory of one observation."""
         if number >= self.count:
-            raise ValueError(f"there is room for {self.count} observations")
+            raise ValueError(f"observation {number}, counted from 0, has no room: the shared memory holds {self.count}")
         start = number * self._step
         end = start + self._state
         state, images = self._bytes[start:end].view(np.float32), {}
@@ -64,7 +67,7 @@ class SharedFrames:
 
 
 def _copy(array: npt.NDArray[Any], place: npt.NDArray[Any]) -> None:
-    """Raises ValueError for another shape: numpy would stretch it."""
+    """Copy ``array``. Raises ValueError for another shape: numpy would stretch it."""
     if array.shape != place.shape:
         raise ValueError(f"an array of {array.shape}, not of {place.shape}")
     place[:] = array

@@ -1,4 +1,4 @@
-"""What an agent says it speaks, compared with what an environment speaks."""
+"""Compare what an agent says it speaks with what an environment speaks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lingbot_eval.types import Column, EnvSpec
 
 @dataclass(frozen=True)
 class Speaks:
-    """What an agent can be given and what it gives back. None says that it takes whatever there is."""
+    """It says what an agent can be given and what it gives back. None says that it takes whatever there is."""
 
     cameras: tuple[str, ...] | None = None
     """Names of the cameras that it reads; the environment may show others besides."""

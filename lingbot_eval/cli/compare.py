@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 
@@ -75,7 +75,7 @@ def _read(path: str) -> Side:
 
 
 def _check(given: argparse.Namespace) -> float | None:
-    """What --published gives in percent; None for a name. Raises BadInput for what does not go together."""
+    """Return what --published gives in percent; None for a name. Raises BadInput for flags that do not go together."""
     asked = {name: getattr(given, name) for name in ("published", "power", "spread", "sequential")}
     modes = [name for name, value in asked.items() if value is not None and value is not False]
     if len(modes) > 1:
@@ -105,7 +105,7 @@ def _check(given: argparse.Namespace) -> float | None:
     if given.page is not None and mode not in ("compare", "sequential"):
         raise BadInput(f"--page shows two runs side by side: leave out --{mode}")
     if given.page is not None and not given.page.endswith(".html"):
-        raise BadInput(f"--page FILE.html, got {given.page}")
+        raise BadInput(f"--page needs a name that ends in .html, got {given.page}")
     if mode == "power" and bool(given.runs) == (given.rate is not None):
         raise BadInput("--power takes the rate from a RUN, or from --rate PERCENT: one of them")
     return percent
@@ -139,7 +139,7 @@ def _show(comparison: Comparison) -> None:
     screen().print(table)
 
 
-def _rules(run: Side, *names: str) -> dict[str, Any]:
+def _rules(run: Side, *names: str) -> dict[str, object]:
     known = run.experiment.as_dict()
     return {name: known[name] for name in names}
 
@@ -174,7 +174,8 @@ def _percent(run: Side, percent: float, given: argparse.Namespace) -> None:
 
 
 def _published(run: Side, name: str) -> None:
-    """The method ``name``, task by task where that is published, and its means over all tasks of the benchmark."""
+    """Compare with the method ``name``, task by task where that is published, and with its means over all tasks of
+    the benchmark."""
     from lingbot_eval.reports import compare as reports
 
     benchmark = run.experiment.suite.name
@@ -194,7 +195,7 @@ def _published(run: Side, name: str) -> None:
 
 
 def _beside_averages(method: Method, ours: Mapping[Task, Count], known: Mapping[str, int]) -> None:
-    """``known``: how many tasks a published average of a part is of."""
+    """Compare with averages of ``method``; ``known`` says of how many tasks a published average of a part is."""
     from lingbot_eval.reports.compare import against_published, part_of
 
     for suite in dict.fromkeys(suite for suite, _ in ours):

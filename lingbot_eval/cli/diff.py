@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def diff(given: argparse.Namespace) -> int:
-    """0: nothing differs that can move a score; 1: something does.
+    """Return 0 where nothing differs that can move a score, 1 where something does.
 
     Raises BadInput and CorruptRecords.
     """

@@ -21,8 +21,8 @@ LIBRARIES = ("numpy", "gymnasium", "hydra-core", "imageio", "imageio-ffmpeg", "r
 def doctor(
     console: Screen, places: Mapping[str, str | None], python: str | None, checkpoint: str | None, parts: str | None
 ) -> int:
-    """0 when what is not optional can be played here, with pictures, and LingBot-VA where a checkpoint is given; 1
-    otherwise. ``places``: by flag of a suite (``Suite.places``)."""
+    """Return 0 when what is not optional can be played here, with pictures, and LingBot-VA where a checkpoint is
+    given; 1 otherwise. ``places`` are by flag of a suite (``Suite.places``)."""
     _line(console, True, "python", sys.version.split()[0])
     for library in ("lingbot_eval", *LIBRARIES):
         _line(console, True, library, metadata.version(library))
@@ -48,7 +48,7 @@ def doctor(
 
 
 def _suite(console: Screen, suite: Suite, changes: Mapping[str, str | None], draws: bool) -> bool:
-    """Whether it can be played, with pictures."""
+    """Say whether it can be played, with pictures."""
     try:
         machine = inspect(suite, suite.simulator_settings(changes), draws)
     except LingbotEvalError as error:
@@ -64,7 +64,7 @@ def _suite(console: Screen, suite: Suite, changes: Mapping[str, str | None], dra
 
 
 def _lingbot(console: Screen, checkpoint: str | None, parts: str | None) -> bool:
-    """Whether LingBot-VA can be played, if that is asked; and what a session of it occupies."""
+    """Say whether LingBot-VA can be played, if that is asked, and what a session of it occupies."""
     try:
         require_lingbot()
         from lingbot_eval.agents.lingbot_va.memory import PUBLISHED, Cache, free_bytes, gigabytes
@@ -93,7 +93,7 @@ def _lingbot(console: Screen, checkpoint: str | None, parts: str | None) -> bool
 
 
 def _slow(console: Screen, what: str, *words: str) -> None:
-    """What works but takes its time is nothing to do about here."""
+    """Say that ``what`` works but takes its time, which is nothing to do about here."""
     for text in filter(None, words):
         console.print(Text.assemble(("note ", "yellow"), f" {what}: {text}"), soft_wrap=True)
 

@@ -13,7 +13,7 @@ from lingbot_eval.run import Run
 from lingbot_eval.runs.compose import Choices, quoted
 
 CHOICES = (*(one.name for one in fields(Choices) if one.name not in ("agent", "overrides")), "shard", "out", "rehash")
-"""Flags of ``run-suite`` that are arguments here."""
+"""These flags of ``run-suite`` are arguments here."""
 
 
 def evaluate(
@@ -48,7 +48,7 @@ def evaluate(
 
 
 def _importable(agent: type) -> str:
-    """As ``--agent`` takes it. Raises BadInput for a class that no other process could import."""
+    """Name ``agent`` as ``--agent`` takes it. Raises BadInput for a class that no other process could import."""
     if agent.__module__ == "__main__" or "." in agent.__qualname__:
         raise BadInput(
             f"{agent.__qualname__} is defined here, where the processes that play cannot import it: put it into a "
@@ -58,7 +58,7 @@ def _importable(agent: type) -> str:
 
 
 def _words(name: str, value: object) -> list[str]:
-    """Of the command line, at most one, so that a value may begin with a dash."""
+    """Return what the command line has for it: at most one word, so that a value may begin with a dash."""
     if value is None or name == "rehash":
         return [f"--{name}"] if value else []
     if isinstance(value, list | tuple | range):
@@ -67,7 +67,7 @@ def _words(name: str, value: object) -> list[str]:
 
 
 def _setting(value: object) -> str:
-    """A value in hydra's grammar."""
+    """Write a value in hydra's grammar."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, list | tuple):

@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def export(given: argparse.Namespace) -> int:
-    """0; 1 where an episode was left out because it did not end as recorded.
+    """Return 0; 1 where an episode was left out because it did not end as recorded.
 
     Raises BadInput, UnknownName, NotReady, RunMismatch and CorruptRecords.
     """

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from lingbot_eval.reports.curves import Curve
 
 PLAIN_RATE = 10.0
-"""Pictures per second of the video where the robot's command rate is unknown."""
+"""The video has so many pictures per second where the robot's command rate is unknown."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,7 +58,7 @@ def imagine(given: argparse.Namespace) -> int:
     from lingbot_eval.models.lingbot_va.configuration import load_benchmark
 
     if given.chunks < 1:
-        raise BadInput(f"--chunks {given.chunks}: at least 1")
+        raise BadInput(f"--chunks must be at least 1, got {given.chunks}")
     if not 0 <= given.seed < 2**63:
         raise BadInput(f"--seed {given.seed} is not in 0..{2**63 - 1}")
     pictures = read_pictures(given.image, list(load_benchmark(given.settings).cameras))
@@ -81,7 +81,7 @@ def imagine(given: argparse.Namespace) -> int:
 
 
 def read_pictures(given: Sequence[str], cameras: Sequence[str]) -> dict[str, Image]:
-    """``CAMERA=FILE`` -> (H, W, 3) by camera, in the settings' order.
+    """Read each ``CAMERA=FILE``; return pictures (H, W, 3) by camera, in the settings' order.
 
     Raises UnknownName and BadInput.
     """
@@ -103,7 +103,7 @@ def read_pictures(given: Sequence[str], cameras: Sequence[str]) -> dict[str, Ima
 def write_csv(
     file: Path, commands: Commands, named: Sequence[Column], frames: int, commands_per_second: float | None
 ) -> None:
-    """A row per command, in order of time; those of the given frame 0 are left out, as they lead nowhere.
+    """Write a row per command, in order of time; those of the given frame 0 are left out, as they lead nowhere.
 
     ``chunk`` counts from 1, ``frame`` is the latent frame, ``command`` counts from 0, ``seconds`` is when it starts,
     empty where the rate is unknown.
@@ -121,7 +121,7 @@ def write_csv(
 def plot_commands(
     file: Path, title: str, commands: Commands, named: Sequence[Column], frames: int, commands_per_second: float | None
 ) -> None:
-    """A panel per group of channels, over time."""
+    """Draw a panel per group of channels, over time."""
     from lingbot_eval.reports.curves import plot
 
     values, per_frame = _in_order(commands), commands.shape[2]
@@ -136,7 +136,7 @@ def plot_commands(
 
 
 def write_video(file: Path, looks: Iterable[Imagined], rate: float) -> None:
-    """All cameras side by side, in the size of the first."""
+    """Write a film of all cameras side by side, in the size of the first."""
     writer = mp4(file, rate)
     for look in looks:
         first = next(iter(look.images.values()))
@@ -146,7 +146,7 @@ def write_video(file: Path, looks: Iterable[Imagined], rate: float) -> None:
 
 
 def _in_order(commands: Commands) -> Commands:
-    """(n_used, F, A) -> (F A - A, n_used): without those of frame 0."""
+    """Turn (n_used, F, A) into (F A - A, n_used), without the commands of frame 0."""
     return commands[:, 1:].reshape(len(commands), -1).T
 
 

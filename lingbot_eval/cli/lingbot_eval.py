@@ -27,8 +27,9 @@ Command = Callable[[argparse.Namespace], int]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """0: fine; 1: doctor found something missing, diff or verify a difference, export left an episode out; 2: bad
-    input; 130: interrupted; 141: who read our output has closed it (``| head``), as a shell counts SIGPIPE."""
+    """Return 0 where all is fine; 1 where doctor found something missing, diff or verify a difference, or export left
+    an episode out; 2 for bad input; 130 when interrupted; 141 when who read our output has closed it (``| head``), as a
+    shell counts SIGPIPE."""
     try:
         given = _parsed(argv)
         ended: int = given.act(given)
@@ -48,10 +49,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parsed(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Settings may stand between flags, which argparse does not allow in a command of its own."""
+    """Parse the command line. Settings may stand between flags, which argparse does not allow in a subcommand."""
     parser = _parser()
     if any("\0" in word for word in argv or ()):
-        raise BadInput("a word with a NUL character names nothing")
+        raise BadInput("an argument contains a NUL character, which no name or path may have")
     given, rest = parser.parse_known_args(argv)
     if given.command in ("plan", "verify") and all("=" in word and not word.startswith("-") for word in rest):
         given.overrides += rest

@@ -21,10 +21,10 @@ WIDE = 110
 """On a screen of so many columns each of PARTS has a column."""
 
 NARROW = ("starting", "other")
-"""On a smaller one these share a column, as the rest."""
+"""On a smaller screen these share a column, called the rest."""
 
 SHORT = {"simulator": "sim", "waiting": "wait", "recording": "rec"}
-"""And these have shorter names there."""
+"""On a smaller screen these have shorter names."""
 
 FAILURES = 3
 """So many failures, the last ones, are shown."""
@@ -122,7 +122,7 @@ def _numbers(state: LaneState, parts: Iterable[str]) -> list[str]:
 
 @dataclass(frozen=True)
 class Suite:
-    """What is known of a suite's episodes, in one setting."""
+    """Holds what is known of a suite's episodes, in one setting."""
 
     name: str
     tallies: Mapping[Task, Tally]

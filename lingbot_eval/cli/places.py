@@ -8,7 +8,7 @@ import stat
 
 
 def place(text: str) -> str:
-    """An argument's type. Raises ArgumentTypeError for what names nothing."""
+    """Return ``text``, as the type of an argument. Raises ArgumentTypeError for what names nothing."""
     if not text:
         raise argparse.ArgumentTypeError("an empty name")
     if "\0" in text:
@@ -17,15 +17,16 @@ def place(text: str) -> str:
 
 
 def text_place(text: str) -> str:
-    """A place that other processes are told of, or libraries open, which take UTF-8 alone. Raises
-    ArgumentTypeError."""
+    """Return ``text``: a place that other processes are told of, or that libraries open, which take UTF-8 alone. Raises
+    ArgumentTypeError for other text."""
     if any("\ud800" <= letter <= "\udfff" for letter in place(text)):  # as Python has a byte that is none
         raise argparse.ArgumentTypeError(f"{text} is not UTF-8; choose another name")
     return text
 
 
 def content(text: str) -> str:
-    """A place that is to be read: no pipe or device, which may never say anything. Raises ArgumentTypeError."""
+    """Return ``text``: a place that is to be read. Raises ArgumentTypeError for a pipe or a device, which may never say
+    anything."""
     try:
         kind = os.stat(place(text)).st_mode
     except OSError:
@@ -36,6 +37,6 @@ def content(text: str) -> str:
 
 
 def refused(error: OSError) -> str:
-    """What the system said, with the place it said it of."""
+    """Return what the system said, with the place it said it of."""
     where = f"{error.filename}: " if error.filename is not None else ""
     return f"{where}{error.strerror or error}"

@@ -18,7 +18,7 @@ from lingbot_eval.suites.suite import Asked
 
 
 def with_scenes() -> list[str]:
-    """Names of the benchmarks whose scenes are looked for."""
+    """Return the names of the benchmarks whose scenes are looked for."""
     return [name for name in suite_names() if suite_named(name).expert_finds_scenes]
 
 

@@ -56,7 +56,7 @@ def plot(given: argparse.Namespace) -> int:
 
 
 def _beside(run: Run, names: Sequence[str]) -> list[Method]:
-    """Ours, then each of ``names``: its tasks where they are published, else its averages."""
+    """Return ours, then each of ``names``: its tasks where they are published, else its averages."""
     require(run.benchmark, names)
     shown = methods([run])
     if suite := installed(run.benchmark):

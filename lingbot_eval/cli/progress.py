@@ -29,14 +29,14 @@ LINE_SECONDS = 600.0
 """Where there is no terminal, the total is printed so often."""
 
 NOTEBOOK_SECONDS = 2.0
-"""Between two totals in a notebook, where one takes the place of the other."""
+"""So many seconds pass between two totals in a notebook, where one takes the place of the other."""
 
 
 class Progress:
     """Shows how the episodes stand that ``reader`` reads of, and that this process plays, perhaps among others."""
 
     def __init__(self, reader: StatusReader, seen: Standing, console: Screen) -> None:
-        """``seen`` is what it has read until now."""
+        """``seen`` is what ``reader`` has read until now."""
         self._reader, self._seen, self._console = reader, seen, console
         self._lanes, self._lock = Lanes(), threading.Lock()
         self._said, self._read = time.monotonic(), 0.0

@@ -66,7 +66,7 @@ def listed(text: str) -> list[str]:
 
 
 def paper_tables(runs: Sequence[Run], against: Sequence[str]) -> list[Sheet]:
-    """In the shape of the runs' benchmark.
+    """Make the tables that papers print, in the shape of the runs' benchmark.
 
     Raises BadInput for runs of several benchmarks, and for methods that are not published for theirs.
     """
@@ -76,8 +76,8 @@ def paper_tables(runs: Sequence[Run], against: Sequence[str]) -> list[Sheet]:
 
 
 def write_report(folder: RunDirectory, quiet: bool = False) -> Mapping[str, EpisodeRecord]:
-    """Print and write one run's tables, ``quiet``: write them only; gives the final record of every planned episode
-    that has one.
+    """Print and write one run's tables, or only write them (``quiet``); return the final record of every planned
+    episode that has one.
 
     Raises BadInput, CorruptRecords and NotReady.
     """
@@ -103,18 +103,18 @@ def _report(said: Contents, console: Screen) -> None:
 
 
 def run_of(said: Contents) -> Run:
-    """What tables of several runs are made of; records of episodes that are not planned are left out."""
+    """Return what tables of several runs are made of; records of episodes that are not planned are left out."""
     return Run(str(said.folder.path), said.run.experiment, said.plan, said.final)
 
 
 def warn(said: Contents) -> None:
-    """Of records that are not planned, torn lines, files without checksums, and files that count nowhere."""
+    """Warn of records that are not planned, torn lines, files without checksums, and files that count nowhere."""
     for sentence in said.warnings():
         say(f"lingbot-eval: {sentence}", file=sys.stderr)
 
 
 def _write(folder: RunDirectory, texts: Mapping[str, str]) -> list[str]:
-    """Into ``report``; gives their paths."""
+    """Write ``texts`` (by file name) into ``report``; return their paths."""
     target = folder.path / "report"
     try:
         files.made(target)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import json
 import shlex
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -34,7 +35,8 @@ from lingbot_eval.types import Episode, Outcome
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """0: every planned episode was played; 1: some ended in ERROR; 2: bad input; 130: interrupted."""
+    """Return 0 where every planned episode was played, 1 where some ended in ERROR, 2 for bad input, 130 when
+    interrupted."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         return run(arguments)
@@ -60,18 +62,18 @@ def run(arguments: list[str]) -> int:
 
 
 def parsed(arguments: Sequence[str]) -> argparse.Namespace:
-    """Raises BadInput."""
+    """Parse the command line. Raises BadInput."""
     if any("\0" in word for word in arguments):
-        raise BadInput("a word with a NUL character names nothing")
+        raise BadInput("an argument contains a NUL character, which no name or path may have")
     return _parser().parse_intermixed_args(arguments)
 
 
 def play(
     given: argparse.Namespace, arguments: Sequence[str], quiet: bool = False
 ) -> tuple[RunDirectory, Sequence[Episode]]:
-    """Play what ``given`` asks for; gives the run directory, and those of its episodes that were asked for.
+    """Play what ``given`` asks for; return the run directory, and those of its episodes that were asked for.
 
-    ``arguments``: what was ``parsed``, for whoever wants to go on with the run.
+    ``arguments`` are what was ``parsed``; they are kept for whoever wants to go on with the run.
     """
     evaluation = prepare(chosen_settings(given), given.rehash)
     episodes = evaluation.episodes(search=True)
@@ -168,8 +170,8 @@ def _play(
 
 
 class _Interrupts:
-    """Ctrl-C once: finish what is being played; twice: KeyboardInterrupt. In a thread other than the main one, which
-    alone is interrupted, never."""
+    """Hears Ctrl-C: the first finishes what is being played, the second raises KeyboardInterrupt. In a thread other
+    than the main one, which alone is interrupted, it hears nothing."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -206,7 +208,8 @@ def _dry_run(chosen: RunSettings, given: argparse.Namespace) -> int:
         episodes = suite.plan(suite, Asked(chosen.suite, chosen.protocol))
         _say_plan(chosen, episodes)
         evaluation = prepare(chosen, given.rehash)
-    say(f"machine {evaluation.machine.facts | evaluation.machine.notes}")
+    for line in _listed("machine", evaluation.machine.facts | evaluation.machine.notes):
+        say(line)
     say(f"protocol hash {evaluation.experiment.protocol_hash}")
     folder = RunDirectory(Path(given.out) if given.out else evaluation.folder)
     if (folder.path / "run.json").exists():
@@ -222,9 +225,19 @@ def _say_plan(chosen: RunSettings, episodes: Sequence[Episode]) -> None:
     for episode in episodes[:3]:
         say(f"  {episode.id}: {episode.instruction!r}")
     say("  ..." if len(episodes) > 3 else "", end="\n" if len(episodes) > 3 else "")
-    say(f"protocol {to_dict(chosen.protocol)}")
-    sessions = f"{chosen.workers or 'as many as fit'} workers x {chosen.agent.sessions} sessions"
-    say(f"agent {to_dict(chosen.agent)}, {sessions}, video {chosen.films}")
+    for line in (*_listed("protocol", to_dict(chosen.protocol)), *_listed("agent", to_dict(chosen.agent))):
+        say(line)
+    say(f"workers: {chosen.workers or 'as many as fit'}; sessions of each: {chosen.agent.sessions}")
+    say(f"video: {chosen.films}")
+
+
+def _listed(name: str, value: object) -> Iterator[str]:
+    """Write ``value`` as ``name: value``, and a mapping as a line for each of its values, named as an override is."""
+    if isinstance(value, Mapping) and value:
+        for key, within in value.items():
+            yield from _listed(f"{name}.{key}", within)
+    else:
+        yield f"{name}: {value if isinstance(value, str) else json.dumps(value)}"
 
 
 if __name__ == "__main__":

@@ -14,13 +14,13 @@ from lingbot_eval.plain import plain
 
 
 class Screen(Console):
-    """rich's, where a string is its letters and nothing else: what is to be red is a Text that says so."""
+    """A console of rich on which a string is its letters and nothing else: what is to be red is a Text that says so."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(markup=False, emoji=False, highlight=False, **settings)
 
     def render_str(self, text: str, **options: Any) -> Text:
-        """Before its width is measured."""
+        """Make a Text of ``text``, without markup, before its width is measured."""
         return super().render_str(plain(text), **options)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
@@ -30,5 +30,6 @@ class Screen(Console):
 
 
 def screen(quiet: bool = False) -> Screen:
-    """Standard output; where that is no terminal, wide enough for a task's name. ``quiet``: nothing is shown."""
+    """Return standard output; where that is no terminal, it is wide enough for a task's name. ``quiet``: it shows
+    nothing."""
     return Screen(quiet=quiet) if sys.stdout.isatty() else Screen(quiet=quiet, width=160)

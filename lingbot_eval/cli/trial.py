@@ -102,8 +102,8 @@ def _warn(session: TrialSession) -> None:
 
 
 def _plan(given: argparse.Namespace) -> TrialPlan | None:
-    """Return the plan that was given; None where nothing was: go on. What is not given of a trial session that is there
-    is as it was."""
+    """Return the plan that was given; None where nothing was, and the trial session that is there goes on. What is not
+    given of one that is there is as it was."""
     words = {"order": given.order, "seed": given.seed, "platform": given.platform, "regime": given.regime}
     changes = {name: value for name, value in {**words, "trials": given.trials}.items() if value is not None}
     if given.rubric is not None:
@@ -116,7 +116,7 @@ def _plan(given: argparse.Namespace) -> TrialPlan | None:
         known = to_dict(TrialSession(given.session).plan)
     else:
         if given.rubric is None or given.method is None:
-            raise BadInput(f"{given.session} holds no session; plan one with --rubric and --method")
+            raise BadInput(f"{given.session} holds no trial session; plan one with --rubric and --method")
         known = {"trials": 20, "order": "alternating", "platform": "", "regime": "unstated"}
         known["seed"] = secrets.randbelow(1_000_000)
     plan: TrialPlan = as_struct({**known, **changes}, TrialPlan)
@@ -279,7 +279,7 @@ class _Screen:
         reason = self._reason() if outcome == "failure" else ""
         why = self._asked("why")
         if not why:
-            raise BadInput(f"trial {given} stays as it was: a correction says why")
+            raise BadInput(f"trial {given} was not changed: a correction needs a reason (why)")
         who = self._asked(f"who (empty: {session.operator or 'nobody'})")
         given_points = tuple(map(float, points))
         return Order("correct", int(given), points=given_points, text=why, outcome=outcome, reason=reason, who=who)

@@ -31,10 +31,10 @@ from lingbot_eval.types import Actions, EpisodeRecord, Outcome, Provenance
 EPISODES = 3
 
 EXACT = ("outcome", "commands", "progress", "max_progress", "out_of_bounds", "plan_failures")
-"""Of a record: what must be the very same."""
+"""These fields of a record must be the very same."""
 
 TOLERANCE = 1e-5
-"""Of actions, absolute: what rounding in float32 does to commands of about one."""
+"""Actions may differ by this much (absolute): rounding in float32 does that to commands of about one."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def verify(given: argparse.Namespace) -> int:
-    """0: every episode came out as recorded; 1: one did not.
+    """Return 0 where every episode came out as recorded, 1 where one did not.
 
     Raises BadInput, CorruptRecords, NotReady, and RunMismatch where there is no hope that it would.
     """
@@ -75,7 +75,7 @@ def verify(given: argparse.Namespace) -> int:
 
 
 def _recorded(folder: RunDirectory, count: int) -> list[EpisodeRecord]:
-    """Of finished episodes that a simulator played, ``count`` spread evenly over the plan."""
+    """Return ``count`` of the finished episodes that a simulator played, spread evenly over the plan."""
     said = contents.read(folder)
     warn(said)
     played = [record for record in said.final.values() if record.outcome is not Outcome.ERROR and not record.trial]
@@ -86,7 +86,8 @@ def _recorded(folder: RunDirectory, count: int) -> list[EpisodeRecord]:
 
 
 def _evaluation(folder: RunDirectory, overrides: Sequence[str], anyway: bool) -> Evaluation:
-    """What is played here: the settings of the run's last session, with every choice made on this machine.
+    """Return what is played here: the settings that the run was last played with, with every choice made on this
+    machine.
 
     Raises BadInput, NotReady, and RunMismatch where it cannot come out the same, unless ``anyway``.
     """
@@ -97,7 +98,9 @@ def _evaluation(folder: RunDirectory, overrides: Sequence[str], anyway: bool) ->
     parted = differences(facts(run.experiment, [], []), facts(here.experiment, [], []))
     if parted and not anyway:
         words = "; ".join(map(str, parted))
-        raise RunMismatch(f"{folder.path} (A) is another experiment than this one (B): {words}. --anyway")
+        raise RunMismatch(
+            f"{folder.path} (A) is another experiment than this one (B): {words}. Add --anyway to play it all the same"
+        )
     return here
 
 
@@ -110,38 +113,39 @@ class _Forwards(msgspec.Struct):
 
 
 class _Agent(msgspec.Struct):
-    """Older versions had neither."""
+    """This much is read of an agent's settings; older versions had neither."""
 
     lingbot: _Forwards | None = None
     sessions: int = 1
 
 
 class _Settings(msgspec.Struct):
-    """What is asked of a session's, of whatever version."""
+    """This much is read of the settings of a coordinator, of whatever version."""
 
     agent: _Agent
 
 
 def _require_deterministic(folder: RunDirectory, played: Sequence[CoordinatorFile]) -> None:
-    """Every agent of ours is, for one episode at a time; LingBot-VA's forwards of several are run together as they
-    happen to meet, unless ``exact``.
+    """Require that the run's agent plays an episode again in the same way. Every agent of ours does, one episode at a
+    time; LingBot-VA's forwards of several episodes are run together as they happen to meet, unless ``exact``.
 
-    Raises RunMismatch, and BadInput where a session does not say who played.
+    Raises RunMismatch, and BadInput where a coordinator's file does not say who played.
     """
     for settings in (file.settings for file in played if file.settings is not None):
         try:
             agent = as_struct(settings, _Settings).agent
         except BadInput as error:
-            raise BadInput(f"{folder.path}: a session in it is not what this package writes: {error}") from None
+            raise BadInput(f"{folder.path}: a file in its sessions/ is not what this package writes: {error}") from None
         if agent.lingbot and agent.sessions > 1 and not agent.lingbot.exact:
             raise RunMismatch(
                 f"{folder.path} was played with agent.sessions={agent.sessions}: which forwards ran together, and "
-                "so their last bits, was chance. --anyway plays the episodes again one by one"
+                "so their last bits, was chance. Add --anyway to play the episodes again one by one"
             )
 
 
 def _settings(folder: RunDirectory, overrides: Sequence[str]) -> RunSettings:
-    """Of the run's last session, but one episode at a time on this machine, commands kept, no video.
+    """Return the settings that the run was last played with, but for one episode at a time on this machine, with
+    commands kept and no video.
 
     Raises BadInput.
     """
@@ -171,7 +175,7 @@ def _override(data: dict[str, Any], override: str) -> None:
 
 
 def _verdict(folder: RunDirectory, then: EpisodeRecord, again: RunDirectory, now: EpisodeRecord) -> tuple[bool, str]:
-    """Whether an episode came out the same, and what to say of it."""
+    """Return whether an episode came out the same, and what to say of it."""
     if now.outcome is Outcome.ERROR:
         return False, f"{_ending(then)}, now an ERROR: {(now.error.strip().splitlines() or ['no reason given'])[-1]}"
     was, became = to_dict(then), to_dict(now)
@@ -188,7 +192,8 @@ def _ending(record: EpisodeRecord) -> str:
 
 
 def _compared(then: Actions, now: Actions) -> tuple[bool, str]:
-    """Whether two episodes' actions (actions, K, D) are the same within :data:`TOLERANCE`, in words."""
+    """Return whether two episodes' actions (actions, K, D) are the same within :data:`TOLERANCE`, and say how in
+    words."""
     if np.array_equal(then, now):
         return True, f"{len(then)} actions equal bit for bit"
     if then.shape[1:] != now.shape[1:]:

@@ -31,7 +31,7 @@ class FirstPicture:
 
     @property
     def slow(self) -> str:
-        """What to tell whoever waits; it is empty where the picture came fast enough."""
+        """Say what to tell whoever waits; empty where the picture came fast enough."""
         if self.seconds < SLOW_SECONDS:
             return ""
         return (

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -114,14 +113,12 @@ class RemoteEnv(gym.Env[Observation, Action]):
             raise self._impossible("expert_command", f"a command of {command.tolist()}")
         return command
 
-    def audition(self, seed: int, setting: Setting) -> dict[str, Any]:
+    def audition(self, seed: int, setting: Setting) -> Auditioned:
         """Return whether the task's expert solves the scene of ``seed``; for benchmarks whose scenes it chooses."""
         if self._child is None or self._child.ended:
             self._start()
         self._deadline = math.inf
-        return msgspec.structs.asdict(
-            self._ask(Auditioned, requests.Audition(seed, setting), self._limits.reset_seconds)
-        )
+        return self._ask(Auditioned, requests.Audition(seed, setting), self._limits.reset_seconds)
 
     def close(self) -> None:
         if self._child is None or self._child.ended:
@@ -176,18 +173,20 @@ class RemoteEnv(gym.Env[Observation, Action]):
         if left <= 0:
             self._child.end()
             raise SimulatorHung(
-                f"the episode outlasted its {self._limits.episode_seconds:g} s before {request.op!r} was asked"
+                f"the episode exceeded limits.episode_seconds={self._limits.episode_seconds:g} before "
+                f"{request.op!r} was sent"
             )
         within = "" if seconds <= left else f"the episode's {self._limits.episode_seconds:g} s"
         return self._child.ask(answer, request, min(seconds, left), within)
 
     def _impossible(self, op: str, words: str) -> ChildError:
-        """To be raised; the child is killed."""
+        """Kill the child, and return the error to raise."""
         assert self._child is not None  # noqa: S101  (it has answered)
         return self._child.impossible(op, words)
 
 
 def as_float32(values: Sequence[Any]) -> npt.NDArray[np.float32]:
-    """What float32 has no room for becomes infinity. Raises ValueError for rows of different lengths."""
+    """Return ``values`` as float32; what it has no room for becomes infinity. Raises ValueError for rows of different
+    lengths."""
     with np.errstate(over="ignore"):
         return np.asarray(values, np.float32)

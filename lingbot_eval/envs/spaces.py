@@ -85,7 +85,7 @@ def check_action(action: Action, space: gym.spaces.Box) -> npt.NDArray[np.bool_]
     """
     if not isinstance(action, np.ndarray) or action.dtype != np.float32 or action.shape != space.shape:
         found = f"{action.dtype} {action.shape}" if isinstance(action, np.ndarray) else type(action).__name__
-        raise BadAction(f"an action here is float32 {space.shape} (commands, channels); got {found}")
+        raise BadAction(f"an action must be float32 of shape {space.shape} (commands, columns); got {found}")
     if not np.isfinite(action).all():
         raise BadAction(f"an action holds NaN or infinity: {action.tolist()}")
     outside: npt.NDArray[np.bool_] = ((action < space.low) | (action > space.high)).any(axis=1)
@@ -98,7 +98,9 @@ def check_actions(actions: Actions) -> None:
     Whether the actions fit the environment, :func:`check_action` says of the first, before any is executed.
     """
     if len(actions) == 0:
-        raise BadAction("the agent returned no action; it would be asked for ever")
+        raise BadAction(
+            "the agent returned no actions (N = 0); it must return at least one, or the episode would never end"
+        )
     if isinstance(actions, np.ndarray) and actions.dtype.kind == "f" and not np.isfinite(actions).all():
         wrong = np.argwhere(~np.isfinite(actions))
         raise BadAction(
@@ -110,4 +112,4 @@ def check_actions(actions: Actions) -> None:
 def check_state(observation: Observation) -> None:
     """Raise ImpossibleAnswer where the state of ``observation`` holds something that is not a number."""
     if not np.isfinite(observation["state"]).all():
-        raise ImpossibleAnswer(f"a state of {observation['state'].tolist()}")
+        raise ImpossibleAnswer(f"the simulator sent a state that is not finite: {observation['state'].tolist()}")

@@ -31,7 +31,7 @@ Statistics = dict[str, list[Any]]
 
 @dataclass(frozen=True)
 class Layout:
-    """Where LeRobot looks for an episode's files: its own templates."""
+    """Says where LeRobot looks for an episode's files, in LeRobot's own templates."""
 
     version: str
     data: str
@@ -68,21 +68,21 @@ class Stored:
     """An episode that the dataset has."""
 
     start: int
-    """Its first row in the dataset."""
+    """The episode's first row in the dataset."""
     length: int
-    """Rows, one per command."""
+    """The episode has so many rows, one per command."""
     instruction: str
     statistics: dict[str, Statistics]
 
 
 class Dataset:
-    """Episodes, one after another, into an empty folder; complete when closed."""
+    """Writes episodes, one after another, into an empty folder; the dataset is complete when closed."""
 
     def __init__(
         self, folder: Path, layout: Layout, rate: int, cameras: Mapping[str, str], names: Sequence[str] | None
     ) -> None:
-        """``rate``: rows per second, which LeRobot wants whole. ``cameras``: their keys in the dataset by our names.
-        ``names``: of the command's columns."""
+        """``rate`` counts rows per second, which LeRobot wants whole. ``cameras`` has their keys in the dataset by our
+        names, ``names`` those of the command's columns."""
         self._folder, self._layout, self._rate, self._cameras = folder, layout, rate, cameras
         self._names = names
         self._features: dict[str, Any] = {}
@@ -90,7 +90,7 @@ class Dataset:
         self.episodes: list[Stored] = []
 
     def add(self, moments: Iterable[Moment], instruction: str) -> None:
-        """A row per command: what was seen before it (``observation``), the command (``action``), what it led to
+        """Write a row per command: what was seen before it (``observation``), the command (``action``), what it led to
         (``next``), and LeRobot's counters, of which ``timestamp`` is seconds since the episode began. If ``moments``
         raises, the dataset stays as it was."""
         number, start = len(self.episodes), sum(episode.length for episode in self.episodes)
@@ -139,7 +139,7 @@ class Dataset:
         self.episodes.append(Stored(start, length, instruction, statistics))
 
     def close(self, card: str) -> None:
-        """Write what describes the episodes. ``card``: the dataset's README.md."""
+        """Write what describes the episodes. ``card`` is the dataset's README.md."""
         meta = self._folder / "meta"
         meta.mkdir(parents=True, exist_ok=True)
         (self._folder / "README.md").write_text(card, encoding="utf-8")
@@ -150,7 +150,7 @@ class Dataset:
             self._write_meta_30(meta)
 
     def _describe(self, values: Mapping[str, npt.NDArray[Any]], images: Mapping[str, Image]) -> dict[str, Any]:
-        """LeRobot's ``features``."""
+        """Return LeRobot's ``features``."""
         features: dict[str, Any] = {}
         for name, key in self._cameras.items():
             height, width, _ = images[name].shape
@@ -187,7 +187,8 @@ class Dataset:
         return {**info, "data_files_size_in_mb": 100, "video_files_size_in_mb": 200}  # of files that are added to these
 
     def _write_meta_21(self, meta: Path) -> None:
-        """``action_config`` is LingBot-VA's: what is done in which rows, here one sentence for all of an episode's."""
+        """Write the ``meta`` of version 2.1. ``action_config`` is LingBot-VA's: it says what is done in which rows,
+        here in one sentence for all of an episode's."""
         _write_lines(meta / "tasks.jsonl", [{"task_index": k, "task": task} for task, k in self._tasks.items()])
         _write_lines(
             meta / "episodes.jsonl",
@@ -239,7 +240,7 @@ class Dataset:
 
 
 _NEXT = ("next.reward", "next.success", "next.done")
-"""As LeRobot's own recording of an evaluation names them; the reward is 1 at success."""
+"""LeRobot's own recording of an evaluation names them so; the reward is 1 at success."""
 
 
 def _write_lines(file: Path, lines: Iterable[Mapping[str, Any]]) -> None:
@@ -247,7 +248,7 @@ def _write_lines(file: Path, lines: Iterable[Mapping[str, Any]]) -> None:
 
 
 def _write_table(values: Mapping[str, npt.NDArray[Any]], file: Path) -> None:
-    """Vectors as lists of fixed size; those of one number as the number, as LeRobot has them."""
+    """Write vectors as lists of fixed size, and those of one number as the number, as LeRobot has them."""
     arrays = {}
     for key, value in values.items():
         flat, width = pa.array(value.reshape(-1)), value[0].size
@@ -257,19 +258,19 @@ def _write_table(values: Mapping[str, npt.NDArray[Any]], file: Path) -> None:
 
 
 def _statistics(values: npt.NDArray[Any]) -> Statistics:
-    """Over rows."""
+    """Compute statistics over rows."""
     rows = values.reshape(len(values), -1).astype(np.float64)
     found = {"min": rows.min(0), "max": rows.max(0), "mean": rows.mean(0), "std": rows.std(0)}
     return {**{what: value.tolist() for what, value in found.items()}, "count": [len(rows)]}
 
 
 def _histogram(image: Image) -> npt.NDArray[np.int64]:
-    """(3, 256): how many pixels have which value, per colour."""
+    """Count how many pixels have which value, per colour: (3, 256)."""
     return np.stack([np.bincount(image[..., colour].ravel(), minlength=256) for colour in range(3)])
 
 
 def _colours(histogram: npt.NDArray[np.int64], pictures: int) -> Statistics:
-    """Of all pixels; ``count`` is the pictures'."""
+    """Compute statistics of all pixels; ``count`` is the number of pictures."""
     values, pixels = np.arange(256) / 255, histogram[0].sum()
     mean = histogram @ values / pixels
     found = {
@@ -282,7 +283,7 @@ def _colours(histogram: npt.NDArray[np.int64], pictures: int) -> Statistics:
 
 
 def _together(episodes: Sequence[dict[str, Statistics]]) -> dict[str, Statistics]:
-    """Of all episodes' rows, from each one's."""
+    """Compute statistics of all episodes' rows from those of each episode."""
     found = {}
     for key in episodes[0]:
         parts = [{what: np.array(value) for what, value in episode[key].items()} for episode in episodes]

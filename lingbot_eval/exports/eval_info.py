@@ -15,7 +15,7 @@ from lingbot_eval.types import Episode, EpisodeRecord, Outcome
 
 
 def eval_info(plan: Sequence[Episode], final: Mapping[str, EpisodeRecord], folder: Path) -> dict[str, Any]:
-    """``per_task``, ``per_group`` and ``overall``, with LeRobot's names and units (``pc_success`` in percent).
+    """Return ``per_task``, ``per_group`` and ``overall``, with LeRobot's names and units (``pc_success`` in percent).
 
     A group is a suite, in each of its settings; a task's id is its index in the suite. An episode's reward is 1 at its
     success and 0 before, as both benchmarks have it, so that its sum and its largest are the success. ERRORs are left
@@ -56,7 +56,7 @@ def eval_info(plan: Sequence[Episode], final: Mapping[str, EpisodeRecord], folde
 
 
 def _metrics(records: Sequence[EpisodeRecord], folder: Path) -> dict[str, list[Any]]:
-    """One value per episode; a list of videos, of those that there are."""
+    """Return lists of one value per episode, and one of the videos that there are."""
     rewards = [float(record.outcome is Outcome.SUCCESS) for record in records]
     return {
         "sum_rewards": rewards,

@@ -19,7 +19,7 @@ from lingbot_eval.types import EnvSpec, Outcome
 def write(
     folder: RunDirectory, version: str, outcomes: Collection[Outcome], target: Path, tell: Callable[[str], None]
 ) -> int:
-    """Play the run's episodes of these ``outcomes`` again and write them to ``target``; gives how many were left out
+    """Play the run's episodes of these ``outcomes`` again and write them to ``target``; return how many were left out
     because they did not end as recorded. ``tell`` hears of each.
 
     Raises BadInput, NotReady, RunMismatch and CorruptRecords.
@@ -52,7 +52,7 @@ def write(
 
 
 def _names(suite: str, spec: EnvSpec) -> tuple[Mapping[str, str], list[str] | None]:
-    """Of cameras and of command columns, as LingBot-VA's post-training has them where it plays the suite."""
+    """Name cameras and command columns as LingBot-VA's post-training does, where it plays the suite."""
     benchmark = suite_named(suite).post_training
     if not benchmark:
         return {camera: f"observation.images.{camera}" for camera in spec.cameras}, None
@@ -60,7 +60,7 @@ def _names(suite: str, spec: EnvSpec) -> tuple[Mapping[str, str], list[str] | No
 
 
 def _card(folder: RunDirectory, spec: EnvSpec, dataset: Dataset) -> str:
-    """The dataset's README.md, with the head that the hub reads."""
+    """Write the text of the dataset's README.md, with the head that the hub reads."""
     experiment = folder.run().experiment
     words = {
         "suite": experiment.suite.name,

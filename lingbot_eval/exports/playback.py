@@ -1,4 +1,4 @@
-"""Recorded episodes, played again with a picture at every command."""
+"""Plays recorded episodes again, with a picture at every command."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from lingbot_eval.types import EnvSpec, EpisodeRecord, Info, Observation
 
 @dataclass(frozen=True)
 class Moment:
-    """What was seen, what was then commanded, and what that led to."""
+    """Holds what was seen, what was then commanded, and what that led to."""
 
     observation: Observation
     command: npt.NDArray[np.float32]
     """(D,) as the environment got it, but absolute where the protocol's commands are relative (``Suite.absolute``)."""
     success: bool
-    """Of the task, by this command."""
+    """The task has succeeded by this command."""
     done: bool
-    """The episode's last command."""
+    """This is the episode's last command."""
 
 
 class Playback:
-    """The simulator of a run on this machine. Close it, or use it in ``with``."""
+    """Holds the simulator of a run on this machine. Close it, or use it in ``with``."""
 
     def __init__(self, folder: RunDirectory, settings: RunSettings) -> None:
         """Raises NotReady, and RunMismatch where a fact of this machine that can move a score is not the run's."""
@@ -62,11 +62,11 @@ class Playback:
             self._env = None
 
     def spec(self, record: EpisodeRecord) -> EnvSpec:
-        """Of the environment that the episode is played in."""
+        """Return the spec of the environment that the episode is played in."""
         return self._at(record).env_spec
 
     def moments(self, record: EpisodeRecord) -> Iterator[Moment]:
-        """One for each of the record's commands.
+        """Play the episode, and yield a moment for each of the record's commands.
 
         Raises BadInput where its commands were not kept, CorruptRecords where they are not its own, and after the last
         moment PlaybackDiffers where the episode did not end as recorded.
@@ -115,7 +115,7 @@ def _words(ending: tuple[str, int, float]) -> str:
 
 
 def commands_of(folder: RunDirectory, record: EpisodeRecord) -> npt.NDArray[np.float32]:
-    """(commands, D): those of a played episode that were executed. Raises as :func:`actions_of`."""
+    """Return the commands of a played episode that were executed, (commands, D). Raises as :func:`actions_of`."""
     actions = actions_of(folder, record)
     commands: npt.NDArray[np.float32] = actions.reshape(-1, actions.shape[-1])[: record.commands]
     return commands

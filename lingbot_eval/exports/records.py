@@ -28,9 +28,9 @@ TYPES: Mapping[str, pa.DataType] = {
 
 
 def table(records: Records, experiment: Experiment) -> pa.Table:
-    """The columns of :func:`frames.records`, one row per record: every attempt and every record that a correction
-    replaced; ``final`` marks the one of each episode that tables count. Fields carry their ``unit``, the table the
-    run's experiment, as JSON. Null where a record has no such part."""
+    """Return the columns of :func:`frames.records`, with one row per record: every attempt, and every record that a
+    correction replaced; ``final`` marks the one of each episode that tables count. Fields carry their ``unit``, the
+    table the run's experiment, as JSON. A cell is null where a record has no such part."""
     final = records.final()
     frame = frames.records(records.all)
     frame["final"] = pd.Series([final[one.episode.id] is one for one in records.all], dtype=frames.TRUTH)

@@ -6,7 +6,6 @@ import functools
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from lingbot_eval.runs.experiment import Experiment
 from lingbot_eval.suites import installed, suite_names
@@ -93,10 +92,10 @@ Facts = Mapping[str, str]
 """Values by dotted name (``protocol.seed``, ``versions.torch``); several where one run had several."""
 
 
-def facts(experiment: Experiment, provenances: Iterable[Provenance], settings: Iterable[Mapping[str, Any]]) -> Facts:
+def facts(experiment: Experiment, provenances: Iterable[Provenance], settings: Iterable[Mapping[str, object]]) -> Facts:
     """Everything that is known of a run: what run.json identifies it by, what its records say that they were computed
     with, and its sessions' settings."""
-    found: dict[str, list[Any]] = {}
+    found: dict[str, list[object]] = {}
     for name, value in _leaves(experiment.as_dict()):
         if name not in CONSEQUENCES:
             found[name] = [value]
@@ -157,7 +156,7 @@ def _rule(name: str) -> str:
     return name
 
 
-def _leaves(values: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
+def _leaves(values: Mapping[str, object], path: str = "") -> Iterator[tuple[str, object]]:
     for name, value in values.items():
         if isinstance(value, Mapping):
             yield from _leaves(value, f"{path}{name}.")
@@ -165,5 +164,5 @@ def _leaves(values: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, An
             yield f"{path}{name}", value
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, default=str)

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from statistics import fmean, stdev
-from typing import Any
 
 from lingbot_eval.errors import BadInput
 from lingbot_eval.reports.published import (
@@ -125,7 +124,7 @@ def methods(runs: Sequence[Run]) -> list[Method]:
     return [_method(group, name, first) for group, name in zip(groups.values(), names, strict=True)]
 
 
-def _identity(run: Run) -> dict[str, Any]:
+def _identity(run: Run) -> dict[str, object]:
     """All of the experiment but its seed and which episodes it plays."""
     return {name: value for name, value in run.experiment.as_dict().items() if name != "suite"}
 

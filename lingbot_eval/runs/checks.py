@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from lingbot_eval.runs.plan import by_task, task_of
 from lingbot_eval.types import Episode
 
 
-def compare(theirs: Mapping[str, Any], ours: Mapping[str, Any], path: str = "") -> list[str]:
+def compare(theirs: Mapping[str, object], ours: Mapping[str, object], path: str = "") -> list[str]:
     """Say ``name: there X, here Y`` of every leaf that differs."""
     differences = []
     for key in sorted({*theirs, *ours}):

@@ -1,4 +1,4 @@
-"""Where hydra stops: choices and overrides in, frozen settings out."""
+"""Hydra stops here: choices and overrides come in, frozen settings go out."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from lingbot_eval.agents import kind_named, kind_names
+from lingbot_eval.agents import OWN, kind_named, kind_names
 from lingbot_eval.errors import BadInput, UnknownName
 from lingbot_eval.runs.settings import run_settings
 from lingbot_eval.settings import RunSettings, to_dict
@@ -26,8 +26,8 @@ SETTINGS = {"easy": ("easy",), "hard": ("hard",), "both": ("easy", "hard")}
 
 @dataclass(frozen=True)
 class Choices:
-    """What has a flag of its own (``run-suite --help``); None: the benchmark's default. Anything else is an override,
-    ``group.key=value``."""
+    """Holds what has a flag of its own (``run-suite --help``); None: the benchmark's default. Anything else is an
+    override, ``group.key=value``."""
 
     agent: str | None = None
     protocol: str | None = None
@@ -38,7 +38,7 @@ class Choices:
     group: int | None = None
     setting: str | None = None
     episodes: int | None = None
-    """Per task and setting."""
+    """This counts episodes per task and setting."""
     seed: int | None = None
     workers: int | None = None
     gpus: str | None = None
@@ -49,10 +49,10 @@ class Choices:
 
 
 def choose(benchmark: str, choices: Choices) -> RunSettings:
-    """The settings of a run. Raises UnknownName and BadInput."""
+    """Make the settings of a run. Raises UnknownName and BadInput."""
     suite = suite_named(benchmark)
     agent = choices.agent or suite.default_agent
-    if _kind(agent) not in kind_names():
+    if ":" not in agent and agent not in kind_names():
         raise UnknownName("agent", agent, kind_names())
     protocol = choices.protocol or suite.default_protocol
     if protocol not in suite.protocol_names():
@@ -75,7 +75,7 @@ def choose(benchmark: str, choices: Choices) -> RunSettings:
 
 
 def _of_scenes(suite: Suite, choices: Choices) -> list[str]:
-    """Overrides for the group and the settings, which not every benchmark has."""
+    """Return overrides for the group and the settings, which not every benchmark has."""
     overrides = []
     if choices.group is not None:
         if not suite.groups or choices.tasks is not None:
@@ -87,7 +87,7 @@ def _of_scenes(suite: Suite, choices: Choices) -> list[str]:
     if choices.setting is not None:
         if not suite.settings:
             having = [name for name in suite_names() if suite_named(name).settings]
-            raise BadInput(f"{suite.name} has no settings; {' and '.join(having)} have easy and hard")
+            raise BadInput(f"{suite.name} has no --setting; {' and '.join(having)} have easy and hard")
         if choices.setting not in SETTINGS:
             raise UnknownName("setting", choices.setting, SETTINGS)
         overrides.append(f"suite.settings=[{','.join(SETTINGS[choices.setting])}]")
@@ -95,7 +95,8 @@ def _of_scenes(suite: Suite, choices: Choices) -> list[str]:
 
 
 def settings(suite: Suite, agent: str, protocol: str, overrides: Sequence[str]) -> RunSettings:
-    """The presets of ``conf/`` with values changed by ``overrides``. ``agent``: a preset's name, or what names a class.
+    """Return the presets of ``conf/`` with values changed by ``overrides``. ``agent`` is the name of a preset or
+    what names a class.
 
     A changed protocol keeps its name with "(modified)" behind it, so that no table shows it as the preset.
     Raises UnknownName for a key that does not exist, BadInput for a value that does not fit.
@@ -112,7 +113,7 @@ def settings(suite: Suite, agent: str, protocol: str, overrides: Sequence[str]) 
             data: Any = OmegaConf.to_container(composed, resolve=False)  # "${x}" in somebody's words is words
         except MissingConfigException as error:
             group, _, name = (error.missing_cfg_file or "").rpartition("/")
-            raise UnknownName(group, name, error.options or ()) from None
+            raise UnknownName(group, name, [known for known in error.options or () if known != OWN]) from None
         except (HydraException, OmegaConfBaseException) as error:
             words = " ".join(str(error).split()) or type(error).__name__
             raise BadInput(f"setting: {words}; quote special characters, as in \"regime='a, b'\"") from None
@@ -137,24 +138,24 @@ def _store(suite: Suite, agent: str) -> None:
         }
         store.store(group="suite", name=suite.name, node=default)
         store.store(group="env", name=suite.name, node=to_dict(suite.simulator_settings({})))
-    if (name := _kind(agent)) in kind_names() and (preset := kind_named(name).preset(agent)) is not None:
+    if (name := _kind(agent)) in (*kind_names(), OWN) and (preset := kind_named(name).preset(agent)) is not None:
         store.store(group="agent", name=name, node=preset)
 
 
 def _kind(agent: str) -> str:
-    """The name of the kind of agent: ``file.py:Class`` and ``package.module:Class`` are the user's own."""
-    return "own" if ":" in agent else agent
+    """Name the kind of agent: ``file.py:Class`` and ``package.module:Class`` are the user's own."""
+    return OWN if ":" in agent else agent
 
 
 def quoted(text: str) -> str:
-    """``text`` as a value in hydra's override grammar, whatever characters it has."""
+    """Write ``text`` as a value in hydra's override grammar, whatever characters it has."""
     # in hydra's grammar a backslash is one, except before a quote
     return "'" + re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), text) + "'"
 
 
 def _checked(plain: DictConfig, override: str) -> str:
-    """The override as hydra takes it, which refuses to add keys to a dict unless told to. One that is empty in the
-    preset takes any key."""
+    """Return the override as hydra takes it: hydra refuses to add keys to a dict unless told to. A dict that is empty
+    in the preset takes any key."""
     key, equals, _ = override.partition("=")
     if not equals:
         raise BadInput(f"{override!r} is neither a flag nor a setting; settings look like env.gl=osmesa")
@@ -170,7 +171,7 @@ def _checked(plain: DictConfig, override: str) -> str:
 
 
 def _takes_any(group: DictConfig, name: str) -> bool:
-    """Whether ``name`` is such a dict itself, given whole."""
+    """Say whether ``name`` is such a dict itself, given whole."""
     return name in group and OmegaConf.is_dict(group[name]) and not group[name]
 
 

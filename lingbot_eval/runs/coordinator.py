@@ -33,11 +33,11 @@ def play(
     command: str = "",
     stopping: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Play ``episodes`` with ``settings.workers`` processes of ``agent.sessions`` lanes each; returns when all have a
+    """Play ``episodes`` with ``settings.workers`` processes of ``agent.sessions`` lanes each; return when all have a
     record of this run, whoever played them, or those at hand have one and it is ``stopping``.
 
-    ``command``: the line that was typed. Raises LingbotEvalError when no worker can start, NotReady when nothing can be
-    written any more.
+    ``command`` is the line that was typed. Raises LingbotEvalError when no worker can start, NotReady when nothing can
+    be written any more.
     """
     watch = Watch(folder)
     try:

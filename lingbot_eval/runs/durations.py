@@ -14,7 +14,7 @@ from lingbot_eval.types import EpisodeRecord, Outcome
 
 
 def command_limits(suite: Suite, protocol: Protocol, tasks: Iterable[Task]) -> dict[Task, int]:
-    """The most commands that an episode of each task may take."""
+    """Return the most commands that an episode of each task may take."""
     return {task: suite.command_limit(protocol, task) for task in tasks}
 
 

@@ -1,4 +1,4 @@
-"""One evaluation: everything is decided and refused before the first process starts, then the episodes are played."""
+"""In one evaluation everything is decided and refused before the first process starts, then the episodes are played."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from lingbot_eval.trackers import require
 from lingbot_eval.types import EnvSpec, Episode, Provenance
 
 RUNS = Path("runs")
-"""Where run directories are that nobody named."""
+"""Run directories that nobody named are here."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What will be played, with every choice made."""
+    """Says what will be played, with every choice made."""
 
     settings: RunSettings
     machine: Machine
@@ -41,11 +41,11 @@ class Evaluation:
 
     @property
     def folder(self) -> Path:
-        """The run directory where no other is asked for."""
+        """Return the run directory where no other is asked for."""
         return RUNS / self.experiment.folder_name
 
     def episodes(self, search: bool) -> list[Episode]:
-        """The plan. ``search``: scenes that are missing are looked for first.
+        """Return the plan. ``search``: scenes that are missing are looked for first.
 
         Raises NotReady.
         """
@@ -54,7 +54,7 @@ class Evaluation:
         return suite.plan(suite, Asked(chosen.suite, chosen.protocol, self.machine, search, chosen.limits, workers))
 
     def provenance(self) -> Provenance:
-        """What is known of each record before a worker adds what it computes on."""
+        """Return what is known of each record before a worker adds what it computes on."""
         chosen = self.settings
         versions = {
             "lingbot_eval": metadata.version("lingbot_eval"),
@@ -86,7 +86,8 @@ class Evaluation:
 
 
 def prepare(chosen: RunSettings, rehash: bool = False) -> Evaluation:
-    """Look at this machine and the agent's files. ``rehash``: without what is remembered of the hashes of its files.
+    """Look at this machine and the agent's files. ``rehash``: what is remembered of the hashes of its files does not
+    count.
 
     Raises BadInput, UnknownName, and NotReady that says everything that is missing.
     """
@@ -121,7 +122,7 @@ def prepare(chosen: RunSettings, rehash: bool = False) -> Evaluation:
 
 
 def spec_of(chosen: RunSettings) -> EnvSpec:
-    """What the environments of a run speak.
+    """Return what the environments of a run speak.
 
     Raises UnknownName, BadInput.
     """
@@ -141,5 +142,5 @@ def spec_of(chosen: RunSettings) -> EnvSpec:
 
 
 def _listed(missing: Sequence[str]) -> list[str]:
-    """One line for one thing, else one each."""
+    """Write one thing on the same line, and several on a line each."""
     return list(missing) if len(missing) == 1 else ["not ready; what is missing:", *(f"  - {line}" for line in missing)]

@@ -1,4 +1,4 @@
-"""What must be the same for a run to be continued, or to be added to: other tasks of it."""
+"""An experiment is what must be the same for a run to be continued, or to be added to: other tasks of it."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from lingbot_eval.suites.machine import Machine
 
 
 class Played(msgspec.Struct, frozen=True):
-    """Which benchmark is played, and how much of each task."""
+    """Says which benchmark is played, and how much of each task."""
 
     name: str
     seed: int
     """It is the base seed."""
     episodes: int = 0
-    """Each task has so many, in each setting."""
+    """Each task has so many episodes, in each setting."""
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -49,7 +49,7 @@ class Conventions(msgspec.Struct, frozen=True):
 
 
 class Experiment(msgspec.Struct, frozen=True):
-    """Everything that an episode's result depends on, besides the episode itself and the machine. It is kept in
+    """Holds everything that an episode's result depends on, besides the episode itself and the machine. It is kept in
     ``run.json``, which must be read by people who have neither the suite nor the agent installed: what those two say
     is plain data here."""
 
@@ -98,19 +98,19 @@ class Experiment(msgspec.Struct, frozen=True):
 
     @property
     def digest(self) -> str:
-        """8 hex digits over all of it."""
+        """Return 8 hex digits over all of it."""
         content = json.dumps(self.as_dict(), sort_keys=True)  # as 0.1.0 named run directories by
         return hashlib.sha256(content.encode()).hexdigest()[:8]
 
     @property
     def folder_name(self) -> str:
-        """The same for the same experiment, so that the same command goes on with it."""
+        """Return the same name for the same experiment, so that the same command goes on with it."""
         preset = self.protocol_name.split()[0]
         return f"{self.suite.name}-{safe_name(self.agent_name)}-{preset}-{self.digest}"
 
 
 def experiment_of(chosen: RunSettings, machine: Machine, checkpoint: str) -> Experiment:
-    """The experiment that a run with these settings is, on this machine's simulator."""
+    """Return the experiment that a run with these settings is, on this machine's simulator."""
     return Experiment(
         suite=Played(
             name=chosen.suite.name,

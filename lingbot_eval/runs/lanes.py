@@ -25,8 +25,8 @@ class EpisodeUpdate:
 
 
 class LaneState(msgspec.Struct):
-    """What a coordinator's lane does. Its seconds until the episode at hand began went where ``starting`` to ``idle``
-    say; with the ``seconds`` of that episode they add up to the coordinator's."""
+    """Says what a coordinator's lane does. Its seconds until the episode at hand began went where ``starting`` to
+    ``idle`` say; with the ``seconds`` of that episode they add up to the coordinator's."""
 
     episode: str = ""
     """This episode (id) is played; empty while the lane waits for work."""

@@ -1,4 +1,5 @@
-"""The plan: every episode is decided before anything runs; by its benchmark (``suites/``), and here for all of them."""
+"""The plan decides every episode before anything runs: each benchmark makes its own (``suites/``), and here is what all
+plans have in common."""
 
 from __future__ import annotations
 
@@ -14,19 +15,19 @@ from lingbot_eval.types import Episode
 
 
 def shard(episodes: Sequence[Episode], text: str) -> list[Episode]:
-    """``i/n``: the i-th of n slices by position in the plan, i from 0; every n-th episode, so that each has a share of
-    every task. All of them are the plan, and no two have an episode in common.
+    """Return slice i of n for ``i/n``, i from 0: every n-th episode of the plan, so that each slice has a share of
+    every task. All slices together are the plan, and no two have an episode in common.
 
     Raises BadInput.
     """
     match = re.fullmatch(r"(\d+)/(\d+)", text, re.ASCII)
     if match is None or int(match[1]) >= int(match[2]):
-        raise BadInput(f"--shard {text}: i/n, with i in 0..n-1, as in --shard 0/8")
+        raise BadInput(f"--shard {text} is not i/n with i in 0..n-1; --shard 0/8 plays the first of eight slices")
     return list(episodes[int(match[1]) :: int(match[2])])
 
 
 def remaining(episodes: Sequence[Episode], done: Collection[str]) -> list[Episode]:
-    """The episodes whose ids are not in ``done``; resuming a run is this and nothing more."""
+    """Return the episodes whose ids are not in ``done``; resuming a run is this and nothing more."""
     return [episode for episode in episodes if episode.id not in done]
 
 
@@ -35,7 +36,7 @@ def task_of(episode: Episode) -> Task:
 
 
 def by_task(episodes: Iterable[Episode]) -> dict[Task, list[Episode]]:
-    """In the order of the tasks' first episodes."""
+    """Return each task's episodes, in the order of the tasks' first episodes."""
     tasks: dict[Task, list[Episode]] = {}
     for episode in episodes:
         tasks.setdefault(task_of(episode), []).append(episode)
@@ -43,7 +44,7 @@ def by_task(episodes: Iterable[Episode]) -> dict[Task, list[Episode]]:
 
 
 def to_lines(episodes: Iterable[Episode]) -> bytes:
-    """The plan as it is kept and hashed: one JSON object per line."""
+    """Write the plan as it is kept and hashed: one JSON object per line."""
     return b"".join(msgspec.json.encode(episode) + b"\n" for episode in episodes)
 
 
@@ -52,7 +53,7 @@ def plan_hash(episodes: Iterable[Episode]) -> str:
 
 
 def lines_hash(pieces: Iterable[bytes]) -> str:
-    """Of a plan as it is kept, in pieces of any size."""
+    """Hash a plan as it is kept, in pieces of any size."""
     digest = hashlib.sha256()
     for piece in pieces:
         digest.update(piece)

@@ -1,5 +1,5 @@
-"""The workers of a run (``workers.py``) and what each of their lanes plays. Of one that dies or outlasts an episode's
-time limit, what its lanes were playing becomes an ERROR with that reason."""
+"""The pool holds the workers of a run (``workers.py``) and what each of their lanes plays. When a worker dies or
+outlasts an episode's time limit, what its lanes were playing becomes an ERROR with that reason."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from lingbot_eval.settings import RaySettings, RunSettings
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome, Provenance
 
 Finished = tuple[int, Order, EpisodeRecord, bool]
-"""Lane, what it played, how that ended, and whether no other episode may have been the cause."""
+"""These are a lane, what it played, how that ended, and whether no other episode may have been the cause."""
 
 
 class Pool:
-    """Raises NotReady where workers cannot be started."""
+    """Starts and ends workers, and hears what they have played. Raises NotReady where workers cannot be started."""
 
     def __init__(self, folder: RunDirectory, settings: RunSettings, provenance: Provenance, presence: Presence) -> None:
         self._folder, self._settings, self._provenance = folder, settings, provenance
         self._presence = presence
         self._processes = workers_of(settings)
         self._lanes: dict[int, list[_Lane]] = {}
-        """By worker."""
+        """The lanes of each worker, by its number."""
         self._started = 0
         self._stillborn = 0
-        """Workers in a row that died before they could play."""
+        """So many workers in a row died before they could play."""
         self._obituaries: RecordFile | None = None
 
     @property
@@ -45,7 +45,7 @@ class Pool:
         return [lane for lanes in self._lanes.values() for lane in lanes if lane.ready and not lane.order]
 
     def beside(self, lane: _Lane) -> list[Episode]:
-        """What its worker plays on other lanes."""
+        """Return what the lane's worker plays on other lanes."""
         lanes = self._lanes[lane.number // self._settings.agent.sessions]
         return [other.order.episode for other in lanes if other.order and other is not lane]
 
@@ -82,7 +82,7 @@ class Pool:
         self._processes.tell(*divmod(lane.number, self._settings.agent.sessions), order)
 
     def wait(self) -> list[Finished]:
-        """What has been finished, by playing or by dying, after at most a second.
+        """Return what has been finished, by playing or by dying, after at most a second.
 
         Raises BadInput when a worker refuses its job, LingbotEvalError when workers die without having played.
         """
@@ -115,7 +115,7 @@ class Pool:
         return finished
 
     def _bury(self, number: int, reason: str, late: Sequence[_Lane] = (), own_doing: bool = True) -> list[Finished]:
-        """All that it was playing becomes an ERROR: its lanes share one process."""
+        """Make an ERROR of all that the worker was playing: its lanes share one process."""
         lanes = self._lanes.pop(number)
         if not any(lane.ready for lane in lanes):
             self._stillborn += 1
@@ -150,7 +150,7 @@ class Pool:
 
 
 def workers_of(settings: RunSettings) -> Workers:
-    """Where ``settings.cluster`` says.
+    """Return the workers where ``settings.cluster`` says.
 
     Raises NotReady.
     """
@@ -162,7 +162,7 @@ def workers_of(settings: RunSettings) -> Workers:
 
 
 def _not_of(record: EpisodeRecord, order: Order) -> str:
-    """Why it cannot be what has become of ``order``, in words; empty where it can."""
+    """Say why ``record`` cannot be what has become of ``order``; empty where it can."""
     if (record.episode, record.attempt) != (order.episode, order.attempt):
         return f"said that it had played {record.episode.id}, attempt {record.attempt}, which was not asked for"
     words = impossible(record)
@@ -170,7 +170,7 @@ def _not_of(record: EpisodeRecord, order: Order) -> str:
 
 
 class _Lane:
-    """What a worker's lane is doing; ``number`` counts over all workers."""
+    """Holds what a worker's lane is doing; ``number`` counts over all workers."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -187,7 +187,7 @@ class _Lane:
         self.order, self.last, self._since = order, order.episode, time.monotonic()
 
     def overdue(self, settings: RunSettings) -> bool:
-        """Whether it must be taken for hung."""
+        """Say whether the lane must be taken for hung."""
         limits = settings.limits
         allowed = limits.start_seconds + limits.reset_seconds + limits.episode_seconds  # of a simulator that starts
         return self.order is not None and self.seconds >= allowed + GRACE_SECONDS

@@ -21,7 +21,7 @@ from datetime import datetime, timezone
 from enum import Enum
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -32,6 +32,8 @@ from lingbot_eval.names import safe_name
 from lingbot_eval.runs.directory import ELSEWHERE, LIVE, RunDirectory
 from lingbot_eval.runs.lanes import Lanes, LaneState
 from lingbot_eval.types import Provenance
+
+T = TypeVar("T")
 
 HEARTBEAT_SECONDS = 5.0
 
@@ -206,14 +208,12 @@ class Watch:
 
     def coordinator(self, id: str) -> Coordinator | None:
         """Read its file; None where there is none, or none any more."""
-        found: Coordinator | None = self._read(f"{id}.json", Coordinator)
-        return found
+        return self._read(f"{id}.json", Coordinator)
 
     def heartbeat(self, id: str) -> Heartbeat | None:
-        found: Heartbeat | None = self._read(f"{id}{LIVE}", Heartbeat)
-        return found
+        return self._read(f"{id}{LIVE}", Heartbeat)
 
-    def _read(self, name: str, kind: Any) -> Any:
+    def _read(self, name: str, kind: type[T]) -> T | None:
         file = self._folder / name
         if (content := files.read(file)) is None:
             return None

@@ -36,14 +36,15 @@ SMALLEST_STORE = 80_000_000
 """Bytes of shared memory for Ray's objects; Ray refuses less than 75 MiB. Ours are messages."""
 
 LISTENS_SECONDS = 1.0
-"""How long an actor waits for its worker to say something; an order that comes meanwhile waits, too."""
+"""An actor waits so long for its worker to say something; an order that comes meanwhile waits, too."""
 
 Said = list[tuple[int, dict[str, Any]]]
 """(lane, message) in the order in which they came."""
 
 
 class RayWorkers:
-    """Raises NotReady where there is no such cluster, or none of its nodes could hold a worker."""
+    """Keeps worker processes on a Ray cluster. Raises NotReady where there is no such cluster, or none of its nodes
+    could hold a worker."""
 
     def __init__(self, settings: RunSettings, chosen: RaySettings) -> None:
         self._ours = not ray.is_initialized()
@@ -67,7 +68,8 @@ class RayWorkers:
 
     @property
     def count(self) -> int:
-        """Unless it is given, as many as all nodes could hold if they were empty: they may join and leave."""
+        """Return the number that is given, else as many as all nodes could hold if they were empty: they may join and
+        leave."""
         return self._wanted or max(1, self._rooms())
 
     def _rooms(self) -> int:
@@ -139,10 +141,10 @@ class RayWorkers:
 class _Actor:
     handle: Any
     call: Any
-    """The one that is under way, if one is."""
+    """The call that is under way, if one is."""
     placed: bool = False
     orders: Said = field(default_factory=list)
-    """Not told yet."""
+    """These are not told yet."""
 
     def go_on(self) -> None:
         if self.call is None:
@@ -151,7 +153,8 @@ class _Actor:
 
 
 class Relay:
-    """Of the actor, on its node. It answers one call at a time, all of them on the thread that the worker dies with."""
+    """This is what the actor runs on its node. It answers one call at a time, all of them on the thread that the worker
+    dies with."""
 
     def __init__(self) -> None:
         self._worker: WorkerProcess | None = None
@@ -160,7 +163,7 @@ class Relay:
         """Start the worker in ``folder``, where the coordinator's paths mean what they mean there."""
         try:
             if versions() != same:
-                raise NotReady(f"it has {versions()}, the coordinator {same}: install the same")
+                raise NotReady(f"this node has {versions()} and the coordinator has {same}: install the same on all")
             _enter(Path(folder), Path(jobs[0]["tmp"]))
             self._worker = WorkerProcess(adapted([job_from(as_struct(job, PlainJob)) for job in jobs]), {})
         except LingbotEvalError as error:
@@ -192,7 +195,7 @@ def _enter(folder: Path, tmp: Path) -> None:
 
 
 def adapted(jobs: Sequence[Job]) -> list[Job]:
-    """``jobs`` with the choices that are this node's own, and its versions for the records.
+    """Return ``jobs`` with the choices that are this node's own, and its versions for the records.
 
     Raises NotReady where its simulator is another: what it played would count for an experiment that it is not.
     """
@@ -201,7 +204,7 @@ def adapted(jobs: Sequence[Job]) -> list[Job]:
     machine = inspect(suite, settings.env, draws=settings.agent.looks or settings.films != "off")
     for name, here in machine.facts.items():
         if (wanted := provenance.versions.get(name)) != here:
-            raise NotReady(f"{name} is {here} there, and {wanted} in this experiment")
+            raise NotReady(f"{name} is {here} on this node, but {wanted} in the experiment")
     agent = kind.place(settings.agent, workers=1)
     settings = msgspec.structs.replace(settings, env=machine.simulator, agent=agent)
     versions = {**provenance.versions, **machine.notes, **kind.versions(agent)}
@@ -210,12 +213,12 @@ def adapted(jobs: Sequence[Job]) -> list[Job]:
 
 
 def versions() -> dict[str, str]:
-    """What must be the same on all nodes besides the simulator's facts; Ray compares Python's and its own."""
+    """Return what must be the same on all nodes besides the simulator's facts; Ray compares Python's and its own."""
     return {**{name: metadata.version(name) for name in ("lingbot_eval", "msgspec")}, "code": code_hash()}
 
 
 def _connect(address: str | None) -> None:
-    """To the cluster at ``address``, $RAY_ADDRESS, or one of our own that ends with this process.
+    """Connect to the cluster at ``address``, at $RAY_ADDRESS, or to one of our own that ends with this process.
 
     Raises BadInput, NotReady.
     """
@@ -249,12 +252,12 @@ def _knock(address: str) -> None:
 
 
 def _nodes() -> list[dict[str, float]]:
-    """Resources of each that is there."""
+    """Return the resources of each node that is there."""
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 
 
 def _rooms(node: dict[str, float], needs: dict[str, float]) -> int:
-    """How many workers the empty node could hold."""
+    """Count the workers that the empty node could hold."""
     return min((int(node.get(name, 0.0) / amount) for name, amount in needs.items() if amount), default=1)
 
 

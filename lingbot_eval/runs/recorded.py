@@ -1,4 +1,4 @@
-"""What a run kept of how it was played, for whoever plays its episodes again."""
+"""Reads what a run kept of how it was played, for whoever plays its episodes again."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lingbot_eval.types import Actions, EpisodeRecord
 
 
 def actions_of(folder: RunDirectory, record: EpisodeRecord) -> Actions:
-    """(actions, K, D): an episode's, the last one as it was sent, whether or not all of it was executed.
+    """Return an episode's actions (actions, K, D), the last one as it was sent, whether or not all of it was executed.
 
     Raises BadInput where none were kept, CorruptRecords where they are not this record's.
     """
@@ -30,7 +30,8 @@ def actions_of(folder: RunDirectory, record: EpisodeRecord) -> Actions:
 
 
 def _fetching(settings: Mapping[str, Any]) -> Mapping[str, Any]:
-    """``env.download: true`` of an older version named nothing to fetch: what it fetched is here, or not."""
+    """Turn off an older version's ``env.download: true``, which named nothing to fetch: what it fetched is here, or
+    not."""
     env = settings.get("env")
     if isinstance(env, Mapping) and env.get("download") is True:
         return {**settings, "env": {**env, "download": False}}
@@ -38,7 +39,7 @@ def _fetching(settings: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def settings_of(folder: RunDirectory) -> RunSettings:
-    """As the run's last session had them.
+    """Return the settings of the run's last coordinator.
 
     Raises BadInput for a run that no simulator played, and for one of another version of this package.
     """
@@ -54,7 +55,7 @@ def settings_of(folder: RunDirectory) -> RunSettings:
 
 
 def _today(settings: Mapping[str, Any]) -> Mapping[str, Any]:
-    """With what older versions had no setting for, as they did it; and without what they had for every agent, and which
+    """Add what older versions had no setting for, as they did it; leave out what they had for every agent, and which
     said nothing where it was null."""
     limits = settings.get("limits")
     if isinstance(limits, dict):
@@ -69,4 +70,4 @@ def _today(settings: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 _OF_EVERY_AGENT = ("path", "checkpoint", "lingbot")
-"""Fields of 0.1.0's only struct of an agent's settings."""
+"""0.1.0's only struct of an agent's settings had these fields."""

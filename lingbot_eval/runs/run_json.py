@@ -1,4 +1,4 @@
-"""What ``run.json`` and the coordinators' files say of a run, whichever version of this package wrote them."""
+"""Reads what ``run.json`` and the coordinators' files say of a run, whichever version of this package wrote them."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def coordinator_files(contents: Iterable[Mapping[str, Any]], folder: Path) -> tu
 
 
 def _without_more(content: Mapping[str, Any]) -> dict[str, Any]:
-    """``more`` is no name of a field in any file: another version may use it for something else."""
+    """Leave out a field named ``more``, which is none of ours: another version may use it for something else."""
     experiment = {name: value for name, value in content["experiment"].items() if name != "more"}
     return {**content, "experiment": experiment}
 

@@ -21,7 +21,7 @@ from lingbot_eval.types import Episode, EpisodeRecord, Outcome
 
 @dataclass(frozen=True)
 class Player:
-    """A coordinator, as far as can be told from outside."""
+    """Says of a coordinator what can be told from outside."""
 
     coordinator: Coordinator
     life: Life
@@ -54,7 +54,7 @@ class Player:
 
 @dataclass
 class Tally:
-    """What has become of a task's planned episodes."""
+    """Counts what has become of a task's planned episodes."""
 
     planned: int
     successes: int = 0
@@ -79,7 +79,7 @@ class Tally:
 
 @dataclass(frozen=True)
 class Scores:
-    """What has become of ``plan``. To add a record costs the same however many are planned or recorded."""
+    """Keeps what has become of ``plan``. To add a record costs the same however many are planned or recorded."""
 
     plan: Sequence[Episode]
     tasks: Mapping[str, Task]

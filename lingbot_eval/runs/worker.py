@@ -44,7 +44,7 @@ S_co = TypeVar("S_co", RunSettings, Mapping[str, Any], covariant=True)
 
 @dataclass(frozen=True)
 class JobOf(Generic[S_co]):
-    """What a lane is told at its start."""
+    """Tells a lane at its start what it works with."""
 
     folder: str
     """The run directory."""
@@ -53,16 +53,16 @@ class JobOf(Generic[S_co]):
     log: str
     """What its worker prints goes there."""
     simulator_log: str
-    """And what its simulators print; the same file in a worker of one lane."""
+    """What its simulators print goes there; it is the same file in a worker of one lane."""
     tmp: str
-    """Where the worker's temporary files go, and its simulators'."""
+    """The worker's temporary files go there, and its simulators'."""
     settings: S_co
     provenance: Provenance
 
 
 Job = JobOf[RunSettings]
 PlainJob = JobOf[Mapping[str, Any]]
-"""A job as it comes: which types its settings have, they say themselves."""
+"""A job comes like this: its settings say themselves which types they have."""
 
 
 def job_from(plain: PlainJob) -> Job:
@@ -78,23 +78,23 @@ class Order:
 
 
 class Refused(msgspec.Struct, tag="refused", forbid_unknown_fields=True):
-    """What a worker says that cannot play its job."""
+    """A worker that cannot play its job says this."""
 
     why: str
 
 
 class Ready(msgspec.Struct, tag="ready", forbid_unknown_fields=True):
-    """What a lane says first."""
+    """A lane says this first."""
 
 
 class Played(msgspec.Struct, tag="played", forbid_unknown_fields=True):
-    """What it says of each order."""
+    """A lane says this of each order."""
 
     record: EpisodeRecord
 
 
 class Lane:
-    """One episode at a time, and the environment of the task at hand, which is kept while episodes of it follow."""
+    """Plays one episode at a time; the environment of the task at hand is kept while episodes of it follow."""
 
     def __init__(self, job: Job, agent_for: AgentFor) -> None:
         self._job, self._settings = job, job.settings
@@ -106,7 +106,7 @@ class Lane:
         self._task = ("", "")
         self._env: Env | None = None
         self._agent: TimedAgent | None = None
-        """Of the episode at hand, held by nobody else: what it occupies is free when the next is ordered."""
+        """It plays the episode at hand and is held here alone: what it occupies is free when the next is ordered."""
 
     def play(self, order: Order) -> EpisodeRecord:
         """Play once and write the record; whatever goes wrong is one too."""
@@ -141,7 +141,7 @@ class Lane:
         self._leave()
 
     def _at(self, episode: Episode) -> tuple[Env, TimedAgent]:
-        """The environment of the episode's task and an agent for this episode."""
+        """Return the environment of the episode's task and an agent for this episode."""
         if self._env is None or self._task != (episode.suite, episode.task):
             self._leave()
             env_settings, limits = env_settings_for(self._settings, episode), self._settings.limits
@@ -164,7 +164,7 @@ class Lane:
         return env
 
     def _with_imagination(self, record: EpisodeRecord) -> EpisodeRecord:
-        """What the agent imagined, filmed where asked for and compared with what came."""
+        """Add what the agent imagined, filmed where asked for and compared with what came."""
         if self._env is None or self._agent is None or not isinstance(imagines := self._agent.agent, Imagines):
             return record
         try:
@@ -186,7 +186,7 @@ class Lane:
 
 
 def _checked(record: EpisodeRecord) -> EpisodeRecord:
-    """``record`` as it will be read; what cannot be read again would spoil the run directory.
+    """Return ``record`` as it will be read; what cannot be read again would spoil the run directory.
 
     Raises msgspec's errors for values of other types, ImpossibleAnswer for other values that cannot be.
     """
@@ -233,7 +233,7 @@ def main() -> None:
 
 
 def _here(job: Job) -> Job:
-    """The job with this machine in its provenance."""
+    """Return the job with this machine in its provenance."""
     agent = job.settings.agent
     versions = {**job.provenance.versions, **hardware(), **kind_of(agent).hardware(agent)}
     return replace(job, provenance=replace(job.provenance, versions=versions, host=socket.gethostname()))
@@ -256,7 +256,7 @@ def serve(connection: Connection, lane: Lane, times: Lanes) -> None:
 
 
 def _end_the_worker(failure: threading.ExceptHookArgs) -> None:
-    """A lane that cannot go on (its disk is full) must not leave its parent waiting."""
+    """End the worker: a lane that cannot go on (its disk is full) must not leave its parent waiting."""
     with contextlib.suppress(OSError):
         threading.__excepthook__(failure)
     os._exit(1)

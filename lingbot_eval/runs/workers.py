@@ -1,5 +1,5 @@
-"""Worker processes (``worker.py``): started, told what to play, heard and ended. Here on this machine; on others,
-``ray_workers.py``."""
+"""Worker processes (``worker.py``) are started, told what to play, heard and ended: here on this machine, in
+``ray_workers.py`` on others."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ GRACE_SECONDS = 60.0
 """A lane notices a hung simulator itself; one that does not within this is hung too (an agent stuck on a GPU)."""
 
 PATIENCE = 3.0
-"""Seconds in which a worker that was told to end must have ended its simulators, or one must have taken a message."""
+"""Within so many seconds a worker that was told to end must have ended its simulators, and any must have taken a
+message."""
 
 
 JOB_BYTES = 1 << 18
@@ -37,13 +38,13 @@ JOB_BYTES = 1 << 18
 
 
 class Ended(msgspec.Struct, tag="ended", forbid_unknown_fields=True):
-    """The last of a worker."""
+    """This is the last message of a worker."""
 
     how: str
 
 
 class Lost(msgspec.Struct, tag="lost", forbid_unknown_fields=True):
-    """The last of a worker that was lost with its machine, which no episode has done."""
+    """This is the last message of a worker that was lost with its machine, which no episode has done."""
 
     how: str
 
@@ -60,20 +61,20 @@ class News:
 
 
 class Workers(Protocol):
-    """Worker processes, by number, wherever they run."""
+    """Keeps worker processes, by number, wherever they run."""
 
     @property
     def count(self) -> int:
-        """How many there can be at a time: their numbers are 0 to ``count`` - 1."""
+        """Return how many there can be at a time: their numbers are 0 to ``count`` - 1."""
 
     def start(self, number: int, jobs: Sequence[Job]) -> None:
         """Start one with a lane for each job, as soon as there is room for it."""
 
     def tell(self, number: int, lane: int, order: Order) -> None:
-        """Told to one that has died, it is lost: :meth:`news` says so."""
+        """Order an episode; an order to a worker that has died is lost, and :meth:`news` says so."""
 
     def news(self, seconds: float) -> list[News]:
-        """What was said until now; wait for some at most ``seconds``.
+        """Return what was said until now; wait for some at most ``seconds``.
 
         Raises NotReady where no worker can be started.
         """
@@ -86,7 +87,7 @@ class Workers(Protocol):
 
 
 def decided(settings: RunSettings) -> RunSettings:
-    """``settings`` with GPUs and the number of workers decided, where those are this machine's to decide.
+    """Return ``settings`` with GPUs and the number of workers decided, where those are this machine's to decide.
 
     Raises UnknownName, BadInput, NotReady.
     """
@@ -99,7 +100,10 @@ def decided(settings: RunSettings) -> RunSettings:
     gpus = None if cluster.gpus is None else tuple(map(str, cluster.gpus))
     if gpus is not None:
         if numbered:
-            raise BadInput(f"--gpus gives a worker one GPU, device={numbered[0]} counts among several; use one of them")
+            raise BadInput(
+                f"--gpus shows each worker a single GPU, and {numbered[0]} chooses among several: leave out --gpus, or "
+                "give the device without a number"
+            )
         require(gpus)
     elif not numbered:  # each worker sees them all otherwise
         gpus = visible() or None
@@ -108,7 +112,7 @@ def decided(settings: RunSettings) -> RunSettings:
 
 
 class LocalWorkers:
-    """On this machine; one per GPU in turn, where GPUs are chosen."""
+    """Keeps workers on this machine, one per GPU in turn where GPUs are chosen."""
 
     def __init__(self, settings: RunSettings, chosen: LocalSettings) -> None:
         assert settings.workers is not None  # noqa: S101  (decided() has seen to it)
@@ -154,10 +158,10 @@ class LocalWorkers:
 
 
 class WorkerProcess:
-    """A worker on this machine, and our ends of its lanes. It dies with the *thread* that started it (Linux)."""
+    """Holds a worker on this machine, and our ends of its lanes. It dies with the *thread* that started it (Linux)."""
 
     def __init__(self, jobs: Sequence[Job], environment: Mapping[str, str]) -> None:
-        """``environment``: variables that it gets in addition.
+        """Start the worker; ``environment`` has variables that it gets in addition.
 
         Raises NotReady where its log cannot be written.
         """
@@ -203,8 +207,8 @@ class WorkerProcess:
                 self._deaf = f"took no message within {PATIENCE:g} s"
 
     def heard(self) -> list[tuple[int, Message]]:
-        """(lane, message) of all that was said until now; one that has ended, is not ready in time, or says what no
-        worker says, is ended and says so last."""
+        """Return (lane, message) of all that was said until now. A worker that has ended, is not ready in time, or says
+        what no worker says, is ended, and its last message says so."""
         said, how = self._read()
         self._loading = self._loading and not any(isinstance(message, Ready) for _, message in said)
         if how == CLOSED:
@@ -218,8 +222,8 @@ class WorkerProcess:
         return [*said, (0, Ended(how))]
 
     def _read(self) -> tuple[list[tuple[int, Message]], str]:
-        """A message of each lane that has one, and why no more can be heard; empty where it can. A lane says one thing
-        and waits."""
+        """Return a message of each lane that has one, and why no more can be heard, empty where it can. A lane says one
+        thing and waits."""
         said, why = list[tuple[int, Message]](), ""
         readable = wait([connection.fileno() for connection in self.connections], timeout=0.0)
         for lane, connection in enumerate(self.connections):
@@ -236,7 +240,7 @@ class WorkerProcess:
         return said, why
 
     def _excess(self) -> str:
-        """Why it must be ended, in words; empty where it need not."""
+        """Say why the worker must be ended; empty where it need not."""
         if self._loading and time.monotonic() - self._started > self._load_seconds:
             return "outlasted the time limit"
         return self._deaf or self._log.excess()

@@ -1,4 +1,4 @@
-"""Every setting, as frozen structs that hydra fills (``conf/``) and that travel as JSON.
+"""Every setting is a field of frozen structs that hydra fills (``conf/``) and that travel as JSON.
 
 ``suite.py``, ``agent.py`` and ``run.py`` have what all benchmarks, agents and runs share; what one benchmark or one
 kind of agent has besides is in a file of its name.

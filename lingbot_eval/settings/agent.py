@@ -1,4 +1,4 @@
-"""What every agent's settings have. Each kind of agent adds its own; ``agents/`` says which kinds there are."""
+"""Every agent's settings have these. Each kind of agent adds its own; ``agents/`` says which kinds there are."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from lingbot_eval.settings.structs import Count, to_dict
 
 
 class AgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="name"):
-    """The settings of one kind of agent, which is their tag."""
+    """These are the settings of one kind of agent, whose name is their tag."""
 
     APART: ClassVar[frozenset[str]] = frozenset({"sessions"})
-    """Fields that a run may be continued with other values of: where something lies, whose content counts
+    """A run may be continued with other values of these fields: where something lies whose content counts
     (``AgentKind.check``), and where and with how many others an episode is computed. Each record says the device."""
 
     looks: bool
@@ -30,21 +30,21 @@ class AgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag
 
     @property
     def name(self) -> str:
-        """What tables and records call the agent."""
+        """Return what tables and records call the agent."""
         return self.kind
 
     @property
     def imagines(self) -> bool:
-        """Whether the agent predicts what it will see."""
+        """Say whether the agent predicts what it will see."""
         return False
 
     @property
     def devices(self) -> tuple[str, ...]:
-        """The devices that it names, as torch does."""
+        """Return the devices that the settings name, as torch names them."""
         return ()
 
     def identity(self) -> dict[str, Any]:
-        """What of the settings is part of the experiment."""
+        """Return those settings that are part of the experiment."""
         return {name: value for name, value in to_dict(self).items() if name not in self.APART}
 
 

@@ -1,4 +1,4 @@
-"""LIBERO's settings."""
+"""These are LIBERO's settings."""
 
 from __future__ import annotations
 
@@ -13,27 +13,28 @@ from lingbot_eval.settings.structs import Count
 from lingbot_eval.settings.suite import Protocol, SimulatorSettings
 
 COMMIT = re.compile("[0-9a-f]{40}")
-"""A commit of a repository on the hub; a branch's name may mean other files tomorrow."""
+"""Only a commit of a repository on the hub will do: a branch's name may mean other files tomorrow."""
 
 
 class LiberoProtocol(Protocol, frozen=True, forbid_unknown_fields=True, tag="libero"):
-    """One way in which LIBERO numbers are made; ``conf/protocol/libero/*.yaml`` gives each value's source."""
+    """A protocol is one way in which LIBERO numbers are made; ``conf/protocol/libero/*.yaml`` gives each value's
+    source."""
 
     warmup_command: Annotated[tuple[float, ...], msgspec.Meta(min_length=7, max_length=7)]
-    """Sent after the initial state is restored, before the first frame that the agent sees."""
+    """This command is sent after the initial state is restored, before the first frame that the agent sees."""
     warmup_count: Annotated[int, msgspec.Meta(ge=0)]
     render_size: Count
-    """Pixels, square."""
+    """Pixels along an edge of a rendered picture, which is square."""
     resize: Count | None
-    """Pixels, square, bilinear; None leaves the rendered picture."""
+    """Pixels along an edge of the square picture that the agent gets (bilinear); None leaves the rendered picture."""
     flip: Literal["none", "vertical", "rotate180"]
-    """Applied to the picture as LIBERO returns it, whose row 0 is the bottom of the scene."""
+    """How the picture is turned that LIBERO returns, whose row 0 is the bottom of the scene."""
     state_quaternion: Literal["raw", "canonical"]
-    """Sign of the end-effector quaternion before it becomes an axis-angle; canonical: w >= 0."""
+    """The sign of the end-effector quaternion before it becomes an axis-angle; canonical: w >= 0."""
     gripper: Literal["raw", "binary"]
     """binary: a gripper command below 0 becomes -1 (open), any other +1 (close)."""
     command_limit: Mapping[str, Count]
-    """By suite; warm-up not counted."""
+    """The most commands of an episode, by suite; the warm-up is not counted."""
     reset: Literal["hard", "soft"]
     """hard: robosuite loads the model anew at every reset."""
     environment: Literal["per-episode", "per-task", "per-task-after-reset"]
@@ -45,18 +46,18 @@ class LiberoProtocol(Protocol, frozen=True, forbid_unknown_fields=True, tag="lib
     seed_block: int
     """per-episode: episode k of every task has seed ``base * seed_block + k``."""
     initial_states: Literal["index", "modulo"]
-    """Stored state of episode k: k itself (more episodes than states are refused), or k modulo their number."""
+    """The stored state of episode k is k itself (more episodes than states are refused), or k modulo their number."""
     prompt: Literal["file-name", "bddl"]
     """Where the instruction comes from; the two differ in wording."""
 
 
 class LiberoSettings(SimulatorSettings, frozen=True, forbid_unknown_fields=True, tag="libero"):
-    """LIBERO on this machine; nothing here moves a score."""
+    """These settings say where LIBERO lies and how it runs on this machine; none of them moves a score."""
 
     assets: str | None
     download: bool | str | None
-    """A commit: fetch assets that are nowhere here, as that commit of the hub's data set has them. False or None: fetch
-    nothing. There is no True."""
+    """A commit of the hub's data set: assets that are nowhere here are fetched as that commit has them. With False or
+    None nothing is fetched. There is no True."""
     gl: Literal["auto", "egl", "osmesa"]
 
     def __post_init__(self) -> None:

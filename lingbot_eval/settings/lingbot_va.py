@@ -1,4 +1,4 @@
-"""LingBot-VA's settings: the numbers a checkpoint is played with, and the agent's own."""
+"""LingBot-VA's settings are the numbers that a checkpoint is played with, and the agent's own."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lingbot_eval.settings.agent import AgentSettings
 from lingbot_eval.settings.structs import to_dict
 
 Size = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
-"""Of a model or of what it is given: what is larger is a damaged file, and would be allocated."""
+"""A size of a model, or of its input: a larger one is from a damaged file, and would be allocated."""
 
 IMAGES_PER_FRAME = 4
 """The VAE makes one latent frame of four pictures (and one of the very first alone)."""
@@ -30,11 +30,11 @@ class LingBotSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     layout: Literal["width", "tshape"]
-    """How cameras share one latent picture. width: side by side. tshape: two wrists side by side on top, at half
-    size, and the head below."""
+    """How cameras share one latent picture. width: they are side by side. tshape: two wrists are side by side on top,
+    at half size, and the head is below."""
     cameras: Mapping[str, str]
-    """Our name of each camera -> the key it has in upstream's data; in the order of the layout (tshape: head, left,
-    right)."""
+    """The key that each camera has in upstream's data, by our name of it, in the order of the layout (tshape: head,
+    left, right)."""
     height: Size
     """Pixels of one camera after resizing (tshape: of the head)."""
     width: Size
@@ -42,11 +42,11 @@ class LingBotSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Latent frames per chunk."""
     commands_per_frame: Size
     window: Size
-    """Upstream's attn_window: groups (video or action) kept; half as many chunks."""
+    """Upstream's attn_window: so many groups (video or action) are kept, which are half as many chunks."""
     video_steps: Size
     action_steps: Size
     video_exec_step: Size | None
-    """Stop denoising the video after so many forwards; None: all of them."""
+    """Denoising the video stops after so many forwards; None: after all of them."""
     video_guidance: float
     """Weight of classifier-free guidance; 1 or less: none."""
     action_guidance: float
@@ -54,11 +54,11 @@ class LingBotSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Shift of the noise schedule."""
     action_shift: float
     channels: tuple[int, ...]
-    """Which shared action channel each command column is."""
+    """The shared action channel of each command column."""
     q01: Quantiles
-    """1 % quantile of each shared channel, in robot units; what -1 stands for."""
+    """1 % quantile of each shared channel, in robot units; -1 stands for it."""
     q99: Quantiles
-    """99 % quantile; what +1 stands for."""
+    """99 % quantile of each shared channel, in robot units; +1 stands for it."""
 
     def __post_init__(self) -> None:
         for problem in self._problems():
@@ -106,7 +106,7 @@ class LingBotSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def latent_size(self) -> tuple[int, int]:
-        """Rows and columns of one latent frame."""
+        """Return the rows and columns of one latent frame."""
         rows, columns = self.height // PIXELS_PER_LATENT, self.width // PIXELS_PER_LATENT
         return (3 * rows // 2, columns) if self.layout == "tshape" else (rows, len(self.cameras) * columns)
 
@@ -117,12 +117,13 @@ class LingBotSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def slots(self) -> int:
-        """Tokens that the attention cache holds."""
+        """Return how many tokens the key-value cache holds."""
         return self.window // 2 * self.frames * (self.video_tokens_per_frame + self.commands_per_frame)
 
     @property
     def rows(self) -> int:
-        """Batch rows of a forward: the prompt, and the negative prompt where guidance needs it."""
+        """Return the batch rows of a forward: one for the prompt, and one for the negative prompt where guidance needs
+        it."""
         return 2 if max(self.video_guidance, self.action_guidance) > 1 else 1
 
     @property
@@ -131,34 +132,34 @@ class LingBotSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class LingBotAgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How the agent lingbot-va runs on this machine, and what it plays with."""
+    """These settings say how the agent lingbot-va runs on this machine, and what it plays with."""
 
     dtype: Literal["bfloat16", "float32"]
     device: str
     """cpu, cuda, cuda:N, or auto: the first CUDA device, else the CPU where the model is small enough for it."""
     text_device: str | None
-    """Where the text encoder runs; None: on ``device``."""
+    """The device of the text encoder; None: ``device``."""
     vae_device: str | None
     parts: str | None
-    """Folder, or ``owner/name@COMMIT`` of the hub, with vae, text_encoder and tokenizer of a checkpoint in LeRobot's
-    layout; None: where its own configuration says, without asking the hub."""
+    """Folder, or ``owner/name@COMMIT`` of the hub, that has vae, text_encoder and tokenizer for a checkpoint in
+    LeRobot's layout; None: they are where its own configuration says, without asking the hub."""
     exact: bool
-    """The original's shapes and order of operations instead of the fast path."""
+    """Whether the original's shapes and order of operations are kept, instead of the fast path."""
     graphs: bool
-    """CUDA graphs and a channels-last VAE; on a GPU only."""
+    """Whether CUDA graphs and a channels-last VAE are used; on a GPU only."""
     settings: LingBotSettings
-    """Those of the benchmark; a checkpoint's own win."""
+    """The numbers of the benchmark; those that a checkpoint says of itself win."""
 
 
 class LingBotVASettings(AgentSettings, frozen=True, forbid_unknown_fields=True, tag="lingbot-va"):
-    """The agent LingBot-VA: which checkpoint, and how it is played."""
+    """These settings say which checkpoint LingBot-VA plays with, and how."""
 
     APART: ClassVar[frozenset[str]] = AgentSettings.APART | {"checkpoint"}
     APART_WITHIN: ClassVar[frozenset[str]] = frozenset({"parts", "device", "text_device", "vae_device", "graphs"})
-    """The fields of ``lingbot`` that a run may be continued with other values of."""
+    """A run may be continued with other values of these fields of ``lingbot``."""
 
     checkpoint: str | None
-    """A folder, a repository that the hub's cache has, or ``owner/name@COMMIT``, which is downloaded."""
+    """A folder, a repository that is in the hub's cache, or ``owner/name@COMMIT``, which is downloaded."""
     lingbot: LingBotAgentSettings
 
     @property

@@ -1,4 +1,4 @@
-"""The settings of an agent that is a class of the user's own."""
+"""These are the settings of an agent that is a class of the user's own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lingbot_eval.settings.agent import AgentSettings
 
 
 class OwnAgentSettings(AgentSettings, frozen=True, forbid_unknown_fields=True, tag="own"):
-    """The class, what it is made with, and the interpreter that it runs in."""
+    """They say which class it is, what it is made with, and which interpreter it runs in."""
 
     APART: ClassVar[frozenset[str]] = AgentSettings.APART | {"paths", "python"}
 
@@ -25,11 +25,12 @@ class OwnAgentSettings(AgentSettings, frozen=True, forbid_unknown_fields=True, t
 
     @property
     def name(self) -> str:
-        """The class's."""
+        """Return the name of the class."""
         return self.entry.rpartition(":")[2]
 
     def identity(self) -> dict[str, Any]:
-        """What of the settings is part of the experiment; the content of files is, besides (``own.content_hash``)."""
+        """Return those settings that are part of the experiment, as the content of files is besides
+        (``own.content_hash``)."""
         place, _, name = self.entry.rpartition(":")
         return {
             **AgentSettings.identity(self),

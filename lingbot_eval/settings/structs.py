@@ -1,4 +1,4 @@
-"""Plain data as checked structs, and back."""
+"""Turn plain data into checked structs, and back."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Seconds = Annotated[float, msgspec.Meta(gt=0)]
 
 
 def as_struct(data: Any, kind: Any) -> Any:
-    """Plain data as a checked struct or dataclass.
+    """Return plain data as a checked struct or dataclass.
 
     Raises BadInput with the path of the value that does not fit, and the valid values where those can be listed.
     """
@@ -29,7 +29,7 @@ def as_struct(data: Any, kind: Any) -> Any:
 
 
 def _choices(kind: Any, path: Sequence[str]) -> list[str]:
-    """The values of the Literal that ``path`` leads to in a struct, if it leads to one."""
+    """Return the values of the Literal that ``path`` leads to in a struct, if it leads to one."""
     if get_origin(kind) is Literal:
         return [str(value) for value in get_args(kind)]
     found = [choice for member in get_args(kind) for choice in _choices(member, path)]
@@ -40,6 +40,6 @@ def _choices(kind: Any, path: Sequence[str]) -> list[str]:
 
 
 def to_dict(struct: Any) -> dict[str, Any]:
-    """A struct or dataclass as plain data that JSON can hold."""
+    """Return a struct or dataclass as plain data that JSON can hold."""
     data: dict[str, Any] = msgspec.to_builtins(struct, str_keys=True)
     return data

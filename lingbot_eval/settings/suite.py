@@ -1,4 +1,4 @@
-"""What every benchmark's settings have. Each benchmark adds its own: ``settings/<benchmark>.py``."""
+"""Every benchmark's settings have these. Each benchmark adds its own: ``settings/<benchmark>.py``."""
 
 from __future__ import annotations
 
@@ -13,24 +13,25 @@ from lingbot_eval.settings.structs import Count, to_dict
 
 Setting = Literal["easy", "hard"]
 Split = Literal["seen", "unseen"]
-"""Which of a task's sentences an instruction is drawn from."""
+"""An instruction is drawn from one of these sets of a task's sentences."""
 
 
 class Protocol(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="benchmark"):
-    """One way in which a benchmark's numbers are made. A benchmark's own protocol derives from this, with the
-    benchmark's name as its tag; ``conf/protocol/<benchmark>/*.yaml`` are the presets, with the source of each value."""
+    """A protocol is one way in which a benchmark's numbers are made. A benchmark's own protocol derives from this, with
+    the benchmark's name as its tag; ``conf/protocol/<benchmark>/*.yaml`` are the presets, with the source of each
+    value."""
 
     name: str
     seed: int
     """The default base seed, which ``--seed`` replaces."""
     seed_block: int
-    """By how much the episode seeds of neighbouring base seeds differ."""
+    """The episode seeds of neighbouring base seeds differ by so much."""
     episodes_per_task: Count
     """How many episodes a task has, in each setting where the benchmark has settings."""
 
 
 class SceneProtocol(Protocol, frozen=True, forbid_unknown_fields=True):
-    """A protocol under which an episode's scene is one that the task's own scripted expert solves: seeds are tried
+    """Under such a protocol an episode's scene is one that the task's own scripted expert solves: seeds are tried
     upwards from the first, and the others are left out (``suites/manifest.py``)."""
 
     seed_block: Count
@@ -40,16 +41,16 @@ class SceneProtocol(Protocol, frozen=True, forbid_unknown_fields=True):
 
 
 class SimulatorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="simulator"):
-    """Where and how a benchmark's simulator runs on this machine. A benchmark's own settings derive from this, with the
-    benchmark's name as their tag."""
+    """These settings say where and how a benchmark's simulator runs on this machine. A benchmark's own settings derive
+    from this, with the benchmark's name as their tag."""
 
     python: str | None
-    """Interpreter of the simulator's process; None: this one."""
+    """The interpreter of the simulator's process; None: this one."""
 
 
 class EnvSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One environment process: one task of one suite under one protocol. ``suites.env_settings`` reads it from plain
-    data."""
+    """These are the settings of one environment process: one task of one suite under one protocol.
+    ``suites.env_settings`` reads them from plain data."""
 
     simulator: SimulatorSettings
     protocol: Protocol
@@ -66,19 +67,19 @@ class SuiteSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
     suites: tuple[str, ...]
     tasks: tuple[str | int, ...]
-    """Indices or names; empty: all."""
+    """Indices or names of tasks; empty: all."""
     settings: tuple[Setting, ...]
-    """Where the benchmark has them; else empty."""
+    """The settings that are played, where the benchmark has them; else empty."""
     episodes: Count | None
-    """Per task; None: the protocol's own number."""
+    """Episodes of each task; None: the protocol's own number."""
     seed: int | None
-    """None: the protocol's own."""
+    """The base seed; None: the protocol's own."""
     manifest: str | None
-    """Benchmarks whose scenes an expert solves first: the folder that keeps them. None: one in ``manifests/`` for this
-    machine's simulator."""
+    """The folder that keeps the scenes, for benchmarks whose scenes an expert solves first. None: one in ``manifests/``
+    for this machine's simulator."""
 
 
 def protocol_hash(protocol: msgspec.Struct, facts: Mapping[str, str]) -> str:
-    """12 hex digits over the preset and the score-moving ``facts`` of this machine (versions, assets)."""
+    """Return 12 hex digits over the preset and the score-moving ``facts`` of this machine (versions, assets)."""
     content = {"preset": to_dict(protocol), "facts": dict(facts)}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]

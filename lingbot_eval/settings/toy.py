@@ -1,4 +1,4 @@
-"""The toy environment's settings."""
+"""These are the toy environment's settings."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from lingbot_eval.settings.suite import Protocol, SimulatorSettings
 
 
 class ToyProtocol(Protocol, frozen=True, forbid_unknown_fields=True, tag="toy"):
-    """The toy environment's: a point on a line, for checking an installation."""
+    """The toy's protocol is for checking an installation with a point on a line."""
 
     command_limit: Count
 
 
 class ToySettings(SimulatorSettings, frozen=True, forbid_unknown_fields=True, tag="toy"):
-    """The toy simulator, and the faults it shows on purpose."""
+    """These settings say which faults the toy simulator shows on purpose."""
 
     faults: Mapping[int, Literal["raise", "die", "hang", "stop", "spin", "slow", "eat"]]
-    """By seed: what happens at the third command of such an episode."""
+    """By seed, what happens at the third command of an episode of that seed."""

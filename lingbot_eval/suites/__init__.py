@@ -1,5 +1,5 @@
-"""The benchmarks that can be played: this package's, and whatever distribution names one of its own in the entry-point
-group ``lingbot_eval.suites`` (docs/extending.md)."""
+"""Find the benchmarks that can be played: this package's, and those that a distribution names in the entry-point group
+``lingbot_eval.suites`` (docs/extending.md)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ GROUP = "lingbot_eval.suites"
 
 @functools.cache
 def suite_named(name: str) -> Suite:
-    """Raises UnknownName; BadInput where it cannot be loaded, or is no suite."""
+    """Return the benchmark of this name.
+
+    Raises UnknownName; BadInput where it cannot be loaded, or is no suite.
+    """
     found = named(GROUP, "benchmark", name)
     if not isinstance(found, Suite):
         raise BadInput(f"{GROUP}: {name} is a {type(found).__name__}, not a lingbot_eval.suites.suite.Suite")
@@ -27,12 +30,12 @@ def suite_named(name: str) -> Suite:
 
 
 def suite_names() -> tuple[str, ...]:
-    """This package's first."""
+    """Return the names of all benchmarks, this package's first."""
     return names(GROUP)
 
 
 def suites() -> list[Suite]:
-    """Raises BadInput where one cannot be loaded."""
+    """Return all benchmarks. Raises BadInput where one cannot be loaded."""
     return [suite_named(name) for name in suite_names()]
 
 
@@ -46,27 +49,28 @@ def installed(name: str) -> Suite | None:
 
 
 def tasks_of(part: str) -> tuple[str, ...]:
-    """The tasks of a part of a benchmark, in the order that gives them their index; none where it is not installed."""
+    """Return the tasks of a part of a benchmark, in the order that gives them their index; none where it is not
+    installed."""
     return next((suite.tasks[part] for suite in suites() if part in suite.tasks), ())
 
 
 def suite_of(settings: EnvSettings) -> Suite:
-    """The benchmark that an environment belongs to."""
+    """Return the benchmark that an environment belongs to."""
     return suite_named(str(settings.protocol.__struct_config__.tag))
 
 
 def load_protocol(suite: str, name: str) -> Protocol:
-    """A preset as shipped. Raises UnknownName."""
+    """Return a protocol preset as shipped. Raises UnknownName."""
     return suite_named(suite).load_protocol(name)
 
 
 def protocol_names(suite: str) -> list[str]:
-    """Raises UnknownName."""
+    """Return the names of a benchmark's protocol presets. Raises UnknownName."""
     return suite_named(suite).protocol_names()
 
 
 def env_settings(data: Mapping[str, Any]) -> EnvSettings:
-    """Plain data as the settings of an environment.
+    """Return plain data as the settings of an environment.
 
     Raises BadInput, UnknownName.
     """

@@ -1,5 +1,5 @@
-"""Gymnasium ids: ``lingbot_eval/<title>-<task>-v0``, with the part before the task where a benchmark has several
-(``lingbot_eval/<title>-<part>-<task>-v0``); parts and tasks as the benchmarks name them."""
+"""Give every environment a Gymnasium id: ``lingbot_eval/<title>-<task>-v0``, with the part before the task where a
+benchmark has several (``lingbot_eval/<title>-<part>-<task>-v0``); parts and tasks as the benchmarks name them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from lingbot_eval.suites.suite import Suite
 
 
 def ids(suite: Suite) -> Iterator[tuple[str, str, str]]:
-    """(id, part, task) of every environment of a benchmark."""
+    """Yield (id, part, task) of every environment of a benchmark."""
     for part, tasks in suite.tasks.items():
         for task in tasks:
             within = f"{part}-{task}" if len(suite.tasks) > 1 else task
@@ -49,9 +49,9 @@ def make(
     render_mode: Literal["rgb_array"] | None = None,
     **choices: Any,
 ) -> gym.Env[Any, Any]:
-    """What ``gymnasium.make("lingbot_eval/…-v0", ...)`` calls: the environment in a process of its own; its class says
-    what its spaces are. ``protocol``: a preset's name (default: the suite's). ``choices``: settings of the simulator
-    (``conf/env/<suite>.yaml``) or of the protocol, by name.
+    """Make the environment in a process of its own, as ``gymnasium.make("lingbot_eval/…-v0", ...)`` asks; its class
+    says what its spaces are. ``protocol`` is a preset's name (default: the suite's). ``choices`` are settings of the
+    simulator (``conf/env/<suite>.yaml``) or of the protocol, by name.
 
     Raises NotReady, BadInput, UnknownName.
     """

@@ -60,7 +60,9 @@ def _bddl_sentence(part: str, task: str) -> str:
     text = (libero_root() / "bddl_files" / part / f"{task}.bddl").read_text()
     found = re.search(r"\(:language ([^)]*)\)", text)
     if found is None:
-        raise BadInput(f"{task}.bddl has no (:language ...)")
+        raise BadInput(
+            f"{task}.bddl states no instruction (:language); reinstall hf-libero, or use protocol.prompt=file-name"
+        )
     return found[1].strip()
 
 

@@ -21,21 +21,22 @@ from lingbot_eval.suites import suite_named
 from lingbot_eval.suites.suite import Scenes, Suite
 
 IDLE_SECONDS = 1800.0
-"""Without any progress: assets may come over a network that stands still for a while."""
+"""The simulator's interpreter may make no progress for so long: assets may come over a network that stands still for a
+while."""
 
 
 @dataclass(frozen=True)
 class Machine:
-    """What a simulator found on this machine."""
+    """A simulator has found this on the machine."""
 
     simulator: SimulatorSettings
     """The settings with every choice made: where the assets are, which GL backend."""
     facts: dict[str, str]
-    """What can move a score; part of the protocol hash."""
+    """Whatever can move a score; it is part of the protocol hash."""
     notes: dict[str, str]
-    """What is recorded beside the facts."""
+    """Whatever is recorded beside the facts."""
     said: tuple[str, ...] = ()
-    """What whoever waits should know; not recorded."""
+    """Sentences for whoever waits; they are not recorded."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,8 @@ class _Answer:
 
 
 def inspect(suite: Suite, simulator: SimulatorSettings, draws: bool, scenes: Scenes = ()) -> Machine:
-    """Ask the simulator's interpreter. ``draws``: pictures will be wanted. ``scenes``: (task, setting) pairs that will
-    be played, where it matters to what is needed.
+    """Ask the simulator's interpreter what it has. ``draws`` says that pictures will be wanted. ``scenes`` are the
+    (task, setting) pairs that will be played, where it matters to what is needed.
 
     Raises NotReady.
     """
@@ -59,7 +60,9 @@ def inspect(suite: Suite, simulator: SimulatorSettings, draws: bool, scenes: Sce
     except OSError as error:
         raise NotReady(f"env.python={python} cannot be started: {error.strerror}") from None
     except Stuck as how:
-        raise NotReady(f"{python} -m lingbot_eval.suites.machine {how}") from None
+        raise NotReady(
+            f"the simulator's interpreter does not say what it has: `{python} -m lingbot_eval.suites.machine` {how}"
+        ) from None
     if done.code:
         words = done.err.strip().splitlines()[-1:] or [f"exit {done.code}"]
         raise NotReady(f"{python} -m lingbot_eval.suites.machine: {words[0]}; is lingbot_eval installed there?")
@@ -74,7 +77,7 @@ def inspect(suite: Suite, simulator: SimulatorSettings, draws: bool, scenes: Sce
 
 
 def installed(*packages: str) -> dict[str, str]:
-    """Versions of those that are installed here."""
+    """Return the versions of those that are installed here."""
     found = {}
     for package in packages:
         with contextlib.suppress(metadata.PackageNotFoundError):
@@ -83,7 +86,7 @@ def installed(*packages: str) -> dict[str, str]:
 
 
 def python_versions() -> dict[str, str]:
-    """Versions of what every simulator runs on."""
+    """Return the versions of what every simulator runs on."""
     return {"python": platform.python_version(), **installed("numpy", "gymnasium", "numba", "scipy", "pillow")}
 
 

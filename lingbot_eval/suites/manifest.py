@@ -1,4 +1,4 @@
-"""Scenes that a task's own expert solves, found once and kept in a manifest.
+"""Keep the scenes that a task's own expert solves in a manifest, so that they are looked for once.
 
     manifest.json            the suite, and what about the simulator decides which scenes are solved
     <task>-<setting>.jsonl   one Audition per line, appended as seeds are tried
@@ -36,7 +36,7 @@ PLAYED_ONLY = ("shader", "denoiser", "bimanual-commands")
 MANIFEST = "manifest.json"
 
 ELSEWHERE = "say suite.manifest=DIR"
-"""It is the remedy where nothing can be written in a manifest's folder."""
+"""This is the remedy where nothing can be written in a manifest's folder."""
 
 HOPELESS = 50
 """After so many tries in a row without a solved scene the search is given up."""
@@ -155,7 +155,10 @@ class Manifest:
         Raises BadInput where they are about different simulators or disagree.
         """
         if differences := self.open(*self._read(other.folder / MANIFEST)):
-            raise BadInput(f"{other.folder} was made on another simulator than {self.folder}: {'; '.join(differences)}")
+            raise BadInput(
+                f"{other.folder} was made on another simulator than {self.folder}: {'; '.join(differences)}; its "
+                "scenes cannot be taken over"
+            )
         taken = 0
         for source in listed(other.folder, ".jsonl"):
             task, _, setting = source.stem.rpartition("-")
@@ -163,7 +166,10 @@ class Manifest:
                 (mine, known), new = self._tried(task, setting), other.auditions(task, setting)
                 for seed in mine.keys() & new.keys():
                     if mine[seed] != new[seed]:
-                        raise BadInput(f"{task} {setting} {seed}: there {new[seed]}, here {mine[seed]}")
+                        raise BadInput(
+                            f"{other.folder} and {self.folder} disagree about seed {seed} of {task} {setting}: "
+                            f"{new[seed]} there, {mine[seed]} here; one of them was changed"
+                        )
                 fresh = [new[seed] for seed in sorted(new.keys() - mine.keys())]
                 with contextlib.closing(_File(known)) as file:
                     for audition in fresh:
@@ -180,7 +186,10 @@ class Manifest:
         except msgspec.ValidationError as error:
             raise CorruptRecords(f"{file} is no manifest's: {str(error).replace('`', '')}") from None
         if head.schema > SCHEMA:
-            raise BadInput(f"{file} has schema {head.schema}; this version reads up to {SCHEMA}")
+            raise BadInput(
+                f"{file} was written by a newer version of lingbot_eval (schema {head.schema}, this one reads up to "
+                f"{SCHEMA}): update this one"
+            )
         return head.suite, head.facts
 
     def _file(self, task: str, setting: str) -> Path:

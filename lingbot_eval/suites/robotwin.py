@@ -59,7 +59,8 @@ def look_around(simulator: SimulatorSettings, draws: bool, wanted: Scenes) -> Ma
 
 
 def absolute(protocol: Protocol, first: Info, command: Command) -> Command:
-    """Relative commands are composed with the episode's first pose, which the info of its reset holds."""
+    """Return the command in the world frame: a relative one is composed with the episode's first pose, which the info
+    of its reset holds."""
     from lingbot_eval.envs.robotwin import poses
 
     if own(protocol).commands == "absolute":

@@ -1,4 +1,4 @@
-"""The plan of a benchmark whose scenes its expert solves first; those that are missing are looked for."""
+"""Plan the episodes of a benchmark whose scenes its expert solves first, and look for scenes that are missing."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from lingbot_eval.types import Episode
 
 
 def wanted_scenes(suite: Suite, asked: Asked) -> list[Wanted]:
-    """What the experiment needs, setting by setting.
+    """Return the scenes that the experiment needs, setting by setting.
 
     Raises UnknownName, BadInput.
     """
@@ -34,19 +34,22 @@ def wanted_scenes(suite: Suite, asked: Asked) -> list[Wanted]:
 
 
 def manifest_of(asked: SuiteSettings, machine: Machine) -> Manifest:
-    """The one that is asked for, else this machine's simulator's."""
+    """Return the manifest that is asked for, else that of this machine's simulator."""
     return Manifest(Path(asked.manifest) if asked.manifest else default_folder(asked.name, machine.facts))
 
 
 def plan_from_scenes(suite: Suite, asked: Asked) -> list[Episode]:
-    """One episode for each scene (``Suite.plan``). What the manifest lacks is looked for first if that is asked, and
-    refused if not.
+    """Plan one episode for each scene (``Suite.plan``). Scenes that the manifest lacks are looked for first where
+    ``asked.search`` says so; otherwise this raises NotReady.
 
     Raises UnknownName, BadInput, NotReady.
     """
     wanted, machine = wanted_scenes(suite, asked), asked.machine
     if machine is None:
-        raise NotReady(f"the episodes of {suite.name} depend on the machine's simulator (suites/manifest.py)")
+        raise NotReady(
+            f"which episodes {suite.name} has depends on its simulator, and nobody has looked at it yet: run "
+            f"`lingbot-eval plan {suite.name}`"
+        )
     manifest = manifest_of(asked.suite, machine)
     folder = manifest.folder
     differences = manifest.open(suite.name, machine.facts)
@@ -78,7 +81,7 @@ def plan_from_scenes(suite: Suite, asked: Asked) -> list[Episode]:
 
 
 def episodes(manifest: Manifest, wanted: Sequence[Wanted], suite: str, protocol: Protocol) -> list[Episode]:
-    """One for each scene.
+    """Return one episode for each scene.
 
     Raises NotReady where the manifest has too few.
     """
@@ -101,7 +104,7 @@ def episodes(manifest: Manifest, wanted: Sequence[Wanted], suite: str, protocol:
 
 
 class _Teller:
-    """One line when a task's scenes are found."""
+    """It prints one line when a task's scenes are found."""
 
     def __init__(self, manifest: Manifest) -> None:
         self._manifest, self._lock = manifest, threading.Lock()

@@ -20,7 +20,7 @@ TRIES = 2
 """A simulator that dies or hangs is asked once more, in a fresh process."""
 
 BROKEN = 5
-"""Seeds in a row at which it does so twice: then it is the simulator, and not the scenes."""
+"""After so many seeds in a row at which it does so twice it is the simulator, and not the scenes."""
 
 
 WAIT_SECONDS = 2.0
@@ -38,15 +38,15 @@ def search(
     tell: Callable[[Wanted, Audition], None],
     waits: Callable[[Sequence[Wanted]], None],
 ) -> None:
-    """Extend ``manifest``; ``tell`` is called, from whatever thread, after every audition; ``waits`` once, when there
-    is nothing left but what other processes are at.
+    """Extend ``manifest``. ``tell`` is called after every audition, from any thread; ``waits`` is called once, when
+    only tasks are left that other processes are at.
 
     Raises NotReady.
     """
     stopped = threading.Event()
 
     def one(want: Wanted) -> bool:
-        """False where another process is at it."""
+        """Look for the scenes of one task; return False where another process is at it."""
         env_settings = EnvSettings(
             simulator=simulator,
             protocol=protocol,
@@ -63,7 +63,7 @@ def search(
 
             @functools.cache
             def auditions() -> Auditions:
-                """With a simulator, which dies with this thread: none where nothing is left to try."""
+                """Make them, with a simulator that dies with this thread, once there is something left to try."""
                 env = ended.enter_context(contextlib.closing(RemoteEnv(env_settings, limits, log)))
                 return Auditions(env, want, log, tell)
 
@@ -86,7 +86,7 @@ def search(
 
 
 def _left(pool: Executor, one: Callable[[Wanted], bool], wanted: Sequence[Wanted]) -> list[Wanted]:
-    """Those that other processes are at; all others are done."""
+    """Do all that no other process is at, and return those that one is at."""
     futures = {pool.submit(one, want): want for want in wanted}
     return [futures[future] for future in as_completed(futures) if not future.result()]
 
@@ -102,7 +102,7 @@ class Auditions:
         for _ in range(TRIES):
             try:
                 answer = self._env.audition(seed, self._want.setting)
-                tried = Audition(seed, answer["outcome"], answer["reason"], answer["sentences"])
+                tried = Audition(seed, answer.outcome, answer.reason, answer.sentences)
                 break
             except SimulatorRaised as error:  # experts do, where an arm reaches nothing
                 tried = Audition(seed, "unsolved", f"it raised {_last_line(error)}", {})

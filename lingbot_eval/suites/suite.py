@@ -52,18 +52,18 @@ Command = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Asked:
-    """What a plan is made for."""
+    """A plan is made for this."""
 
     suite: SuiteSettings
     protocol: Protocol
     machine: Machine | None = None
-    """What the simulator found on this machine; None before anybody has looked."""
+    """The simulator has found this on the machine; None before anybody has looked."""
     search: bool = False
-    """Scenes that are missing are looked for, which may take hours."""
+    """Whether scenes that are missing are looked for, which may take hours."""
     limits: Limits | None = None
-    """Of the simulators that look for scenes."""
+    """The limits of the simulators that look for scenes."""
     workers: int = 1
-    """How many of them there are at once."""
+    """How many simulators look for scenes at once."""
 
     @property
     def base_seed(self) -> int:
@@ -71,7 +71,7 @@ class Asked:
 
     @property
     def episodes(self) -> int:
-        """How many each task has, in each setting."""
+        """Return how many episodes each task has, in each setting."""
         return self.suite.episodes or self.protocol.episodes_per_task
 
 
@@ -128,19 +128,19 @@ def as_it_was(protocol: Protocol, first: Info, command: Command) -> Command:
 
 @dataclass(frozen=True)
 class Suite:
-    """A benchmark: what it consists of, under which conventions it is played, and what it needs."""
+    """A suite says what a benchmark consists of, under which conventions it is played, and what it needs."""
 
     name: str
-    """As it is typed (``run-suite NAME``); also the tag of its protocol and its simulator's settings."""
+    """The name as it is typed (``run-suite NAME``); also the tag of its protocol and its simulator's settings."""
     title: str
-    """As people write it; also part of the Gymnasium ids ``lingbot_eval/<title>-…-v0``."""
+    """The name as people write it; also part of the Gymnasium ids ``lingbot_eval/<title>-…-v0``."""
     tasks: Mapping[str, tuple[str, ...]]
-    """By part of the benchmark (``Episode.suite``): its tasks, in the order that gives them their index. A benchmark in
-    one piece has one part, which bears its name."""
+    """The tasks of each part of the benchmark (``Episode.suite``), in the order that gives them their index. A
+    benchmark in one piece has one part, which bears its name."""
     make_env: Callable[[EnvSettings], Env]
     """Makes the environment in this process, which its simulator then changes for good. It imports the simulator."""
     env_spec: Callable[[EnvSettings], EnvSpec]
-    """What such an environment speaks, known without a simulator."""
+    """Returns what such an environment speaks, which is known without a simulator."""
     protocol: type[Protocol] = LimitedProtocol
     """A type of its own, where its protocols say more than how many commands an episode may take."""
     simulator: type[SimulatorSettings] = SimulatorSettings
@@ -148,10 +148,10 @@ class Suite:
     instructions: Mapping[str, str] = field(default_factory=dict)
     """The sentence that the agent is given, by task; a task that is missing is told by its name."""
     plan: Callable[[Suite, Asked], list[Episode]] = plan_by_seed
-    """Every episode, task by task. Raises UnknownName, BadInput; NotReady where scenes are missing."""
+    """Returns every episode, task by task. Raises UnknownName, BadInput; NotReady where scenes are missing."""
     command_limit: Callable[[Protocol, Task], int] = limit_of_protocol
-    """The most commands that an episode of a task may take; also in what proportion tasks take time, before any of them
-    was measured."""
+    """Returns the most commands that an episode of a task may take. Before any task was measured, tasks are taken to
+    need time in this proportion."""
     look_around: Callable[[SimulatorSettings, bool, Scenes], Machine] = needs_nothing
     """Says whether this machine is ready (NotReady names everything that is missing, a line each), which choices are
     made here, and what about it can move a score. It runs in the simulator's interpreter. The flag: pictures will be
@@ -168,27 +168,28 @@ class Suite:
     groups: tuple[tuple[str, ...], ...] = ()
     """Groups of tasks that ``--group`` chooses among."""
     agent_presets: Mapping[str, str] = field(default_factory=dict)
-    """By agent: the preset of ``conf/agent`` that it is played with here, if not the one of its own name."""
+    """The preset of ``conf/agent`` that an agent is played with here, by agent, if it is not the one of its own
+    name."""
     post_training: str = ""
     """The preset of ``conf/agent/lingbot-va`` whose names of cameras and commands an exported dataset has; empty where
     LingBot-VA does not play the benchmark."""
     commands_per_action: int = 1
     """K of environments that ``gymnasium.make`` gives."""
     scenes: Callable[[Suite, SuiteSettings, Protocol], Sequence[tuple[str, str]]] = no_scenes
-    """(task, setting) pairs that will be played, for benchmarks that need other things for other scenes."""
+    """Returns the (task, setting) pairs that will be played, for benchmarks that need other things for other scenes."""
     expert_finds_scenes: bool = False
     """Whether an episode's scene is one that the expert solved before: the plan then depends on the machine, and on a
     manifest of scenes (``manifest.py``)."""
     remarks: Callable[[Protocol], list[str]] = nothing_to_say
-    """Sentences that whoever starts a run under a protocol should read."""
+    """Returns sentences that whoever starts a run under a protocol should read."""
     instead: str = ""
-    """What could be played where this benchmark is not ready."""
+    """A sentence about what could be played where this benchmark is not ready."""
     optional: bool = True
     """Whether ``doctor`` is content with a machine that is not ready for it."""
     places: Mapping[str, tuple[str, str]] = field(default_factory=dict)
-    """By flag of ``doctor``: the field of the simulator's settings that it sets, and its help."""
+    """The field of the simulator's settings that a flag of ``doctor`` sets, and the flag's help, by flag."""
     absolute: Callable[[Protocol, Info, Command], Command] = as_it_was
-    """A recorded command in the world frame, given the info of the episode's reset, for whoever exports it."""
+    """Returns a recorded command in the world frame, given the info of the episode's reset, for whoever exports it."""
     moves_a_score: Mapping[str, str] = field(default_factory=dict)
     """By fact of :attr:`look_around`: why another value of it can move a score."""
     paper: Paper | None = None
@@ -241,7 +242,7 @@ class Suite:
         return sorted(entry.name[: -len(".yaml")] for entry in folder.iterdir() if entry.name.endswith(".yaml"))
 
     def load_protocol(self, name: str) -> Protocol:
-        """The preset as shipped, without hydra.
+        """Return the preset as shipped, without hydra.
 
         Raises UnknownName.
         """
@@ -254,7 +255,7 @@ class Suite:
         return protocol
 
     def simulator_settings(self, changes: Mapping[str, Any]) -> SimulatorSettings:
-        """The simulator's settings as shipped, with ``changes``, without hydra.
+        """Return the simulator's settings as shipped, with ``changes``, without hydra.
 
         Raises BadInput.
         """
@@ -267,7 +268,7 @@ class Suite:
         return settings
 
     def parts_of(self, given: str) -> list[str]:
-        """The parts that a name of ``--suite`` stands for.
+        """Return the parts that a name of ``--suite`` stands for.
 
         Raises UnknownName.
         """
@@ -278,8 +279,8 @@ class Suite:
         return list(self.aliases[given])
 
     def chosen(self, suite: SuiteSettings) -> list[tuple[str, str]]:
-        """(part, task) pairs that ``suite.suites`` and ``suite.tasks`` choose, in the benchmark's order. An index
-        counts within each part.
+        """Return the (part, task) pairs that ``suite.suites`` and ``suite.tasks`` choose, in the benchmark's order. An
+        index counts within each part.
 
         Raises UnknownName, BadInput.
         """
@@ -301,7 +302,7 @@ class Suite:
         ]
 
     def run_settings(self, agent: type[AgentSettings]) -> type[RunSettings]:
-        """The settings of a run of this benchmark with such an agent."""
+        """Return the type of the settings of a run of this benchmark with such an agent."""
         return _run_settings(self.protocol, self.simulator, agent)
 
     def env_settings(self) -> type[EnvSettings]:
@@ -335,7 +336,7 @@ def by_seed(
     seed: Callable[[str, str, int], int] | None = None,
     initial_state: Callable[[int], int | None] = lambda k: None,
 ) -> list[Episode]:
-    """A plan whose scenes follow from seeds: episode k of every task has seed ``base * seed_block + k``, unless
+    """Plan episodes whose scenes follow from seeds: episode k of every task has seed ``base * seed_block + k``, unless
     ``seed`` says otherwise. ``instruction`` is given part and task, ``seed`` these and k, ``initial_state`` k.
 
     Raises UnknownName, BadInput.

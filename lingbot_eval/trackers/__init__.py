@@ -1,5 +1,5 @@
-"""Where a run's progress goes besides the screen: ``tracker=tensorboard|wandb``. Nothing of theirs is imported unless
-asked for."""
+"""Trackers show a run's progress besides the screen (``tracker=tensorboard|wandb``). Nothing of theirs is imported
+unless asked for."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from lingbot_eval.types import Episode, EpisodeRecord, Outcome
 
 class Tracker(Protocol):
     def log(self, step: int, values: Mapping[str, float]) -> None:
-        """``step``: episodes of the run that have their result."""
+        """Show ``values`` at ``step``, which counts the episodes of the run that have their result."""
 
     def close(self) -> None: ...
 
@@ -34,7 +34,8 @@ def require(name: str) -> None:
 def tracking(
     name: str, folder: Path, plan: Sequence[Episode], final: Mapping[str, EpisodeRecord]
 ) -> Iterator[Callable[[EpisodeUpdate], None]]:
-    """What is told of a run's episodes goes to the tracker ``name``, whose files lie in ``folder``, a run directory."""
+    """Yield what passes updates of a run's episodes to the tracker ``name``, whose files lie in ``folder``, a run
+    directory."""
     if name == "none":
         yield lambda update: None
         return

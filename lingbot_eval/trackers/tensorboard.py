@@ -1,4 +1,4 @@
-"""Scalars as TensorBoard's event files, without TensorFlow or torch: ``tensorboard --logdir RUN/tensorboard``."""
+"""Writes TensorBoard's event files (``tensorboard --logdir RUN/tensorboard``), without TensorFlow or torch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 
 class TensorBoard:
-    """One event file per coordinator, in ``folder``."""
+    """Writes one event file per coordinator, in ``folder``."""
 
     def __init__(self, folder: Path) -> None:
         self._writer = EventFileWriter(str(folder))

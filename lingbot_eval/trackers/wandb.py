@@ -1,5 +1,5 @@
-"""Weights & Biases. Offline unless ``WANDB_MODE`` says otherwise: nothing leaves the machine unasked, and a run waits
-for nobody's server. ``wandb sync`` sends it later."""
+"""Logs to Weights & Biases, offline unless ``WANDB_MODE`` says otherwise: nothing leaves the machine unasked, and a
+run waits for nobody's server. ``wandb sync`` sends it later."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from lingbot_eval.errors import NotReady
 
 
 class WeightsAndBiases:
-    """One run per coordinator, in ``folder/wandb``; those of one run directory are the group ``group``. wandb's own
-    variables say the rest (``WANDB_PROJECT``, ``WANDB_ENTITY``).
+    """Makes one run per coordinator, in ``folder/wandb``; those of one run directory are the group ``group``. wandb's
+    own variables say the rest (``WANDB_PROJECT``, ``WANDB_ENTITY``).
 
     Raises NotReady where wandb does not begin: online without an account's key.
     """

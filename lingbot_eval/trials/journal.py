@@ -44,7 +44,7 @@ class Line(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class State:
-    """What the events of a trial come to."""
+    """Holds what the events of a trial come to."""
 
     points: tuple[float, ...]
     """There are points for each step."""
@@ -92,7 +92,7 @@ class Journal:
         return line
 
     def _impossible(self, line: Line) -> str:
-        """Say what cannot be of ``line``; nothing where all can."""
+        """Say what of ``line`` cannot be true; nothing where all can."""
         event = line.event
         if not 1 <= line.trial <= len(self._rubrics):
             return f"trial {line.trial}; the plan has 1..{len(self._rubrics)}"

@@ -40,14 +40,14 @@ class TrialPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rubrics: Annotated[tuple[Rubric, ...], msgspec.Meta(min_length=1)]
     methods: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
     trials: Annotated[int, msgspec.Meta(ge=1, le=SEED_BLOCK)]
-    """Each method has so many at each task."""
+    """Each method has so many trials at each task."""
     order: Order
     """From one set-up, the methods follow each other as they are listed (alternating), or in an order drawn anew for
     every set-up, and then they are not shown to the person who scores (blinded)."""
     seed: Annotated[int, msgspec.Meta(ge=0)]
     """The drawn order comes from it, and the episodes' names."""
     platform: str
-    """It names the robot; it may be empty."""
+    """The name of the robot; it may be empty."""
     regime: str
     """It says what the methods were trained on, in the user's words."""
 
@@ -55,7 +55,11 @@ class TrialPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         tasks = [rubric.task for rubric in self.rubrics]
         for what, names in (("task", tasks), ("method", [safe_name(method) for method in self.methods])):
             if len(set(names)) < len(names):
-                raise BadInput(f"each {what} once, as a folder's name too; given: {', '.join(names)}")
+                given = ", ".join(names)
+                raise BadInput(
+                    f"every {what} must be named once, and the names must differ as names of folders too; given: "
+                    f"{given}"
+                )
         for rubric in self.rubrics:
             if rubric.platforms and self.platform not in rubric.platforms:
                 raise UnknownName(f"platform of {rubric.task}", self.platform, rubric.platforms)

@@ -50,11 +50,11 @@ def scored(
     Raises BadInput, UnknownName where the rubric does not allow it.
     """
     if len(trial.points) != len(rubric.steps):
-        raise BadInput(f"points for {len(trial.points)} steps; {rubric.task} has {len(rubric.steps)}")
+        raise BadInput(f"points were given for {len(trial.points)} steps, but {rubric.task} has {len(rubric.steps)}")
     given = [points_of(rubric, step, points) for step, points in enumerate(trial.points, start=1)]
     if outcome is Outcome.SUCCESS:
         if trial.interventions:
-            raise BadInput("a hand helped: that is no success")
+            raise BadInput("a hand helped (interventions above 0), so it cannot be a success; end it as a failure")
         if rubric.time_limit_seconds is not None and seconds > rubric.time_limit_seconds:
             raise BadInput(f"{seconds:.0f} s are over {rubric.task}'s limit of {rubric.time_limit_seconds:g} s")
         given = [points or step.points for points, step in zip(given, rubric.steps, strict=True)]
@@ -62,7 +62,7 @@ def scored(
         if reason not in REASONS:
             raise UnknownName("reason of a failure", reason, REASONS)
     elif not reason.strip():
-        raise BadInput("a void trial says why")
+        raise BadInput("say why the trial is void")
     return EpisodeRecord(
         episode=episode,
         outcome=outcome,

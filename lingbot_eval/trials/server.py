@@ -60,7 +60,7 @@ class Answer(msgspec.Struct, frozen=True):
     """It says what was done, or why nothing was."""
     version: str = ""
     view: View | None = None
-    """None: it is not for you."""
+    """The trial session as it stands; None: it is not for you."""
 
 
 class Server(QuietServer):
@@ -162,7 +162,8 @@ class _Handler(QuietHandler):
         return self._send(status, msgspec.json.encode(answer), "application/json")
 
     def _foreign(self) -> bool:
-        """Tell a foreign site's name that was pointed at this machine; elsewhere than here, the token keeps it out."""
+        """Say whether the request came by a foreign site's name that was pointed at this machine. Where others may
+        connect, the token keeps it out instead."""
         names = {f"{name}:{self.server.server_port}" for name in (str(self.server.server_address[0]), "localhost")}
         return self.server.local and self.headers.get("Host") not in names
 

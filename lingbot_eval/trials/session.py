@@ -104,7 +104,7 @@ class TrialSession:
         Raises BadInput where none is, CorruptRecords, and RunMismatch where a run is not this plan's.
         """
         if not (self.folder / "plan.json").is_file():
-            raise BadInput(f"{self.folder} holds no session yet")
+            raise BadInput(f"{self.folder} holds no trial session yet")
         for method, run in self._runs.items():  # which hold all that plan.json says
             run.compare(self.plan.experiment(method), self.plan.episodes())
         known = {method: run.records() for method, run in self._runs.items()}
@@ -252,7 +252,10 @@ class TrialSession:
             raise BadInput(f"trial {number} is recorded already; correct it, with who and why")
         rubric = self.plan.rubric(slot.episode.task)
         if not 0 <= seconds <= MOST:
-            raise BadInput(f"a trial of {seconds} seconds; it takes 0 to {MOST}: how long it took, not when it was")
+            raise BadInput(
+                f"{seconds} seconds cannot be a trial's length (0 to {MOST}): give how long it took, not the time of "
+                "day"
+            )
         record = scored(rubric, slot.episode, outcome, seconds, trial, reason)
         return _possible(replace(record, attempt=known.attempt + 1 if known else 1))
 
@@ -298,7 +301,7 @@ class TrialSession:
         Raises BadInput where the trial has no record, or nobody or no reason is named.
         """
         if not who.strip() or not why.strip():
-            raise BadInput("a correction says who makes it and why")
+            raise BadInput("a correction needs who made it and why")
         known, slot = self.record(number), self.slots[number - 1]
         if known is None or known.trial is None:
             raise BadInput(f"trial {number} has no record to correct")
@@ -316,7 +319,7 @@ class TrialSession:
 
     def _at_hand(self) -> Slot:
         if (slot := self.current) is None:
-            raise BadInput("every planned trial is done; correct one, or plan another session")
+            raise BadInput("every planned trial is done; correct one, or plan another trial session")
         return slot
 
     def _done(self, slot: Slot) -> bool:
@@ -337,7 +340,7 @@ class TrialSession:
 
     def _open_journal(self) -> Journal:
         if self._journal is None:
-            raise BadInput("a session is told things within its context: with TrialSession(...) as session")
+            raise BadInput("open the trial session before scoring: with TrialSession(...) as session")
         return self._journal
 
     def _end(self, outcome: Outcome, reason: str = "") -> EpisodeRecord:
@@ -390,21 +393,21 @@ def _planned(folder: Path, plan: TrialPlan | None) -> TrialPlan:
     file = folder / "plan.json"
     if (content := files.read(file)) is None:
         if plan is None:
-            raise BadInput(f"{folder} holds no session; plan one: which rubrics, which methods")
+            raise BadInput(f"{folder} holds no trial session; plan one: which rubrics, which methods")
         return plan
     try:
         there: TrialPlan = as_struct(files.parsed(content, file), TrialPlan)
     except BadInput as error:
         raise CorruptRecords(f"{file}: {error}") from None
     if plan is not None and (differences := compare(to_dict(there), to_dict(plan))):
-        raise RunMismatch(f"{folder} holds another session: {'; '.join(differences)}. Use another folder")
+        raise RunMismatch(f"{folder} holds another trial session: {'; '.join(differences)}. Use another folder")
     return there
 
 
 def _possible(record: EpisodeRecord) -> EpisodeRecord:
     """Raises BadInput where it could not be read again."""
     if words := impossible(record):
-        raise BadInput(f"no record has {words}")
+        raise BadInput(f"this cannot be recorded: {words}")
     return record
 
 

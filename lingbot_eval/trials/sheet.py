@@ -87,7 +87,7 @@ def _number(session: TrialSession, cells: Mapping[str, str]) -> int:
             raise UnknownName(name, cells[name], known)
     setups = [str(k + 1) for k in range(plan.trials)]
     if cells["setup"] not in setups:
-        raise BadInput(f"setup {cells['setup']!r}; the plan has 1..{plan.trials}")
+        raise BadInput(f"setup {cells['setup']!r} is not in the plan (1..{plan.trials})")
     wanted = (cells["task"], cells["method"], int(cells["setup"]) - 1)
     places = [(slot.episode.task, slot.method, slot.episode.index) for slot in session.slots]
     return places.index(wanted) + 1
@@ -97,14 +97,14 @@ def _float(name: str, text: str) -> float:
     try:
         value = float(text)
     except ValueError:
-        raise BadInput(f"{name}: {text!r} is no number") from None
+        raise BadInput(f"{name} must be a number, got {text!r}") from None
     if not 0 <= value < float("inf"):
-        raise BadInput(f"{name}: {text} is not a number from 0 up")
+        raise BadInput(f"{name} must be a number from 0 up, got {text}")
     return value
 
 
 def _count(cells: Mapping[str, str], name: str) -> int:
     text = cells.get(name, "") or "0"
     if not text.isdecimal() or len(text) > 9:
-        raise BadInput(f"{name}: {text!r} is no count")
+        raise BadInput(f"{name} must be a whole number from 0 to 999999999, got {text!r}")
     return int(text)

@@ -32,7 +32,7 @@ class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     text: Text = ""
     """It is a note, a video's path, or the reason of a failure, a void or a correction."""
     outcome: str = ""
-    """A correction says so; empty: as it was."""
+    """A correction says that the trial ended so; empty: as it was."""
     reason: Text = ""
     """A correction to a failure has this reason."""
     who: Text = ""
@@ -54,7 +54,7 @@ class Verb:
 
 
 def obey(session: TrialSession, order: Order, starts_clock: bool = True) -> str:
-    """Do it, and return what was done; without ``starts_clock``, only what "start" says starts the clock.
+    """Do what is ordered, and return what was done; without ``starts_clock``, only "start" starts the clock.
 
     Raises BadInput where it is refused.
     """

@@ -1,4 +1,4 @@
-"""What the local pages' servers have in common: what a stranger sends, or does not send, costs little and ends soon."""
+"""The local pages' servers have this in common: what a stranger sends, or does not send, costs little and ends soon."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
 
 MOST = 64
-"""Connections at once; a browser opens six. One more is closed again."""
+"""There are at most so many connections at once; a browser opens six. One more is closed again."""
 
 SECONDS = 30.0
-"""Within which a request has arrived whole, and an answer moves on."""
+"""Within so many seconds a request must have arrived whole, and an answer must have moved on."""
 
 
 class QuietServer(ThreadingHTTPServer):
-    """A thread for each connection, of which there are at most MOST and none outlives the process."""
+    """Starts a thread for each connection, of which there are at most MOST; none outlives the process."""
 
     daemon_threads = True
 
     def __init__(self, address: tuple[str, int], handler: type[QuietHandler]) -> None:
         self._open: dict[socket.socket, float | None] = {}
-        """Until when a request has to be there, on the monotonic clock; None: it is, and being answered."""
+        """The request has to be there by this time on the monotonic clock; None: it is, and being answered."""
         self._turn = threading.Lock()
         super().__init__(address, handler)
 
@@ -39,7 +39,7 @@ class QuietServer(ThreadingHTTPServer):
         super().process_request(request, client_address)
 
     def awaits(self, request: socket.socket, seconds: float | None) -> None:
-        """A request is to arrive on this connection in so many seconds; None: it has."""
+        """Note that a request is to arrive on this connection in so many seconds; None: it has arrived."""
         with self._turn:
             self._open[request] = None if seconds is None else time.monotonic() + seconds
 
@@ -49,7 +49,7 @@ class QuietServer(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def service_actions(self) -> None:
-        """Between requests: who dribbles in a request, byte by byte, is cut off as who is silent."""
+        """Cut off, between requests, who dribbles in a request byte by byte, like who is silent."""
         now = time.monotonic()
         with self._turn:
             late = [request for request, until in self._open.items() if until is not None and until < now]
@@ -58,7 +58,7 @@ class QuietServer(ThreadingHTTPServer):
                     request.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A tablet that fell asleep, or a player that has seen enough of a video, is nobody's error."""
+        """Ignore a tablet that fell asleep, or a player that has seen enough of a video: it is nobody's error."""
         if not isinstance(sys.exc_info()[1], (ConnectionError, TimeoutError)):
             super().handle_error(request, client_address)
 
@@ -79,7 +79,7 @@ class QuietHandler(BaseHTTPRequestHandler):
         return whole
 
     def log_message(self, *_: Any) -> None:
-        """Nothing: a page asks every second."""
+        """Log nothing: a page asks every second."""
 
 
 class Span(NamedTuple):
@@ -90,10 +90,10 @@ class Span(NamedTuple):
 
 
 def span(asked: str, size: int) -> Span | None:
-    """What of ``size`` bytes the Range header ``asked`` names.
+    """Return which of ``size`` bytes the Range header ``asked`` names.
 
-    None where the whole is to be sent: RFC 9110, section 14, lets a server ignore several ranges at once, and has it
-    ignore what is no range of bytes.
+    It is None where the whole is to be sent: RFC 9110, section 14, lets a server ignore several ranges at once, and has
+    it ignore what is no range of bytes.
     """
     match = re.fullmatch(r"bytes=([0-9]*)-([0-9]*)", asked.strip())
     if match is None or match[0] == "bytes=-":
@@ -108,5 +108,6 @@ def span(asked: str, size: int) -> Span | None:
 
 
 def _number(digits: str) -> int | None:
-    """None where there are none. Of more digits than any file's size has, the first ones do as well."""
+    """Return the number; None where there are no digits. Where there are more than any file's size has, the first ones
+    do as well."""
     return int(digits.lstrip("0")[:20] or 0) if digits else None

@@ -117,7 +117,7 @@ def test_a_file_that_was_changed_is_imported_anew(here):
         ("policy.py:Path", "Path in policy.py has no method reset"),
         ("policy.py:np", "np in policy.py is a module, not a class"),
         ("empty.py:Drift", "empty.py has no class Drift, nor any other with reset and act"),
-        ("sys:Drift", "sys has no source file"),
+        ("sys:Drift", "sys has no Python source file"),
         (
             "broken.py:Drift",
             r"broken\.py cannot be imported: ZeroDivisionError: division by zero \(.*broken\.py, line 2",
@@ -277,7 +277,7 @@ def test_the_hash_has_the_content_of_files_and_folders_among_the_options(here):
     (here / "b" / "deep" / "x.bin").rename(here / "b" / "x.bin")
     assert content(entry, weights="b") != before
     (here / "a" / "gone").symlink_to(here / "nowhere")
-    with pytest.raises(BadInput, match="gone is no file, or a link to nothing"):
+    with pytest.raises(BadInput, match="gone is a link to nothing, or no regular file"):
         content(entry, weights="a")
 
 

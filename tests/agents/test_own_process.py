@@ -144,12 +144,12 @@ def test_memory_has_room_for_so_many_observations_and_for_none_that_looks_otherw
     shared, frame = SharedFrames(descriptor, spec), looks(1, spec)[0]
     assert shared.count == (64 << 20) // 120  # 4 * 3 + 3 * 5 * 7 = 117
     shared.write([frame, frame])
-    with pytest.raises(ValueError, match="there is room for"):
+    with pytest.raises(ValueError, match="the shared memory holds"):
         shared.read(shared.count + 1)
     for other in ({"images": frame["images"], "state": np.zeros(1, np.float32)}, {**frame, "images": {}}):
         with pytest.raises(ValueError, match="not of"):
             shared.write([other])
-    with pytest.raises(ValueError, match=r"an observation of \d+ bytes; there is room for"):
+    with pytest.raises(ValueError, match=r"an observation needs \d+ bytes, and the shared memory has"):
         SharedFrames(descriptor, dataclasses.replace(SPEC, cameras={"head": (5000, 5000)}))
     os.close(descriptor)
 

@@ -102,7 +102,7 @@ def test_a_large_page_is_written_where_a_small_one_is(tmp_path, capsys):
 
 def test_a_page_that_cannot_be_is_refused(runs, tmp_path, capsys):
     pair = [runs["random"], runs["expert"]]
-    assert "--page FILE.html, got runs/x" in refused([*pair, "--page", "runs/x"], capsys)
+    assert "--page needs a name that ends in .html, got runs/x" in refused([*pair, "--page", "runs/x"], capsys)
     assert "leave out --power" in refused([*pair, "--power", "9", "--page", "x.html"], capsys)
     (tmp_path / "file").write_text("")
     assert main(["compare", *map(str, pair), "--page", str(tmp_path / "file" / "x.html")]) == 2

@@ -55,7 +55,7 @@ def test_without_a_checkout_the_published_command_says_all_that_is_missing_and_w
         (["tabletop", "--group", "0"], "--group chooses among RoboTwin's tasks"),
         (["robotwin", "--group", "0", "--tasks", "lift_pot"], "without --tasks"),
         (["robotwin", "--group", "7"], "groups 0..6"),
-        (["libero", "--setting", "easy"], "libero has no settings"),
+        (["libero", "--setting", "easy"], "libero has no --setting"),
         (["tabletop", "--setting", "medium"], "unknown setting 'medium' (valid: easy, hard, both)"),
         (["tabletop", "--tasks", "lift_blok"], "did you mean 'lift_block'"),
         (["tabletop", "--protocol", "lingbot-va"], "unknown protocol 'lingbot-va'"),

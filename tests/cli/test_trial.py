@@ -179,8 +179,8 @@ def test_without_a_terminal_it_says_what_else_there_is(tmp_path, capsys):
     [
         (["--rubric", "fold_pant", "--method", "a"], "did you mean 'fold_pants'"),
         (["--rubric", "fold_pants"], "plan one with --rubric and --method"),
-        ([], "holds no session"),
-        (["--rubric", "fold_pants", "--method", "a", "--next"], "holds no session yet"),
+        ([], "holds no trial session"),
+        (["--rubric", "fold_pants", "--method", "a", "--next"], "holds no trial session yet"),
         (["--rubric", "fold_pants", "--method", "a", "--order", "random"], "alternating, blinded"),
         (["--rubric", "fold_pants", "--method", "a", "--trials", "0"], "trials"),
         (["--rubric", "gm100_replace_paper_roll", "--method", "a"], "platform of gm100_replace_paper_roll"),

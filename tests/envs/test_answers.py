@@ -67,8 +67,8 @@ def test_the_changed_host_is_a_toy_where_nothing_is_changed(playing):
     [
         ("said['terminated'] = 'no'", r"Expected bool, got str - at \$\.terminated"),
         ("said['info']['commands'] = float('nan')", r"Expected int, got null - at \$\.info\.commands"),
-        ("self._shared._state[:] = float('nan')", r"a state of \[nan\]"),
-        ("self._shared._state[:] = float('-inf')", r"a state of \[-inf\]"),
+        ("self._shared._state[:] = float('nan')", r"a state that is not finite: \[nan\]"),
+        ("self._shared._state[:] = float('-inf')", r"a state that is not finite: \[-inf\]"),
     ],
 )
 def test_an_answer_that_cannot_be_is_an_error_that_says_what_came_and_ends_the_simulator(playing, change, words):
@@ -164,7 +164,7 @@ def test_garbage_in_answer_to_close_closes(playing, data):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ("spec['cameras'] = {'head': (8000, 8000)}", "an observation of 192000004 bytes; there is room for"),
+        ("spec['cameras'] = {'head': (8000, 8000)}", "an observation needs 192000004 bytes, and the shared memory has"),
         ("spec['cameras'] = {'head': (64, 9000)}", r"pictures of {'head': \(64, 9000\)}"),
         ("spec['cameras'] = {'head': (0, 64)}", r"pictures of {'head': \(0, 64\)}"),
         ("spec['cameras'] = {'head': (64, 64, 3)}", r"Expected `?array`? of length 2.*env_spec\.cameras"),

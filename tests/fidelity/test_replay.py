@@ -232,7 +232,10 @@ def test_a_case_that_cannot_be_replayed_is_one_line_and_status_2(case, change, w
         (lambda t: t.pop("chunk1/noise/latents"), "lacks the tensor chunk1/noise/latents"),
         (lambda t: t.update({"keyframes/head": t["keyframes/head"].float()}), "float32"),
         (lambda t: t.update({"keyframes/head": t["keyframes/head"][:3]}), "1 to 5"),
-        (lambda t: t.update({"chunk0/kv/state": t["chunk0/kv/state"][:, :1].clone()}), "commands of 1 frames"),
+        (
+            lambda t: t.update({"chunk0/kv/state": t["chunk0/kv/state"][:, :1].clone()}),
+            "cover 1 latent frames",
+        ),
     ],
 )
 def test_inputs_that_are_missing_or_do_not_fit_are_named(case, change, words, capsys):

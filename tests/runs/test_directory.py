@@ -287,7 +287,7 @@ def test_a_newer_version_is_recognised_even_where_its_record_looks_otherwise(run
 
 def test_a_run_of_a_newer_version_is_refused(run):
     (run.path / "run.json").write_text(json.dumps({"schema": 3, "experiment": PLAIN}))
-    with pytest.raises(CorruptRecords, match=r"run\.json has schema 3; .* reads up to 2"):
+    with pytest.raises(CorruptRecords, match=r"run\.json was .* newer version .*schema 3, .* reads up to 2"):
         run.open(EXPERIMENT, EPISODES)
 
 
@@ -418,7 +418,7 @@ def counted(some: Sequence[EpisodeRecord]) -> dict[str, tuple[int, Outcome]]:
 def test_a_failure_made_a_success_is_refused_with_file_and_line(run):
     file = write(run, "a.jsonl", [record(0), record(1, Outcome.FAILURE), record(2)])
     file.write_bytes(file.read_bytes().replace(b"failure", b"success"))  # sed -i s/failure/success/
-    with pytest.raises(CorruptRecords, match=r"a\.jsonl:1: the checksum is"):
+    with pytest.raises(CorruptRecords, match=r"a\.jsonl:1: its checksum is"):
         run.records()
 
 

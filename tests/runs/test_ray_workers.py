@@ -144,5 +144,5 @@ def test_a_node_with_another_simulator_is_refused():
     who = replace(WHO, versions={"mplib": "0.0"})
     tabletop = toy_run(env=TabletopSettings(python=None), protocol=load_protocol("tabletop", "tabletop"))
     pytest.importorskip("sapien", reason="SAPIEN is not installed")
-    with pytest.raises(NotReady, match=r"is .* there, and .* in this experiment"):
+    with pytest.raises(NotReady, match=r"is .* on this node, but .* in the experiment"):
         adapted([Job(".", "0.jsonl", "0.log", "0.log", "tmp", tabletop, who)])

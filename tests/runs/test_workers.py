@@ -52,7 +52,7 @@ def test_a_device_by_number_and_a_gpu_for_each_worker_exclude_each_other(monkeyp
 
     groups = ["suite=libero", "env=libero", "agent=lingbot-va", "protocol=libero/strict"]
     devices = ["agent.lingbot.text_device=cuda:1"]
-    with pytest.raises(BadInput, match=r"device=cuda:1 counts among several"):
+    with pytest.raises(BadInput, match=r"cuda:1 chooses among several"):
         decided(settings(groups, [*devices, "cluster.gpus=[0]"]))
     run = decided(settings(groups, devices))  # every worker sees both
     assert (run.workers, msgspec.to_builtins(run.cluster)["gpus"]) == (1, None)

@@ -7,6 +7,7 @@ from queue import Queue
 
 import pytest
 
+from lingbot_eval.envs.answers import Auditioned
 from lingbot_eval.errors import NotReady, SimulatorDied, SimulatorRaised
 from lingbot_eval.settings.toy import ToySettings
 from lingbot_eval.suites import load_protocol, search
@@ -21,11 +22,11 @@ class Faulty:
         self.asked: list[int] = []
         self._faults = faults
 
-    def audition(self, seed: int, setting: str) -> dict:
+    def audition(self, seed: int, setting: str) -> Auditioned:
         self.asked.append(seed)
         if seed in self._faults:
             raise self._faults[seed]
-        return {"outcome": "solved", "reason": "", "sentences": {"seen": "", "unseen": ""}}
+        return Auditioned(outcome="solved", reason="", sentences={"seen": "", "unseen": ""})
 
 
 def test_seeds_at_which_the_simulator_raises_are_left_out_and_a_dying_one_ends_the_search(tmp_path):

@@ -249,7 +249,7 @@ def test_another_plan_another_writer_and_a_foreign_platform_are_refused(tmp_path
             begun(tmp_path, trials=4)
     with pytest.raises(UnknownName, match="platform of gm100_replace_paper_roll"):
         planned(rubrics=(load_rubric("gm100_replace_paper_roll"),), platform="a crane")
-    with pytest.raises(BadInput, match="holds no session"):
+    with pytest.raises(BadInput, match="holds no trial session"):
         TrialSession(tmp_path / "elsewhere")
     with pytest.raises(BadInput, match="each method once"):
         planned(methods=("a b", "a_b"))
@@ -285,9 +285,9 @@ def test_a_trial_that_nobody_could_read_again_is_not_written(tmp_path, seconds):
         with pytest.raises(BadInput, match="seconds"):
             session.enter(1, Outcome.FAILURE, seconds, Trial("op", (1.0, 0.0, 0.0)), "dropped")
         record = session.enter(1, Outcome.FAILURE, 1.0, Trial("op", (1.0, 0.0, 0.0)), "dropped")
-        with pytest.raises(BadInput, match="no record has -3 commands"):
+        with pytest.raises(BadInput, match="this cannot be recorded: -3 commands"):
             session.write(1, replace(record, commands=-3))
-        with pytest.raises(BadInput, match="no record has 0 interventions and -1 retries"):
+        with pytest.raises(BadInput, match="this cannot be recorded: 0 interventions and -1 retries"):
             session.enter(1, Outcome.FAILURE, 1.0, Trial("op", (1.0, 0.0, 0.0), retries=-1), "dropped")
         session.read()
         assert session.done == 0

@@ -32,7 +32,7 @@ class _Request:
     """It has failed until it has been run."""
     out: Tensor | None = None
     waited: float = 0.0
-    """Seconds until it began to run."""
+    """So many seconds passed until it began to run."""
 
 
 class Batcher:
@@ -106,13 +106,13 @@ class Batcher:
 
 
 class Seat:
-    """One session's place. ``with seat:`` may be nested; it is taken by the first forward, not before, so that
-    nobody waits for pictures to be encoded, and given up at the end of the outermost."""
+    """A seat is one session's place. ``with seat:`` may be nested; it is taken by the first forward, not before, so
+    that nobody waits for pictures to be encoded, and given up at the end of the outermost."""
 
     def __init__(self, batcher: Batcher) -> None:
         self._batcher, self._depth, self._taken = batcher, 0, False
         self.waited = 0.0
-        """Seconds so far that forwards waited for other sessions."""
+        """Forwards have waited for other sessions for so many seconds."""
 
     def __enter__(self) -> Seat:
         self._depth += 1

@@ -1,4 +1,4 @@
-"""The transformer as sessions use it: one forward for several at once, and what inference computes once.
+"""Sessions use the transformer so: one forward serves several at once, and what inference needs again is computed once.
 
 There are two ways. ``Exact`` keeps the original's shapes and order of operations: all 512 text positions, a noise level
 for every token, turns in float64, products rounded before they are added, one session at a time. ``Fast`` computes what
@@ -33,7 +33,7 @@ from lingbot_eval.models.lingbot_va.transformer import (
 
 @dataclass(frozen=True)
 class Part:
-    """One session's share of a forward. ``tokens`` (b, L, in); ``rotation`` (L, 1, head_dim / 2) complex."""
+    """This is one session's share of a forward: ``tokens`` (b, L, in), ``rotation`` (L, 1, head_dim / 2) complex."""
 
     tokens: Tensor
     times: Times
@@ -50,9 +50,9 @@ class Forwards(ABC):
     """Makes the forwards of one transformer, whose weights stay as they are."""
 
     cache: type[KeyValueCache]
-    """Where the history lies."""
+    """The history lies in a cache of this type."""
     together: bool
-    """Whether a forward may be for several sessions."""
+    """A forward may be for several sessions."""
 
     def __init__(self, transformer: VideoActionTransformer, arithmetic: Arithmetic) -> None:
         self.transformer, self.arithmetic = transformer, arithmetic

@@ -41,15 +41,15 @@ def on_cuda(compute: Compute) -> tuple[Tensor, Callable[[], None]]:
 
 @dataclass
 class _Loop:
-    """The denoising loop that a session is in."""
+    """This is the denoising loop that a session is in."""
 
     rotation: Tensor
-    """Made anew for every chunk, so the same one means the same positions and text."""
+    """It is made anew for every chunk, so the same one means the same positions and text."""
     length: int
     """The cache's length."""
     rows: int
     inputs: tuple[Tensor, Times, Prompt] | None = None
-    """What a graph reads, apart from the cache: that is what the loop is found by, and held here it was never free."""
+    """A graph reads these, and the cache, which is not held here: the loop is found by it, and would keep it."""
     out: Tensor | None = None
     replay: Callable[[], None] | None = None
 

@@ -16,11 +16,11 @@ from lingbot_eval.settings.lingbot_va import IMAGES_PER_FRAME
 from lingbot_eval.types import Actions, ImaginationError, Imagined, Observation
 
 LEAST_MSE = 1e-10
-"""The least error of pictures; equal ones have 100 dB."""
+"""The least error that pictures are said to have; equal ones have 100 dB."""
 
 
 class Imagination:
-    """An agent: a session whose predictions are kept with the latents of what came instead.
+    """This agent is a session whose predictions are kept with the latents of what came instead.
 
     A chunk is decoded as the continuation of the *real* latents before it, because that is what it was imagined from:
     the decoder is causal, and fed with one prediction after another it would show a history that nobody imagined.

@@ -19,7 +19,7 @@ from lingbot_eval.types import Image, Imagined
 
 @dataclass(frozen=True)
 class Rollout:
-    """What an open-loop session imagined, all chunks in a row."""
+    """Holds what an open-loop session imagined, all chunks in a row."""
 
     latents: Tensor
     """(1, 48, F, h, w); frame 0 is the picture that was given."""

@@ -1,4 +1,4 @@
-"""LingBot-VA as a kind of agent.  No torch before it is loaded."""
+"""LingBot-VA is a kind of agent, which imports no torch before it is loaded."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class LingBotVAKind(AgentKind[LingBotVASettings]):
     settings = LingBotVASettings
 
     def check(self, settings: LingBotVASettings, spec: EnvSpec, fresh: bool = False) -> tuple[LingBotVASettings, str]:
-        """What differs from the settings in what the checkpoint says is printed (stderr)."""
+        """Print (stderr) where the checkpoint says something other than the settings."""
         checkpoint, chosen = _checkpoint(settings), settings.lingbot
         from lingbot_eval.models.lingbot_va.configuration import overridden
 
@@ -43,10 +43,16 @@ class LingBotVAKind(AgentKind[LingBotVASettings]):
             ("channels", own.channels, spec.channels),
         ):
             if ours != theirs:
-                raise BadInput(f"LingBot-VA plays environments with {what}={theirs}, not {ours}")
+                raise BadInput(
+                    f"the environment has {what} {theirs}, but LingBot-VA is set to {ours}: choose the --agent preset "
+                    "of this benchmark, or another checkpoint"
+                )
         looks = own.commands_per_look
         if settings.commands_per_action != looks:
-            raise BadInput(f"LingBot-VA looks after every {looks} commands here: agent.commands_per_action={looks}")
+            raise BadInput(
+                f"LingBot-VA looks after every {looks} commands with these settings, not after "
+                f"{settings.commands_per_action}: set agent.commands_per_action={looks}"
+            )
         return _with(settings, msgspec.structs.replace(chosen, settings=own)), checkpoint.hash(fresh)
 
     def place(self, settings: LingBotVASettings, workers: int, gpus: Sequence[str] = ()) -> LingBotVASettings:
@@ -75,7 +81,7 @@ class LingBotVAKind(AgentKind[LingBotVASettings]):
         return f"{self.name} in {settings.lingbot.dtype} on {settings.lingbot.device}, attention by {ATTENTION}"
 
     def load(self, settings: LingBotVASettings, limits: Limits, log: Path) -> AgentFor:
-        """The weights once; a session for each episode."""
+        """Load the weights once; return what makes a session for each episode."""
         _checkpoint(settings)
         chosen = settings.lingbot
         from lingbot_eval.agents.lingbot_va.imagination import Imagination

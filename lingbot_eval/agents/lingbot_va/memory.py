@@ -22,15 +22,15 @@ GPU_NODES = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")
 """NVIDIA's driver makes the first, Windows' for Linux the second, AMD's the third; torch calls any of them cuda."""
 
 CPU_BYTES = 2e9
-"""Weights of a transformer that ``auto`` puts on a CPU; the released ones have 10e9."""
+"""``auto`` puts a transformer of at most so many bytes on a CPU; the released ones have 10e9."""
 
 PUBLISHED = {"num_layers": 30, "num_attention_heads": 24, "attention_head_dim": 128}
-"""The shape of the released 5 B checkpoints (robbyant/lingbot-va-*, transformer/config.json)."""
+"""The released 5 B checkpoints have this shape (robbyant/lingbot-va-*, transformer/config.json)."""
 
 
 @dataclass(frozen=True)
 class Cache:
-    """What one session keeps: keys and values of every layer, batch row and token slot."""
+    """This is what one session keeps: keys and values of every layer, batch row and token slot."""
 
     layers: int
     rows: int
@@ -40,7 +40,7 @@ class Cache:
 
     @classmethod
     def of(cls, settings: LingBotSettings, config: Mapping[str, Any], dtype: str) -> Cache:
-        """``config``: the transformer's."""
+        """Return what a session with these settings keeps; ``config`` is the transformer's."""
         width = config["num_attention_heads"] * config["attention_head_dim"]
         return cls(config["num_layers"], settings.rows, settings.slots, width, BYTES[dtype])
 

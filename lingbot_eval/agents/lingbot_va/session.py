@@ -34,7 +34,7 @@ Noise = tuple[Tensor, Tensor]
 
 @dataclass(frozen=True)
 class Chunk:
-    """What a session imagined, and the commands that lead there."""
+    """Holds what a session imagined, and the commands that lead there."""
 
     commands: Commands
     latents: Tensor
@@ -43,7 +43,7 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Turn:
-    """What happened in a session between two of its looks at the world."""
+    """Holds what happened in a session between two of its looks at the world."""
 
     actions: Actions
     chunk: Chunk
@@ -54,7 +54,7 @@ class Turn:
 
 @dataclass
 class State:
-    """All that a session knows of its episode; every episode has another one."""
+    """Holds all that a session knows of its episode; every episode has another one."""
 
     prompt: Prompt
     cache: KeyValueCache
@@ -62,22 +62,22 @@ class State:
     """It is on the CPU: the same noise on every device."""
     seat: Seat
     pictures: Memory = field(default_factory=dict)
-    """What the VAE's encoder remembers."""
+    """The VAE's encoder remembers this."""
     seen: Tensor | None = None
     """(1, 48, 1, h, w): the episode's first picture."""
     chunk: int = -1
     """The number of the last ``infer``, from 0."""
     frame: int = 0
-    """Real latent frames so far (open loop: predicted ones)."""
+    """The episode has so many real latent frames so far (open loop: predicted ones)."""
     commands: Commands | None = None
-    """Those that are being executed."""
+    """These are being executed."""
     rotations: dict[tuple[Stream, int, int], tuple[Tensor, Tensor]] = field(default_factory=dict)
     """Grid and rotary table of the present chunk, by stream, first frame and number of frames."""
 
 
 @dataclass(frozen=True)
 class Call:
-    """One forward of the transformer, as a trace sees it."""
+    """This is one forward of the transformer, as a trace sees it."""
 
     name: str
     """``chunkC/{video,action}/stepS`` or ``chunkC/kv/{video,action}``."""
@@ -101,13 +101,13 @@ class Trace(Protocol):
     """Sees what a session computes; the session does not depend on it."""
 
     def encoded(self, name: str, pixels: Tensor, output: Tensor) -> None:
-        """``name``: ``chunkC/{init,kv}/vae_{main,wrist}``."""
+        """See an encoding; ``name`` is ``chunkC/{init,kv}/vae_{main,wrist}``."""
 
     def called(self, call: Call) -> None: ...
 
 
 class Session:
-    """An agent, which plays one episode after another, each in a state of its own.
+    """A session is an agent, which plays one episode after another, each in a state of its own.
 
     ``reset`` and ``act`` are the core's protocol; ``infer`` and ``feedback`` are what it is made of.
     """
@@ -219,14 +219,17 @@ class Session:
         pieces = [self._encode(images, "kv")] if images is not None and len(next(iter(images.values()))) else []
         if start == 0:
             if state.seen is None:
-                raise BadInput("feedback before the first infer")
+                raise BadInput("feedback needs a chunk to speak of: call infer first")
             pieces.insert(0, state.seen)
         if not pieces:
             raise BadInput("feedback without pictures")
         latents = torch.cat(pieces, dim=2).to(self._model.device)
         frames = latents.shape[2]
         if commands.shape[1] != frames:
-            raise BadInput(f"commands of {commands.shape[1]} frames, pictures of {frames}")
+            raise BadInput(
+                f"the commands cover {commands.shape[1]} latent frames and the pictures {frames}; they must cover "
+                "the same"
+            )
         actions = self._model.normalisation.normalised(torch.from_numpy(np.asarray(commands, np.float32)))
         streams: tuple[tuple[Stream, Tensor], ...] = (("video", latents), ("action", actions))
         with state.seat:

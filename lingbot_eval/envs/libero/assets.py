@@ -27,13 +27,13 @@ INSIDE_A_CHECKOUT = Path("libero/libero/assets")  # of Lifelong-Robot-Learning/L
 
 
 def required() -> list[str]:
-    """Relative paths of every asset file that the forty tasks read."""
+    """Return the relative paths of every asset file that the forty tasks read."""
     return (resources.files("lingbot_eval.envs.libero") / "assets.txt").read_text().split()
 
 
 def find_assets(given: str | None, download: bool | str | None) -> Path:
-    """The first complete assets folder of: ``env.assets``, ``$LIBERO_ASSETS``, the installed LIBERO checkout's own,
-    hf-libero's cache, a download to there (only where ``download`` is a commit of HUB_DATASET).
+    """Return the first complete assets folder of: ``env.assets``, ``$LIBERO_ASSETS``, the installed LIBERO checkout's
+    own, hf-libero's cache, a download to there (only where ``download`` is a commit of HUB_DATASET).
 
     A folder that was named (by setting or variable) and is incomplete is an error: nothing else is taken instead.
     Raises NotReady naming where it looked and what to do.
@@ -63,7 +63,7 @@ _ADVICE = (
 
 
 def assets_hash(folder: Path) -> str:
-    """12 hex digits over the names and contents of the files the tasks read."""
+    """Return 12 hex digits over the names and contents of the files the tasks read."""
     digest = hashlib.sha256()
     for name in required():
         digest.update(name.encode() + b"\0" + hashlib.sha256((folder / name).read_bytes()).digest())
@@ -71,7 +71,7 @@ def assets_hash(folder: Path) -> str:
 
 
 def libero_root() -> Path:
-    """The folder of ``libero.libero``, found without importing it: its import asks questions on first use.
+    """Return the folder of ``libero.libero``, found without importing it: its import asks questions on first use.
 
     Raises NotReady.
     """
@@ -82,7 +82,7 @@ def libero_root() -> Path:
 
 
 def _places(given: str | None) -> list[tuple[str, Path, bool]]:
-    """(how it is called, folder, whether the user named it)"""
+    """Return each place as (how it is called, folder, whether the user named it)."""
     if given:
         return [("env.assets", Path(given).expanduser(), True)]
     if variable := os.environ.get("LIBERO_ASSETS"):
@@ -100,7 +100,7 @@ def _verdict(folder: Path, missing: list[str]) -> str:
 
 
 NO_SUCH_COMMIT = 4
-"""Exit status of _DOWNLOAD where the hub knows no such commit."""
+"""_DOWNLOAD exits with this status where the hub knows no such commit."""
 
 _DOWNLOAD = f"""
 import sys, huggingface_hub as hub

@@ -51,7 +51,10 @@ class LiberoEnv(gym.Env[Observation, Action]):
 
     def __init__(self, settings: EnvSettings) -> None:
         if not isinstance(settings.protocol, LiberoProtocol) or not isinstance(settings.simulator, LiberoSettings):
-            raise BadInput(f"LIBERO needs a LIBERO protocol and simulator, got {settings}")
+            raise BadInput(
+                "LIBERO is played under one of its own protocols, with its own simulator's settings; got "
+                f"{settings.protocol.name} and {type(settings.simulator).__name__}"
+            )
         self.protocol = settings.protocol
         self._limit = self.protocol.command_limit[settings.suite]
         self._task = settings.task
@@ -134,7 +137,8 @@ class LiberoEnv(gym.Env[Observation, Action]):
         for key, value in options.items():
             if key not in ("initial_state", "index") and (key not in own or value != own[key]):
                 raise BadInput(
-                    f"reset option {key}={value!r}; here: initial_state, index, task={self._task!r}, setting=''"
+                    f"reset has no option {key}={value!r}; it takes initial_state, index, task={self._task!r} "
+                    "and setting=''"
                 )
         index = options.get("initial_state")
         if index is None:

@@ -26,7 +26,7 @@ def env_spec(settings: EnvSettings) -> EnvSpec:
     """
     protocol = settings.protocol
     if not isinstance(protocol, LiberoProtocol):
-        raise BadInput(f"LIBERO needs a LIBERO protocol, got {protocol}")
+        raise BadInput(f"LIBERO is played under one of its own protocols, not under {protocol.name}")
     size = protocol.resize or protocol.render_size
     return EnvSpec(
         cameras=dict.fromkeys(CAMERAS, (size, size)) if settings.cameras else {},

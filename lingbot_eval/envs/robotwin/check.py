@@ -32,16 +32,17 @@ IMPORTED = {
     **{name: name for name in ("sapien", "mplib", "torch", "toppra", "transforms3d", "trimesh", "h5py", "scipy")},
     "cv2": "opencv-python-headless",
 }
-"""What a checkout imports -> the package that has it. CuRobo and open3d are stood in for; pytorch3d is optional."""
+"""The package that has a module, by the module's name, for all that a checkout imports. CuRobo and open3d are stood in
+for; pytorch3d is optional."""
 
 SOFTWARE = ("llvmpipe", "lavapipe", "swiftshader")
-"""In the names of devices that are no GPU."""
+"""The names of devices that are no GPU contain one of these."""
 
 INSTALL = "pip install 'lingbot_eval[{extra}]'"
 
 
 def look_at(simulator: RoboTwinSettings | TabletopSettings, draws: bool, scenes: Scenes) -> Found:
-    """``draws``: pictures will be wanted.
+    """Look at what is here. ``draws`` says that pictures will be wanted.
 
     Raises NotReady that names everything that is missing, a line each.
     """
@@ -59,7 +60,8 @@ def look_at(simulator: RoboTwinSettings | TabletopSettings, draws: bool, scenes:
 
 
 def _load() -> None:
-    """Raises NotReady where SAPIEN is installed and cannot be loaded: its library wants X11's, pictures or not."""
+    """Load SAPIEN. Raises NotReady where it is installed and cannot be loaded: its library wants X11's, pictures or
+    not."""
     try:
         import sapien  # noqa: F401
     except ImportError as error:
@@ -109,7 +111,7 @@ def _robotwin(simulator: RoboTwinSettings, scenes: Scenes) -> Found:
 
 
 def arm_hash() -> str:
-    """8 hex digits over the files of this package's arm."""
+    """Return 8 hex digits over the files of this package's arm."""
     digest = hashlib.sha256()
     for file in sorted(
         (files("lingbot_eval") / "envs" / "tabletop" / "embodiment").iterdir(), key=lambda file: file.name
@@ -127,7 +129,7 @@ def _collected(problems: list[str]) -> Iterator[None]:
 
 
 def _planner(simulator: RoboTwinSettings) -> str:
-    """Raises NotReady where CuRobo is asked for and cannot be imported."""
+    """Return which planner serves. Raises NotReady where CuRobo is asked for and cannot be imported."""
     if simulator.planner == "mplib":
         return "mplib"
     script = "from curobo.wrap.reacher.motion_gen import MotionGen; import torch; assert torch.cuda.is_available()"

@@ -1,4 +1,5 @@
-"""A RoboTwin checkout as files: where things lie in either layout, which code it is, what it lacks.  No simulator here.
+"""Read a RoboTwin checkout as files: where things lie in either layout, which code it is, what it lacks. This needs no
+simulator.
 
 The layouts: ``task_config/`` in the root (2eeec322), ``env_cfg/task_config/`` on the newer main branch.
 """
@@ -26,7 +27,7 @@ KNOWN = {
     "d110a9738f3d": "2eeec322",
     "10e2e43f1c89": "cf47ab5",
 }
-"""By content hash of the code that moves a score: the commit of RoboTwin-Platform/RoboTwin that has it."""
+"""The commit of RoboTwin-Platform/RoboTwin that has this code, by content hash of the code that moves a score."""
 
 HOW = (
     "git clone https://github.com/RoboTwin-Platform/RoboTwin && git -C RoboTwin checkout 2eeec322; then say "
@@ -37,7 +38,7 @@ DOWNLOAD = "RoboTwin's own script downloads them: bash script{s}/_download_asset
 
 
 class Checkout:
-    """The checkout in ``root``.
+    """It is the checkout in ``root``.
 
     Raises NotReady where there is none.
     """
@@ -54,7 +55,7 @@ class Checkout:
         self.configs = found[0]
 
     def command_limit(self, task: str) -> int:
-        """The task's own, from the checkout's file; RoboTwin's code takes 1000 where it has none.
+        """Return the task's own limit, from the checkout's file; RoboTwin's code takes 1000 where it has none.
 
         Raises UnknownName.
         """
@@ -64,15 +65,15 @@ class Checkout:
         return int(limits[task])
 
     def config(self, setting: str) -> dict[str, Any]:
-        """``demo_clean.yml`` or ``demo_randomized.yml``."""
+        """Return what is in ``demo_clean.yml`` or ``demo_randomized.yml``."""
         return read_yaml(self.configs / f"{CONFIGS[setting]}.yml")
 
     def embodiment(self) -> list[Any]:
-        """What its ``demo_clean.yml`` names: [arms], or [left arm, right arm, metres between them]."""
+        """Return what its ``demo_clean.yml`` names: [arms], or [left arm, right arm, metres between them]."""
         return list(self.config("easy")["embodiment"])
 
     def code_hash(self) -> str:
-        """12 hex digits over the files that decide scenes, control, success and sentences."""
+        """Return 12 hex digits over the files that decide scenes, control, success and sentences."""
         files = [
             *self.root.glob("envs/**/*.py"),
             *self.root.glob("description/**/*.json"),
@@ -82,7 +83,7 @@ class Checkout:
         return _hash(self.root, files, lambda file: file.read_bytes())
 
     def code(self) -> tuple[str, str]:
-        """(name of this code, warning): the commit where it is a known one, else its hash and a sentence."""
+        """Return (name of this code, warning): the commit where it is a known one, else its hash and a sentence."""
         digest = self.code_hash()
         if digest in KNOWN:
             return KNOWN[digest], ""
@@ -92,13 +93,14 @@ class Checkout:
         return digest, f"{self.root}{at} is no RoboTwin that this package was tried with ({known}); it may still work"
 
     def assets_hash(self) -> str:
-        """12 hex digits over names and sizes (not contents: gigabytes) of all assets; "none" where there are none."""
+        """Return 12 hex digits over names and sizes (not contents: gigabytes) of all assets; "none" where there are
+        none."""
         files = [file for file in self.root.glob("assets/*/**/*") if file.is_file() and file.parts[-2] != "files"]
         return _hash(self.root, files, lambda file: b"%d" % file.stat().st_size) if files else "none"
 
     def missing(self, scenes: Iterable[tuple[str, str]], own_arms: bool) -> list[str]:
-        """What of the assets these (task, setting) need and have not, one sentence each; ``own_arms``: the embodiment
-        is this package's.
+        """Say which assets these (task, setting) need and the checkout lacks, one sentence each. ``own_arms`` says that
+        the embodiment is this package's.
 
         Raises UnknownName for a task that RoboTwin has not.
         """
@@ -124,18 +126,18 @@ class Checkout:
         return problems
 
     def download(self) -> str:
-        """How to get the assets."""
+        """Say how to get the assets."""
         return DOWNLOAD.format(s="s" if (self.root / "scripts").is_dir() else "")
 
 
 def read_yaml(file: Path) -> dict[str, Any]:
-    """Raises BadInput where there is no such file or it holds no mapping."""
+    """Return the mapping in ``file``. Raises BadInput where there is no such file, or it holds no mapping."""
     try:
         data = yaml.safe_load(file.read_text())
     except (OSError, yaml.YAMLError) as error:
         raise BadInput(f"{file}: {' '.join(str(error).split())}") from None
     if not isinstance(data, dict):
-        raise BadInput(f"{file} holds no mapping")
+        raise BadInput(f"{file} is not the YAML of keys and values that RoboTwin has there; check out RoboTwin anew")
     return data
 
 

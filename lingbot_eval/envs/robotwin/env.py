@@ -53,7 +53,9 @@ class RoboTwinEnv(gym.Env[Observation, Action]):
         Raises NotReady, UnknownName, BadInput.
         """
         if not isinstance(settings.protocol, RoboTwinProtocol):
-            raise BadInput(f"RoboTwin and tabletop need a protocol of their own, got {settings.protocol}")
+            raise BadInput(
+                f"RoboTwin and tabletop are played under protocols of their own, not under {settings.protocol.name}"
+            )
         self.protocol, self._name = settings.protocol, settings.task
         self._tasks, self._unstable = _suite(settings.simulator)
         self._limit = self.protocol.command_limit or self._tasks.command_limit(self._name)
@@ -193,7 +195,7 @@ class RoboTwinEnv(gym.Env[Observation, Action]):
         own = {"task": self._name, "initial_state": None}
         for key, value in options.items():
             if key not in ("setting", "index") and (key not in own or value != own[key]):
-                raise BadInput(f"reset option {key}={value!r}; here: setting, index, task={self._name!r}")
+                raise BadInput(f"reset has no option {key}={value!r}; it takes setting, index and task={self._name!r}")
         setting: Setting = options.get("setting", "easy")
         if setting not in get_args(Setting):
             raise UnknownName("setting", setting, get_args(Setting))
@@ -230,7 +232,7 @@ def _suite(simulator: SimulatorSettings) -> tuple[Any, type[Exception]]:
         from lingbot_eval.envs.tabletop.task import UnStableError
 
         return tabletop, UnStableError
-    raise BadInput(f"neither RoboTwin nor tabletop: {simulator}")
+    raise BadInput(f"neither RoboTwin's settings nor tabletop's: {type(simulator).__name__}")
 
 
 def _seed_generators(seed: int) -> None:

@@ -49,7 +49,9 @@ def absolute_spec(settings: EnvSettings) -> EnvSpec:
     Raises BadInput for another benchmark's protocol.
     """
     if not isinstance(settings.protocol, RoboTwinProtocol):
-        raise BadInput(f"RoboTwin and tabletop need a protocol of their own, got {settings.protocol}")
+        raise BadInput(
+            f"RoboTwin and tabletop are played under protocols of their own, not under {settings.protocol.name}"
+        )
     low, high = _bounds(LOW, HIGH)
     return EnvSpec(
         cameras=dict.fromkeys(CAMERAS, SIZE) if settings.cameras else {},

@@ -17,8 +17,8 @@ from lingbot_eval.envs.robotwin.process import APART, OWN_ARMS, prepare
 from lingbot_eval.settings.robotwin import RoboTwinSettings
 
 SENTENCES = 100
-"""How many are generated per episode and split, of which one is drawn: test_num of script/eval_policy.py:162, 258-259 @
-2eeec322."""
+"""So many sentences are generated per episode and split, and one of them is drawn: test_num of
+script/eval_policy.py:162, 258-259 @ 2eeec322."""
 
 SIDES = ("left", "right")
 

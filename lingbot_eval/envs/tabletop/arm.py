@@ -68,13 +68,13 @@ class Arm:
 
     @property
     def pose(self) -> Array:
-        """Where the end effector is, (7,), world frame."""
+        """Return where the end effector is, (7,), world frame."""
         pose = self._hand.pose * self._to_end_effector
         return np.concatenate([pose.p, pose.q], dtype=np.float64)
 
     @property
     def camera(self) -> Any:
-        """The wrist camera's pose, world frame."""
+        """Return the wrist camera's pose, world frame."""
         return self._camera.pose
 
     def solve(self, pose: Array) -> Array | None:
@@ -87,7 +87,7 @@ class Arm:
         return self.solver.inverse(np.concatenate([hand.p, hand.q], dtype=np.float64), self.joints)
 
     def aim(self, command: Array) -> bool:
-        """Plan half a command, (8,) pose and gripper. It is False if the pose has no joints: the arm will hold."""
+        """Plan half a command, (8,) pose and gripper. Return False if the pose has no joints: the arm will hold."""
         joints = self.solve(command[:7])
         self._from = np.append(self.joints, self.gripper)
         self._to = np.append(self.joints if joints is None else joints, np.clip(command[7], 0.0, 1.0))
@@ -95,7 +95,7 @@ class Arm:
 
     @property
     def duration(self) -> int:
-        """How many physics steps it takes to get to what is aimed at."""
+        """Return how many physics steps it takes to get to what is aimed at."""
         far = np.abs(self._to - self._from)
         return int(np.ceil(max(SHORTEST, far[:7].max() / SPEED * RATE, far[7] * CLOSING)))
 

@@ -46,7 +46,7 @@ class Part:
 
     @property
     def reach(self) -> Array:
-        """How far it extends from the body's origin along each axis, (3,)."""
+        """Return how far it extends from the body's origin along each axis, (3,)."""
         radius, length = self.half[0], self.half[-1]
         return np.abs(self.position) + (self.half if len(self.half) == 3 else (radius, radius, length))
 
@@ -64,25 +64,25 @@ class Body:
 
     @property
     def position(self) -> Array:
-        """Where its frame's origin is, (3,), world frame."""
+        """Return where its frame's origin is, (3,), world frame."""
         return np.asarray(self.entity.pose.p, np.float64)
 
     @property
     def rotation(self) -> Array:
-        """Its axes as columns, (3, 3), world frame."""
+        """Return its axes as columns, (3, 3), world frame."""
         return np.asarray(self.entity.pose.to_transformation_matrix()[:3, :3], np.float64)
 
     @property
     def yaw(self) -> float:
-        """Its turn about the vertical, radians."""
+        """Return its turn about the vertical, radians."""
         return float(np.arctan2(self.rotation[1, 0], self.rotation[0, 0]))
 
     @property
     def tilt(self) -> float:
-        """The angle of its z axis to the vertical, radians."""
+        """Return the angle of its z axis to the vertical, radians."""
         return float(np.arccos(np.clip(self.rotation[2, 2], -1, 1)))
 
     @property
     def radius(self) -> float:
-        """The radius in metres of an upright cylinder around its origin that holds it."""
+        """Return the radius in metres of an upright cylinder around its origin that holds it."""
         return float(np.max([np.hypot(*part.reach[:2]) for part in self.parts]))

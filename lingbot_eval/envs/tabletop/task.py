@@ -114,7 +114,7 @@ class TabletopTask(ABC):
 
     @property
     def path(self) -> Array:
-        """The commands of ``play_once``, (n, 16)."""
+        """Return the commands of ``play_once``, (n, 16)."""
         return np.array(self.expert.path)
 
     def close_env(self, clear_cache: bool = False) -> None:
@@ -160,7 +160,7 @@ class TabletopTask(ABC):
         self.plan_success &= self.plan_failures == failures
 
     def _execute(self, command: Array, until: Callable[[], bool]) -> bool:
-        """Run one command; it is True as soon as ``until`` says so after a physics step."""
+        """Run one command; return True as soon as ``until`` says so after a physics step."""
         arms = [self.arms[side] for side in SIDES]
         for arm, half in zip(arms, (command[:8], command[8:]), strict=True):
             self.plan_failures += not arm.aim(half)

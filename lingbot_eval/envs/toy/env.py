@@ -31,7 +31,10 @@ class ReachEnv(gym.Env[Observation, Action]):
 
     def __init__(self, settings: EnvSettings) -> None:
         if not isinstance(settings.protocol, ToyProtocol) or not isinstance(settings.simulator, ToySettings):
-            raise BadInput(f"the toy needs the toy's protocol and simulator, got {settings}")
+            raise BadInput(
+                "the toy is played under its own protocol, with its own simulator's settings; got "
+                f"{settings.protocol.name} and {type(settings.simulator).__name__}"
+            )
         if settings.task not in TASKS:
             raise UnknownName("toy task", settings.task, TASKS)
         self._protocol, self._faults = settings.protocol, settings.simulator.faults

@@ -26,7 +26,7 @@ from lingbot_eval.models.lingbot_va.reading import BadCheckpoint, read_json, sho
 from lingbot_eval.settings.lingbot_va import LingBotSettings
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
-"""How the hub names a commit. Its content is the same whenever it is downloaded; a branch does not promise that."""
+"""The hub names a commit so. Its content is the same whenever it is downloaded; a branch does not promise that."""
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[^@/\s]*)?", re.ASCII)
 
@@ -36,15 +36,15 @@ class Checkpoint:
     """Says where each part lies, and which settings it brings."""
 
     transformer: tuple[Path, ...]
-    """safetensors files."""
+    """These are safetensors files."""
     prefix: str
-    """What stands before every tensor's name."""
+    """This stands before every tensor's name."""
     config: Mapping[str, Any]
     """The transformer's configuration."""
     parts: Path
     """The folder with ``vae``, ``text_encoder`` and ``tokenizer``."""
     settings: Mapping[str, Any] = field(default_factory=dict)
-    """Values of LingBotSettings that the checkpoint says itself."""
+    """The checkpoint itself says these values of LingBotSettings."""
 
     def files(self) -> list[Path]:
         """Return everything that decides what the model computes."""
@@ -181,7 +181,7 @@ def _from_hub(name: str, setting: str) -> Path:
 def _require_parts(parts: Path, checkpoint: Path) -> None:
     for name in ("vae/config.json", "text_encoder/config.json", "tokenizer/tokenizer.json"):
         if not os.path.isfile(parts / name):
-            raise NotReady(f"checkpoint {checkpoint} needs {parts / name}")
+            raise NotReady(f"checkpoint {checkpoint} lacks its {name}, which was looked for at {parts / name}")
 
 
 def shards(folder: Path) -> list[Path]:
@@ -193,7 +193,7 @@ def shards(folder: Path) -> list[Path]:
     for index in folder.glob("*.safetensors.index.json"):
         places = read_json(index).get("weight_map")
         if not isinstance(places, dict):
-            raise BadCheckpoint(unreadable(index, "no weight_map"))
+            raise BadCheckpoint(f"{index} needs a weight_map that says in which file each tensor lies")
         wanted = sorted({_beside(index, "weight_map", name) for name in places.values()})
     missing = [path.name for path in wanted if not os.path.isfile(path)]
     if missing or not wanted:

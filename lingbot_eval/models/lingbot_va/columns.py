@@ -15,7 +15,7 @@ from lingbot_eval.settings import as_struct
 
 @dataclass(frozen=True)
 class Column:
-    """One channel of a robot's commands."""
+    """Describes one channel of a robot's commands."""
 
     name: str
     unit: str

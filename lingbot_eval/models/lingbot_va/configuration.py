@@ -69,7 +69,7 @@ _UPSTREAM = (
     *("num_inference_steps", "action_num_inference_steps", "video_exec_step", "guidance_scale"),
     *("action_guidance_scale", "snr_shift", "action_snr_shift", "used_action_channel_ids", "norm_stat"),
 )
-"""What ``from_upstream`` reads."""
+"""``from_upstream`` reads these."""
 
 
 def from_upstream(config: Mapping[str, Any], cameras: Mapping[str, str] | None = None) -> LingBotSettings:
@@ -82,7 +82,7 @@ def from_upstream(config: Mapping[str, Any], cameras: Mapping[str, str] | None =
         raise BadInput(f"the configuration lacks {', '.join(missing)}")
     quantiles = config["norm_stat"]
     if not isinstance(quantiles, Mapping) or not {"q01", "q99"} <= quantiles.keys():
-        raise BadInput("norm_stat of the configuration is not q01 and q99")
+        raise BadInput("the configuration's norm_stat must have q01 and q99")
     if config.get("action_norm_method", "quantiles") != "quantiles":
         raise BadInput(f"action_norm_method {config['action_norm_method']!r} (valid: quantiles)")
     layouts = {"none": "width", "robotwin_tshape": "tshape"}

@@ -1,4 +1,4 @@
-"""Keys and values of the episode so far: an ordered list of groups, one per forward that was kept.
+"""The cache holds keys and values of the episode so far: an ordered list of groups, one per forward that was kept.
 
 Attention over a set of keys does not depend on their order, so the cache keeps its valid tokens in slots 0..n-1 and
 never gathers: a hole is filled with the tokens at the end. Which token lies where is known on the host alone.
@@ -27,11 +27,11 @@ class Group:
     real: bool
     """False: predicted, and dropped when the real frames come in."""
     rows: int
-    """Batch rows that were written; a later forward may not read more."""
+    """So many batch rows were written; a later forward may not read more."""
     slots: list[int]
-    """Where each token lies; those before ``first`` are no longer there."""
+    """Each token lies in one of these slots; those before ``first`` are no longer there."""
     first: int = 0
-    """Tokens evicted so far; the earliest go first."""
+    """So many tokens were evicted so far; the earliest go first."""
 
     def __len__(self) -> int:
         return len(self.slots) - self.first
@@ -49,7 +49,7 @@ class KeyValueCache:
     dtype: torch.dtype
     device: torch.device
     groups: list[Group] = field(default_factory=list)
-    """Oldest first."""
+    """The oldest comes first."""
 
     def __post_init__(self) -> None:
         shape = (self.layers, self.rows, self.slots, self.heads, self.head_dim)
@@ -69,7 +69,10 @@ class KeyValueCache:
         Raises BadInput for more tokens than there are slots.
         """
         if tokens > self.slots:
-            raise BadInput(f"{tokens} tokens do not fit into a cache of {self.slots}")
+            raise BadInput(
+                f"{tokens} tokens of one forward do not fit into a key-value cache of {self.slots}: raise the window "
+                "(agent.lingbot.settings.window)"
+            )
         missing = rest = max(0, len(self) + tokens - self.slots)
         freed: list[int] = []
         for group in list(self.groups):

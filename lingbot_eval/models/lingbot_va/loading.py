@@ -68,7 +68,9 @@ def load_vae(checkpoint: Checkpoint, dtype: torch.dtype, device: torch.device) -
         vae = kind.from_config(config)
     for name in ("latents_mean", "latents_std"):  # shorter ones would be broadcast
         if len(vae.config[name]) != vae.config.z_dim:
-            raise BadCheckpoint(f"{file}: {len(vae.config[name])} {name} for {vae.config.z_dim} channels")
+            raise BadCheckpoint(
+                f"{file}: {name} has {len(vae.config[name])} values, and the VAE has {vae.config.z_dim} channels"
+            )
     fill(vae, tensors, dtype, device)
     return vae.eval()
 
@@ -76,7 +78,7 @@ def load_vae(checkpoint: Checkpoint, dtype: torch.dtype, device: torch.device) -
 def _require_layers(file: Path, what: str, count: int, tensors: Tensors) -> None:
     """Raise BadCheckpoint for more layers than there are tensors: such a model is not made, even without memory."""
     if count > len(tensors.shapes):
-        raise BadCheckpoint(f"{file}: {what} is {count}, and the files hold {len(tensors.shapes)} tensors")
+        raise BadCheckpoint(f"{file}: {what} cannot be {count}, as the files hold only {len(tensors.shapes)} tensors")
 
 
 def channels_last(vae: Any) -> None:
@@ -156,7 +158,7 @@ def fill(
     model.load_state_dict(state, strict=False, assign=True)
     left = [name for name, value in _everything(model) if value.is_meta]
     if left:
-        raise BadCheckpoint(f"no file says what {', '.join(left)} are")
+        raise BadCheckpoint(f"no file of the checkpoint holds {', '.join(left)}")
 
 
 def room(

@@ -1,4 +1,4 @@
-"""LingBot-VA as it is loaded: the weights and what gives them their meaning. ``agents/lingbot_va`` plays with it."""
+"""A loaded LingBot-VA is the weights and what gives them their meaning. ``agents/lingbot_va`` plays with it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,10 @@ class LingBotVA:
         device: torch.device,
     ) -> None:
         if len(settings.q01) != transformer.shape.action_dim:
-            raise BadInput(f"{len(settings.q01)} quantiles for {transformer.shape.action_dim} action channels")
+            raise BadInput(
+                f"the settings have quantiles for {len(settings.q01)} action channels, the transformer has "
+                f"{transformer.shape.action_dim}"
+            )
         self.settings, self.transformer, self.vision, self.text = settings, transformer, vision, text
         self.dtype, self.device = dtype, device
         self.normalisation = Normalisation(settings, dtype, device)

@@ -1,4 +1,4 @@
-"""Commands in robot units <-> the model's 30 normalised channels."""
+"""Converts commands in robot units to the model's 30 normalised channels, and back."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor
 from lingbot_eval.settings.lingbot_va import LingBotSettings
 
 EPSILON = 1e-6
-"""Added to every range by upstream; a channel whose quantiles are equal would divide by zero."""
+"""Upstream adds this to every range; a channel whose quantiles are equal would divide by zero."""
 
 
 class Normalisation:

@@ -1,4 +1,4 @@
-"""Noise to latents and to actions: the two denoising loops, as functions of tensors."""
+"""The two denoising loops turn noise into latents and into actions, as functions of tensors."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Schedule:
-    """Noise levels from 1 down; float32 values held on the host."""
+    """Holds noise levels from 1 down, as float32 values on the host."""
 
     sigmas: tuple[float, ...]
     timesteps: tuple[float, ...]
-    """1000 sigma."""
+    """These are 1000 sigma."""
     changes: tuple[float, ...]
-    """What each step takes from sigma (negative); the last one ends at 0."""
+    """Each step adds this to sigma (negative); the last one ends at 0."""
 
 
 def schedule(steps: int, shift: float) -> Schedule:

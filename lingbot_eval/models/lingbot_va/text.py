@@ -16,7 +16,8 @@ from lingbot_eval.files import bounded
 from lingbot_eval.models.lingbot_va.checkpoint import understood
 
 MAX_TOKENS = 512
-"""Positions the transformer cross-attends to; those behind the real tokens are exactly zero, and are attended too."""
+"""The transformer cross-attends to so many positions; those behind the real tokens are exactly zero, and are attended
+to as well."""
 
 
 def clean(instruction: str) -> str:
@@ -40,7 +41,10 @@ class TextEncoder:
             self._tokenizer.encode("\N{SNOWMAN}")  # it says only now that it has no token for unknown ones
             rows, largest = encoder.config.vocab_size, max(self._tokenizer.get_vocab().values(), default=0)
             if largest >= rows:
-                raise ValueError(f"token {largest} of a text encoder with {rows}")
+                raise ValueError(
+                    f"the tokenizer has token {largest}, but the text encoder's table has {rows} rows: they do not "
+                    "belong together"
+                )
         self._encoder, self._device, self._padded = encoder, device, padded
         self._known: dict[str, Tensor] = {}
 

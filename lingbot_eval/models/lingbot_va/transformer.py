@@ -1,4 +1,5 @@
-"""The video-action transformer: plain modules that can be called and trained, with the checkpoint's parameter names.
+"""The video-action transformer is made of plain modules that can be called and trained, with the checkpoint's parameter
+names.
 
 A forward takes tokens of one stream (video or action), their noise levels and positions, and what they attend to
 (``attention.py``). It keeps nothing and changes no parameter; what is computed once for many forwards is kept by who
@@ -25,12 +26,12 @@ from lingbot_eval.settings.lingbot_va import Size
 
 Stream = Literal["video", "action"]
 PATCH = 2
-"""Latent rows and columns per video token."""
+"""A video token covers so many latent rows and columns."""
 
 
 @dataclass(frozen=True)
 class Shape:
-    """Sizes, as in the transformer's ``config.json``."""
+    """Holds the sizes, as in the transformer's ``config.json``."""
 
     num_attention_heads: Size
     attention_head_dim: Size
@@ -53,12 +54,21 @@ class Shape:
         if missing:
             raise BadInput(f"the transformer's config.json lacks {', '.join(missing)}")
         if config.get("patch_size") != [1, PATCH, PATCH]:
-            raise BadInput(f"patch_size {short(config.get('patch_size'))} (valid: [1, 2, 2])")
+            found = short(config.get("patch_size"))
+            raise BadInput(
+                f"the transformer's config.json says patch_size {found}; only [1, 2, 2] can be computed here"
+            )
         if config.get("cross_attn_norm") is not True:
-            raise BadInput(f"cross_attn_norm {short(config.get('cross_attn_norm'))} (valid: true)")
+            found = short(config.get("cross_attn_norm"))
+            raise BadInput(
+                f"the transformer's config.json says cross_attn_norm {found}; only true can be computed here"
+            )
         shape: Shape = as_struct({name: config[name] for name in cls.__annotations__}, cls)
         if shape.attention_head_dim % 2 or shape.attention_head_dim // 3 % 2:
-            raise BadInput(f"attention_head_dim {shape.attention_head_dim} does not divide into rotated pairs")
+            raise BadInput(
+                f"attention_head_dim {shape.attention_head_dim} cannot be split into the pairs that the rotary "
+                "embedding turns"
+            )
         return shape
 
     @property
@@ -68,8 +78,8 @@ class Shape:
 
 @dataclass(frozen=True)
 class Times:
-    """What the noise level of each token does to it. ``embedded`` (b, n, 1, D), model's dtype; ``modulation``
-    (b, n, 6, D) float32."""
+    """Holds what the noise level of each token does to it: ``embedded`` (b, n, 1, D) in the model's dtype, and
+    ``modulation`` (b, n, 6, D) in float32."""
 
     embedded: Tensor
     modulation: Tensor
@@ -93,7 +103,7 @@ class Conditioner(nn.Module):
             self.text_embedder = TwoLinears(shape.text_dim, shape.width)
 
     def times(self, times: Tensor) -> Times:
-        """``times`` (b, n) float32, 0 (clean) .. 1000 (noise)."""
+        """Embed ``times`` (b, n) float32, 0 (clean) .. 1000 (noise)."""
         half = self._freq_dim // 2
         steps = torch.arange(half, dtype=torch.float32, device=times.device)
         angles = times.float()[..., None] * torch.exp(-math.log(10_000) * steps / half)
@@ -138,7 +148,7 @@ class Attention(nn.Module):
 
 
 class Arithmetic:
-    """How a block computes what its weights say. Here it is done plainly; inference has ways of its own."""
+    """Says how a block computes what its weights say. Here it is done plainly; inference has ways of its own."""
 
     def add_product(self, base: Tensor, one: Tensor, other: Tensor) -> Tensor:
         """Return base + one * other."""
@@ -192,8 +202,8 @@ class Block(nn.Module):
         text: Text,
         arithmetic: Arithmetic = PLAIN,
     ) -> Tensor:
-        """``x`` (b, L, D) through this block, which is the ``layer``-th; ``modulation`` (b or 1, n, 6, D) and
-        ``rotation`` (L, 1, head_dim / 2), or one for each batch row."""
+        """Pass ``x`` (b, L, D) through this block, which is the ``layer``-th. ``modulation`` is (b or 1, n, 6, D);
+        ``rotation`` is (L, 1, head_dim / 2), or one for each batch row."""
         levels = (self.scale_shift_table + modulation).unsqueeze(-2).unbind(2)  # six of (b, n, 1, D)
         attn, normed = self.attn1, modulated(x, levels[0], levels[1], self._eps, arithmetic)
         found = history.attend(layer, *arithmetic.project(layer, attn, normed, rotation))
@@ -244,7 +254,7 @@ class VideoActionTransformer(nn.Module):
         text: Text,
         arithmetic: Arithmetic = PLAIN,
     ) -> Tensor:
-        """``tokens`` (b, L, in) -> (b, L, out); ``rotation`` as in :meth:`Block.forward`."""
+        """Make a forward of ``tokens`` (b, L, in) -> (b, L, out); ``rotation`` is as in :meth:`Block.forward`."""
         x = self.embed(stream, tokens)
         for layer, block in self.layers():
             x = block(layer, x, times.modulation, rotation, history, text, arithmetic)
@@ -285,11 +295,11 @@ class VideoActionTransformer(nn.Module):
         return out
 
     def times(self, stream: Stream, levels: Tensor) -> Times:
-        """``levels`` (b, n) float32: 0 (clean) .. 1000 (noise)."""
+        """Embed ``levels`` (b, n) float32, 0 (clean) .. 1000 (noise)."""
         return (self.condition_embedder if stream == "video" else self.condition_embedder_action).times(levels)
 
     def prompt(self, embeddings: Tensor, bias: Tensor | None = None) -> Prompt:
-        """``embeddings`` (b, n, text_dim), ``bias`` as in :class:`Prompt` -> their keys and values in every layer.
+        """Return keys and values of ``embeddings`` (b, n, text_dim) in every layer; ``bias`` is as in :class:`Prompt`.
 
         Training gave n = 512 positions, and no bias: those behind the text are zeros, and are attended to.
         """

@@ -1,4 +1,4 @@
-"""Pictures to latents, one piece of the episode at a time, and back.
+"""Turns pictures into latents, one piece of the episode at a time, and back.
 
 diffusers' AutoencoderKLWan encodes and decodes whole videos: its public methods clear the memory of its causal
 convolutions at both ends. Its encoder and decoder take that memory as an argument, so we keep it here, one per episode
@@ -21,7 +21,7 @@ from lingbot_eval.settings.lingbot_va import LingBotSettings
 from lingbot_eval.types import Image
 
 Memory = dict[str, list[Any]]
-"""By stream: what each causal convolution of the encoder remembers of the last call."""
+"""It holds, by stream, what each causal convolution of the encoder remembers of the last call."""
 
 Pictures = npt.NDArray[np.float32]
 """(T, H, W, 3) in [0, 1]."""

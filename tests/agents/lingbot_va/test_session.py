@@ -137,7 +137,7 @@ def test_pictures_and_commands_must_fit(tiny):
     commands = session.infer({"head": picture, "wrist": picture}).commands
     with pytest.raises(BadInput, match="multiple of four"):
         session.feedback({"head": picture, "wrist": picture}, commands)
-    with pytest.raises(BadInput, match="commands of 2 frames, pictures of 1"):
+    with pytest.raises(BadInput, match="the commands cover 2 latent frames and the pictures 1"):
         session.feedback(None, commands)
 
 

@@ -84,7 +84,7 @@ def test_the_exact_cache_fills_holes_from_the_front_and_attends_in_the_order_of_
 
 
 def test_a_forward_larger_than_the_cache_is_refused():
-    with pytest.raises(BadInput, match="13 tokens do not fit into a cache of 12"):
+    with pytest.raises(BadInput, match="13 tokens of one forward do not fit into a key-value cache of 12"):
         cache().make_room(13)
 
 

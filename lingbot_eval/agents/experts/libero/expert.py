@@ -57,12 +57,12 @@ class LiberoExpert:
         self._commands: Commands = _play(Scene(self._domain))
 
     def command(self) -> Command:
-        """The next command, (7,) in [-1, 1]; ask once per command, after the previous one was executed."""
+        """Return the next command, (7,) in [-1, 1]; ask once per command, after the previous one was executed."""
         return next(self._commands)
 
 
 def _play(scene: Scene) -> Commands:
-    """Pursue the first goal that does not hold; again, with another grasp, as long as one does not."""
+    """Pursue the first goal that does not hold, as long as there is one; each new try at a goal takes another grasp."""
     for kind in {goal[0] for goal in scene.goals} - set(ORDER):
         raise UnknownName("LIBERO predicate", kind, ORDER)
     goals = sorted(scene.goals, key=lambda goal: ORDER.index(goal[0]))
@@ -106,7 +106,7 @@ def _fetch(scene: Scene, name: str, target: str, attempt: int) -> Commands:
 
 
 def _approach(scene: Scene, name: str, grasp: Grasp) -> Commands:
-    """Over the grasp, turned, open; then straight down. The object may move: some still fall at the start."""
+    """Go over the grasp, turned and open, then straight down. The object may move: some still fall at the start."""
     hand, held = nearest(scene, downward(grasp.axis)), grasp.point - scene.position(name)
 
     def error() -> Array:
@@ -140,7 +140,7 @@ def _place(scene: Scene, name: str, spot: Array, hand: Array, slot: Array | None
 
 
 def _plans(scene: Scene, name: str, target: str, grasps: list[Grasp]) -> list[tuple[Grasp, Array]]:
-    """Each grasp with the spot (3,) that suits it, best first: hand and object should have room there."""
+    """Return each grasp with the spot (3,) that suits it, best first: hand and object should have room there."""
     middle, cloud = _spot(scene, name, target), scene.cloud(scene.body(name))
     spots = np.array([middle])
     if scene.is_site(target):
@@ -164,7 +164,7 @@ def _plans(scene: Scene, name: str, target: str, grasps: list[Grasp]) -> list[tu
 
 
 def _spot(scene: Scene, name: str, target: str) -> Array:
-    """Where ``name``'s frame should come to stand, (3,): the middle of ``target``, or its own share of it."""
+    """Return where ``name``'s frame should come to stand, (3,): the middle of ``target``, or its own share of it."""
     spot = scene.position(target)
     guests = [goal[1] for goal in scene.goals if goal[0] == "on" and goal[2] == target]
     if not scene.is_site(target) or len(guests) < 2:
@@ -175,13 +175,13 @@ def _spot(scene: Scene, name: str, target: str) -> Array:
 
 
 def _support(scene: Scene, name: str, xy: Array) -> float:
-    """Height of what will carry ``name`` at ``xy`` (2,)."""
+    """Return the height of what will carry ``name`` at ``xy`` (2,)."""
     around = np.stack(np.meshgrid(*[np.linspace(-0.01, 0.01, 5)] * 2), axis=-1).reshape(-1, 2)
     return float(scene.heights(xy + around, scene.body(name)).max())
 
 
 def _slot(scene: Scene, target: str) -> Array | None:
-    """The direction (2,) across ``target`` if it is a narrow slot, else None."""
+    """Return the direction (2,) across ``target`` if it is a narrow slot, else None."""
     if not scene.is_site(target):
         return None
     axes, half = scene.site_box(target)

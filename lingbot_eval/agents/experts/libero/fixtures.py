@@ -73,7 +73,7 @@ def push(scene: Scene, name: str, spot: Array) -> Commands:
     rim = float(np.linalg.norm((scene.cloud(body) - scene.position(name))[:, :2], axis=1).max())
 
     def behind() -> tuple[Array, Array]:
-        """The way to go, a unit vector (2,), and how far to the side of it the fingers are (2,)."""
+        """Return the way to go, a unit vector (2,), and how far to the side of it the fingers are (2,)."""
         way = (spot - scene.position(name))[:2]
         way /= max(float(np.linalg.norm(way)), 1e-6)
         from_hand = (scene.position(name) - scene.grip)[:2]
@@ -147,7 +147,7 @@ def _turn(scene: Scene, joint: int, sign: float, done: Callable[[], bool], attem
 
 
 def _come(scene: Scene, point: Array, gripper: float, hand: Array) -> Commands:
-    """To ``point`` (3,) over whatever is in the way, and down to it."""
+    """Move to ``point`` (3,) over whatever is in the way, and down to it."""
     height = max(point[2] + ABOVE, cruise(scene, point[:2]))
     yield from travel(scene, lambda: point[:2] - scene.grip[:2], height, gripper, hand=hand, near=0.02)
     yield from reach(scene, point, gripper, hand=hand, near=0.006, limit=40)
@@ -156,7 +156,7 @@ def _come(scene: Scene, point: Array, gripper: float, hand: Array) -> Commands:
 def _drag(
     scene: Scene, joint: int, sign: float, gripper: float, done: Callable[[], bool], *, turning: bool
 ) -> Commands:
-    """Lead the hand along the joint's path until ``done``; ``turning`` the hand with the joint, or not."""
+    """Lead the hand along the joint's path until ``done``; with ``turning`` the hand turns with the joint."""
     kind, start = scene.joint_kind(joint), scene.joint_value(joint)
     grip, hand = scene.grip, scene.hand
     stuck, last = 0, start
@@ -173,7 +173,7 @@ def _drag(
 
 
 def _room(scene: Scene, body: int, middle: Array, arm: Array) -> Array:
-    """The point (2,) nearest to ``middle + arm``, on that circle about ``middle``, with room for fingers."""
+    """Return the point (2,) nearest to ``middle + arm``, on that circle about ``middle``, with room for fingers."""
     about = np.stack(np.meshgrid(*[np.linspace(-CLOSE_BY, CLOSE_BY, 7)] * 2), axis=-1).reshape(-1, 2)
     turns = sorted(np.radians(np.arange(-75, 76, 15)), key=abs)
     points = [middle + _rotation(UP, turn)[:2, :2] @ arm for turn in turns]
@@ -183,7 +183,7 @@ def _room(scene: Scene, body: int, middle: Array, arm: Array) -> Array:
 
 
 def _rotation(axis: Array, angle: float) -> Array:
-    """The rotation (3, 3) by ``angle`` radians about ``axis`` (3,), unit."""
+    """Return the rotation (3, 3) by ``angle`` radians about ``axis`` (3,), unit."""
     x, y, z = axis
     cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
     return np.asarray(np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross)

@@ -47,7 +47,7 @@ class Grasp:
 
 
 def plan_grasps(scene: Scene, root: int, count: int = 8) -> list[Grasp]:
-    """Up to ``count`` different grasps of body ``root``, best first."""
+    """Return up to ``count`` different grasps of body ``root``, best first."""
     cloud = scene.cloud(root)
     middle, base = (cloud.min(axis=0) + cloud.max(axis=0))[:2] / 2, float(cloud[:, 2].min())
     area = scene.height_map(root, margin=PALM_ALONG + 0.01)
@@ -63,7 +63,7 @@ def plan_grasps(scene: Scene, root: int, count: int = 8) -> list[Grasp]:
 
 
 def palm_points(grasp: Grasp) -> Array:
-    """Points (PALM_POINTS, 2), world xy, that the palm covers in ``grasp``."""
+    """Return the points (PALM_POINTS, 2), world xy, that the palm covers in ``grasp``."""
     s, n = np.linspace(-PALM_ALONG, PALM_ALONG, PALM_POINTS // 5), np.linspace(-PALM_ACROSS, PALM_ACROSS, 5)
     normal = np.array([-grasp.axis[1], grasp.axis[0]])
     offsets = s[:, None, None] * grasp.axis + n[None, :, None] * normal
@@ -71,7 +71,7 @@ def palm_points(grasp: Grasp) -> Array:
 
 
 def _along(area: HeightMap, axis: Array, depth: float, middle: Array, base: float) -> list[Grasp]:
-    """The grasps that close along ``axis`` (2,) at one depth (metres below the local top).
+    """Return the grasps that close along ``axis`` (2,) at one depth (metres below the local top).
 
     ``middle`` (2,) and ``base`` (metres) are the object's centre and the height it stands on.
     """
@@ -109,7 +109,7 @@ def _along(area: HeightMap, axis: Array, depth: float, middle: Array, base: floa
 
 
 def _different(grasps: list[Grasp], count: int) -> list[Grasp]:
-    """The first ``count`` of ``grasps`` that are not next to an earlier one."""
+    """Return the first ``count`` of ``grasps`` that are not next to an earlier one."""
     kept: list[Grasp] = []
     for grasp in grasps:
         if len(kept) == count:

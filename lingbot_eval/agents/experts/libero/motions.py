@@ -33,35 +33,36 @@ FINGERS_LIMIT = 16  # commands
 
 
 def command(shift: Array, turn: Array, gripper: float) -> Command:
-    """``shift`` (3,) metres and ``turn`` (3,) axis-angle, world axes, each cut to what one command can do."""
+    """Return the command for ``shift`` (3,) metres and ``turn`` (3,) axis-angle, world axes, each cut to what one
+    command can do."""
     linear, angular = shift / METRES_PER_COMMAND, turn / RADIANS_PER_COMMAND
     linear, angular = (v / max(1.0, float(np.abs(v).max())) for v in (linear, angular))
     return np.array([*linear, *angular, gripper], np.float32)
 
 
 def shortened(vector: Array, length: float) -> Array:
-    """``vector``, scaled down to ``length`` if it is longer."""
+    """Return ``vector``, scaled down to ``length`` if it is longer."""
     return vector * min(1.0, length / max(float(np.linalg.norm(vector)), 1e-9))
 
 
 def pointing_along(pointing: Array, closing: Array) -> Array:
-    """The hand orientation (3, 3) that points along ``pointing`` (3,) and closes along ``closing`` (3,)."""
+    """Return the hand orientation (3, 3) that points along ``pointing`` (3,) and closes along ``closing`` (3,)."""
     return np.column_stack([closing, np.cross(pointing, closing), pointing])
 
 
 def downward(axis: Array) -> Array:
-    """The hand orientation (3, 3) that points down and closes along ``axis`` (2,) of the world's xy."""
+    """Return the hand orientation (3, 3) that points down and closes along ``axis`` (2,) of the world's xy."""
     return pointing_along(-UP, np.array([axis[0], axis[1], 0.0]) / np.linalg.norm(axis))
 
 
 def nearest(scene: Scene, hand: Array) -> Array:
-    """``hand`` (3, 3) or its half turn about where it points, whichever is nearer: the fingers are twins."""
+    """Return ``hand`` (3, 3) or its half turn about where it points, whichever is nearer: the fingers are twins."""
     twin = hand * np.array([-1.0, -1.0, 1.0])
     return min(hand, twin, key=lambda h: float(np.linalg.norm(h - scene.hand)))
 
 
 def turn_to(scene: Scene, hand: Array) -> Array:
-    """The rotation from the present orientation to ``hand`` (3, 3), axis-angle (3,) in the world's axes."""
+    """Return the rotation from the present orientation to ``hand`` (3, 3), axis-angle (3,) in the world's axes."""
     rotation = hand @ scene.hand.T
     angle = np.arccos(np.clip((np.trace(rotation) - 1) / 2, -1, 1))
     skew = rotation - rotation.T
@@ -125,7 +126,7 @@ def travel(
     until: Callable[[], bool] = lambda: False,
     limit: int = 90,
 ) -> Commands:
-    """Bring a horizontal ``error`` (metres, (2,)) to nought, the grip site at ``height``: up, then across."""
+    """Bring a horizontal ``error`` (metres, (2,)) to nought with the grip site at ``height``: go up, then across."""
 
     def shift() -> Array:
         rise = height - scene.grip[2]
@@ -146,7 +147,7 @@ def fingers(scene: Scene, gripper: float) -> Commands:
 
 
 def cruise(scene: Scene, end: Array, hang: float = TIP_BELOW, ignore: int | None = None) -> float:
-    """Height at which the grip site may go straight from here to over ``end`` (2,).
+    """Return the height at which the grip site may go straight from here to over ``end`` (2,).
 
     What it carries (not counted: body ``ignore``) reaches ``hang`` metres below it and needs a lane of 12 cm;
     the palm, higher up, needs one of 22 cm and as much beyond both ends.

@@ -1,4 +1,4 @@
-"""What the scripted LIBERO expert knows: privileged simulator state, only ever read.
+"""Read what the scripted LIBERO expert knows, the privileged simulator state; nothing here changes it.
 
 Everything is in the world frame, metres and radians. Only *collision* geometry counts; robosuite puts it in
 geom group 0 and the pictures in group 1.
@@ -33,15 +33,15 @@ class HeightMap:
     cell: float
 
     def at(self, xy: Array) -> tuple[Array, npt.NDArray[np.bool_]]:
-        """Height and ownership at world points ``xy`` (..., 2); points beyond the edge read the edge."""
+        """Return height and ownership at world points ``xy`` (..., 2); points beyond the edge read the edge."""
         index = np.rint((xy - self.corner) / self.cell).astype(int)
         i, j = np.clip(np.moveaxis(index, -1, 0), 0, len(self.z) - 1)
         return self.z[i, j], self.own[i, j]
 
 
 class Scene:
-    """A reading glass on one robosuite domain (BDDLBaseDomain). Make a new one after every reset: a hard
-    reset replaces the simulator."""
+    """It reads one robosuite domain (BDDLBaseDomain). Make a new one after every reset: a hard reset replaces the
+    simulator."""
 
     def __init__(self, domain: Any) -> None:
         self._domain = domain
@@ -55,7 +55,7 @@ class Scene:
 
     @property
     def goals(self) -> list[tuple[str, ...]]:
-        """The conjuncts of the task's goal, e.g. ("on", "plate_1", "flat_stove_1_cook_region")."""
+        """Return the conjuncts of the task's goal, e.g. ("on", "plate_1", "flat_stove_1_cook_region")."""
         return [tuple(goal) for goal in self._domain.parsed_problem["goal_state"]]
 
     def holds(self, goal: tuple[str, ...]) -> bool:
@@ -63,22 +63,22 @@ class Scene:
 
     @property
     def grip(self) -> Array:
-        """Where the grip site is, (3,)."""
+        """Return where the grip site is, (3,)."""
         return np.array(self._data.site(GRIP_SITE).xpos)
 
     @property
     def hand(self) -> Array:
-        """The hand's orientation, (3, 3): its columns are where it closes, a normal and where it points."""
+        """Return the hand's orientation, (3, 3): its columns are where it closes, a normal and where it points."""
         return np.array(self._data.site(GRIP_SITE).xmat).reshape(3, 3)
 
     @property
     def robot(self) -> Array:
-        """Where the robot stands, (2,)."""
+        """Return where the robot stands, (2,)."""
         return np.array(self._data.body("robot0_base").xpos[:2])
 
     @property
     def opening(self) -> float:
-        """Distance between the finger pads, metres (0 to 0.08)."""
+        """Return the distance between the finger pads, metres (0 to 0.08)."""
         fingers = [self._data.joint(f"gripper0_finger_joint{k}").qpos[0] for k in (1, 2)]
         return float(fingers[0] - fingers[1])
 
@@ -86,13 +86,13 @@ class Scene:
         return name in self._domain.object_sites_dict
 
     def position(self, name: str) -> Array:
-        """Where a site's, an object's or a fixture's frame is, (3,): what LIBERO's predicates compare."""
+        """Return where a site's, an object's or a fixture's frame is, (3,): what LIBERO's predicates compare."""
         if self.is_site(name):
             return np.array(self._data.site(name).xpos)
         return np.array(self._data.xpos[self.body(name)])
 
     def site_box(self, name: str) -> tuple[Array, Array]:
-        """A site's axes (3, 3), one per column, and its half sizes (3,)."""
+        """Return a site's axes (3, 3), one per column, and its half sizes (3,)."""
         site = self._data.site(name)
         return np.array(site.xmat).reshape(3, 3), np.array(self._model.site(name).size)
 
@@ -100,41 +100,41 @@ class Scene:
         return int(self._domain.obj_body_id[name])
 
     def joints(self, name: str) -> list[int]:
-        """Ids of the joints that move a site or a fixture: a drawer's slide, a door's or a knob's hinge."""
+        """Return the ids of the joints that move a site or a fixture: a drawer's slide, a door's or a knob's hinge."""
         return [int(self._model.joint(joint).id) for joint in self._domain.get_object(name).joints or ()]
 
     def joint_body(self, joint: int) -> int:
         return int(self._model.jnt_bodyid[joint])
 
     def joint_line(self, joint: int) -> tuple[Array, Array]:
-        """A point on a joint's axis (3,) and the axis (3,), unit."""
+        """Return a point on a joint's axis (3,) and the axis (3,), unit."""
         return np.array(self._data.xanchor[joint]), np.array(self._data.xaxis[joint])
 
     def joint_kind(self, joint: int) -> str:
-        """ "slide" or "hinge"."""
+        """Return "slide" or "hinge"."""
         return "slide" if self._model.jnt_type[joint] == SLIDE else "hinge"
 
     def joint_range(self, joint: int) -> tuple[float, float]:
-        """Radians or metres."""
+        """Return the ends of a joint's range, in radians or metres."""
         low, high = self._model.jnt_range[joint]
         return float(low), float(high)
 
     def joint_value(self, joint: int) -> float:
-        """Radians or metres."""
+        """Return where a joint is, in radians or metres."""
         return float(self._data.qpos[self._model.jnt_qposadr[joint]])
 
     def boxes(self, root: int) -> list[int]:
-        """Collision geoms of body ``root`` and of everything attached to it."""
+        """Return the collision geoms of body ``root`` and of everything attached to it."""
         return [geom for geom in self._solid if self._under(self._model.geom_bodyid[geom], root)]
 
     def corners(self, geom: int) -> Array:
-        """Corners of the box around one geom, (8, 3); all of LIBERO's but a few capsules are boxes."""
+        """Return the corners of the box around one geom, (8, 3); all of LIBERO's but a few capsules are boxes."""
         centre, half, rotation = self._box(geom)
         signs = np.stack(np.meshgrid(*[(-1.0, 1.0)] * 3), axis=-1).reshape(-1, 3)
         return np.asarray(centre + (signs * half) @ rotation.T)
 
     def cloud(self, root: int) -> Array:
-        """Corners of the collision geometry of body ``root`` and everything attached to it, (n, 3)."""
+        """Return the corners of the collision geometry of body ``root`` and everything attached to it, (n, 3)."""
         rotation, origin = np.array(self._data.xmat[root]).reshape(3, 3), np.array(self._data.xpos[root])
         if root not in self._points:
             corners = np.concatenate([self.corners(g) for g in self.boxes(root)])
@@ -142,25 +142,26 @@ class Scene:
         return np.asarray(self._points[root] @ rotation.T + origin)
 
     def centre(self, name: str) -> Array:
-        """The middle of the box around an object, (3,)."""
+        """Return the middle of the box around an object, (3,)."""
         cloud = self.cloud(self.body(name))
         return np.asarray((cloud.min(axis=0) + cloud.max(axis=0)) / 2)
 
     def bottom(self, name: str) -> float:
-        """Height of the lowest corner of an object, metres."""
+        """Return the height of the lowest corner of an object, metres."""
         return float(self.cloud(self.body(name))[:, 2].min())
 
     def top(self, name: str) -> float:
-        """Height of the highest corner of an object, metres."""
+        """Return the height of the highest corner of an object, metres."""
         return float(self.cloud(self.body(name))[:, 2].max())
 
     def heights(self, xy: Array, ignore: int | None = None) -> Array:
-        """Height (n,) of the highest thing at each of ``xy`` (n, 2), except the robot and body ``ignore``."""
+        """Return the height (n,) of the highest thing at each of ``xy`` (n, 2), except the robot and body
+        ``ignore``."""
         ignored = set() if ignore is None else set(self.boxes(ignore))
         return self._tops(xy, [geom for geom in self._solid if geom not in ignored])[0]
 
     def height_map(self, root: int, margin: float, cell: float = 0.005) -> HeightMap:
-        """Heights around body ``root``, ``margin`` metres beyond its corners on every side."""
+        """Return the heights around body ``root``, ``margin`` metres beyond its corners on every side."""
         low, high = (f(self.cloud(root)[:, :2], axis=0) for f in (np.min, np.max))
         half = float((high - low).max()) / 2 + margin
         ticks = np.arange(-half, half + cell, cell)
@@ -171,9 +172,9 @@ class Scene:
         return HeightMap(z.reshape(points.shape[:2]), own.reshape(points.shape[:2]), corner, cell)
 
     def _tops(self, xy: Array, geoms: list[int]) -> tuple[Array, npt.NDArray[np.int_]]:
-        """Height (n,) and geom (n,) of the highest box at each of ``xy`` (n, 2); 0 and -1 where none is.
+        """Return height (n,) and geom (n,) of the highest box at each of ``xy`` (n, 2); 0 and -1 where none is.
 
-        A vertical line against each oriented box. mj_ray will not do: it passes through geoms with alpha 0,
+        A vertical line is cut with each oriented box. mj_ray will not do: it passes through geoms with alpha 0,
         and LIBERO's butter, cream cheese and stove are such geoms.
         """
         height, owner = np.zeros(len(xy)), np.full(len(xy), -1)
@@ -196,6 +197,6 @@ class Scene:
         return bool(body == root)
 
     def _box(self, geom: int) -> tuple[Array, Array, Array]:
-        """Centre (3,), half sizes (3,) and axes (3, 3) of the box around one geom."""
+        """Return centre (3,), half sizes (3,) and axes (3, 3) of the box around one geom."""
         rotation, box = np.array(self._data.geom_xmat[geom]).reshape(3, 3), self._model.geom_aabb[geom]
         return self._data.geom_xpos[geom] + rotation @ box[:3], np.array(box[3:]), rotation

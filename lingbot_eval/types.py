@@ -55,7 +55,7 @@ class Info(_EveryInfo, total=False):
     plan_failures: int
     """It is counted where the simulator has a planner."""
     first_pose: Sequence[float]
-    """(16,): a reset gives it where commands are relative to it."""
+    """(D,): a reset gives it where commands are relative to the first pose."""
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ def test_its_plan_is_shown_before_anything_is_played(target, tmp_path):
     assert said.startswith("4 episodes of 2 tasks")
     assert "'reach the ledge'" in said
     assert "'drive up to the flag'" in said
-    assert "'command_limit': 300" in said
+    assert "protocol.command_limit: 300" in said
     assert not list(tmp_path.iterdir())
 
 

@@ -30,10 +30,11 @@ class OwnAgentSettings(AgentSettings, frozen=True, forbid_unknown_fields=True, t
 
     def identity(self) -> dict[str, Any]:
         """Return those settings that are part of the experiment, as the content of files is besides
-        (``own.content_hash``)."""
+        (``own.content_hash``). A class is the same one by its file and by its module."""
         place, _, name = self.entry.rpartition(":")
+        module = PurePath(place).stem if place.endswith(".py") else place.rpartition(".")[2]
         return {
             **AgentSettings.identity(self),
-            "entry": f"{PurePath(place).name}:{name}",
+            "entry": f"{module}:{name}",
             "options": {key: value for key, value in self.options.items() if key not in self.paths},
         }

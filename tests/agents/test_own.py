@@ -293,7 +293,7 @@ def test_where_a_file_lies_is_no_part_of_the_experiment_and_what_an_option_says_
         "name": "own",
         "looks": True,
         "commands_per_action": 4,
-        "entry": "policy.py:Drift",
+        "entry": "policy:Drift",
         "options": {"speed": 2},
     }
 

@@ -85,7 +85,7 @@ def refused(arguments: list[str], capsys) -> str:
         ("toy --episodes -3", "episodes.*>= 1|>= 1.*episodes"),
         ("toy --episodes many", "--episodes.*'many'"),
         ("toy --shard 3/3", "--shard 3/3 is not i/n with i in 0..n-1"),
-        ("toy --shard one", "--shard one: i/n"),
+        ("toy --shard one", "--shard one is not i/n"),
         ("toy --workers 0", "workers.*>= 1|>= 1.*workers"),
         ("toy --gpus 77", r"unknown GPU '77'|--gpus 77: no NVIDIA GPU is visible here"),
         ("toy cluster=slurm", r"unknown cluster 'slurm' \(valid: local, ray\)"),
@@ -402,7 +402,7 @@ def test_a_dry_run_shows_the_plan_and_plays_nothing(tmp_path, capsys):
     assert "toy/reach/-/0/-: 'go to the mark'" in out
     lines = out.splitlines()
     assert {"protocol.name: toy", "agent.name: expert"} <= {*lines}
-    assert "workers: 1; sessions of each: 1" in lines
+    assert "workers: as many as fit; sessions of each: 1" in lines
     assert "{" not in out
     assert err == ""
     assert list(tmp_path.iterdir()) == []

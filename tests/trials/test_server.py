@@ -141,7 +141,7 @@ def test_what_the_rubric_refuses_is_said_and_the_trial_goes_on(tablet, session):
     for order, words in (
         ({"kind": "step", "step": 1}, "has not begun"),
         ({"kind": "success"}, "has not begun"),
-        ({"kind": "void", "text": " "}, "says why"),
+        ({"kind": "void", "text": " "}, "say why the trial is void"),
         ({"kind": "start"}, "the clock runs"),
         ({"kind": "failure", "text": "bad luck"}, "unknown reason"),
         ({"kind": "step", "step": 9}, "no step 9"),
@@ -159,7 +159,7 @@ def test_a_record_is_corrected_with_who_and_why(tablet, session):
     tablet.say(kind="start")
     tablet.say(kind="success")
     correction = {"kind": "correct", "outcome": "failure", "reason": "misplaced", "points": [1, 1, 0.5, 0, 0]}
-    assert "who makes it and why" in tablet.say(**correction)[1]["said"]
+    assert "who made it and why" in tablet.say(**correction)[1]["said"]
     assert tablet.say(**correction, text="the film", who="")[1]["said"] == "trial 1: corrected"
     record = session.record(1)
     assert (record.outcome, record.progress, record.trial.reason) == (Outcome.FAILURE, 2.5, "misplaced")

@@ -133,7 +133,7 @@ def test_a_full_disk_is_said_and_the_journal_stays_whole(tmp_path):
 def test_nothing_is_said_outside_of_the_context(tmp_path):
     with begun(tmp_path) as session:
         session.start()
-    with pytest.raises(BadInput, match="within its context"):
+    with pytest.raises(BadInput, match="open the trial session before scoring"):
         session.retry()
 
 
@@ -159,7 +159,7 @@ def test_a_correction_is_appended_with_who_and_why_and_counts(tmp_path):
         )
         assert session.state.points == (1.0, 0.0, 0.0)
         session.correct(1, who="op", why="looked again", points=[1, 0, 0])
-        with pytest.raises(BadInput, match="who makes it and why"):
+        with pytest.raises(BadInput, match="who made it and why"):
             session.correct(1, who="", why="because")
         with pytest.raises(BadInput, match="no record"):
             session.correct(2, who="op", why="because")
@@ -212,7 +212,7 @@ def test_what_the_rubric_does_not_allow_is_refused_and_nothing_is_lost(tmp_path)
             (lambda: session.step_reached(5), "no step 5"),
             (lambda: session.step_reached(1, 0.5), "it gives 0, 22"),
             (lambda: session.failure("bad luck"), "unknown reason"),
-            (lambda: session.void(" "), "says why"),
+            (lambda: session.void(" "), "say why the trial is void"),
             (lambda: session.attach(tmp_path / "none.mp4"), "no file"),
         ):
             with pytest.raises(BadInput, match=words):
@@ -251,7 +251,7 @@ def test_another_plan_another_writer_and_a_foreign_platform_are_refused(tmp_path
         planned(rubrics=(load_rubric("gm100_replace_paper_roll"),), platform="a crane")
     with pytest.raises(BadInput, match="holds no trial session"):
         TrialSession(tmp_path / "elsewhere")
-    with pytest.raises(BadInput, match="each method once"):
+    with pytest.raises(BadInput, match="every method must be named once"):
         planned(methods=("a b", "a_b"))
 
 

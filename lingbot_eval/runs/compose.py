@@ -18,7 +18,7 @@ from lingbot_eval.agents import OWN, kind_named, kind_names
 from lingbot_eval.errors import BadInput, UnknownName
 from lingbot_eval.runs.settings import run_settings
 from lingbot_eval.settings import RunSettings, to_dict
-from lingbot_eval.suites import suite_named, suite_names
+from lingbot_eval.suites import suite_named, suite_names, suites
 from lingbot_eval.suites.suite import Suite
 
 SETTINGS = {"easy": ("easy",), "hard": ("hard",), "both": ("easy", "hard")}
@@ -79,8 +79,9 @@ def _of_scenes(suite: Suite, choices: Choices) -> list[str]:
     overrides = []
     if choices.group is not None:
         if not suite.groups or choices.tasks is not None:
-            having = [name for name in suite_names() if suite_named(name).groups]
-            raise BadInput(f"--group chooses among tasks of {', '.join(having)}: --group 0, without --tasks")
+            having = [one for one in suites() if one.groups]
+            owners = ", ".join(f"{one.title}'s tasks: run-suite {one.name} --group 0" for one in having)
+            raise BadInput(f"--group chooses among {owners}, without --tasks")
         if not 0 <= choices.group < len(suite.groups):
             raise BadInput(f"group {choices.group}: {suite.title}'s tasks are in groups 0..{len(suite.groups) - 1}")
         overrides.append(f"suite.tasks=[{','.join(suite.groups[choices.group])}]")

@@ -275,7 +275,7 @@ class Suite:
         if given in self.tasks:
             return [given]
         if given not in self.aliases:
-            raise UnknownName(f"{self.name} suite", given, [*self.aliases, *self.tasks])
+            raise UnknownName(f"{self.title} suite", given, [*self.aliases, *self.tasks])
         return list(self.aliases[given])
 
     def chosen(self, suite: SuiteSettings) -> list[tuple[str, str]]:

@@ -67,7 +67,7 @@ def refused(arguments: list[str], capsys) -> str:
         ("moon", r"unknown benchmark 'moon' \(valid: libero, robotwin, tabletop, toy\)"),
         ("libero --suite spatal", "unknown LIBERO suite 'spatal'; did you mean 'spatial'.*libero_goal"),
         ("libero --suite goal,nope", "unknown LIBERO suite 'nope'.*libero_goal"),
-        ("toy --suite spatial", r"unknown suite 'spatial' \(valid: toy\)"),
+        ("toy --suite spatial", r"unknown Toy suite 'spatial' \(valid: toy\)"),
         ("toy suite.suites=[spatial]", "unknown.*'spatial'.*toy"),
         ("toy suite.name=moon", "moon.*toy"),
         ("libero suite.suites=[]", "suites"),

@@ -130,7 +130,7 @@ def test_bad_input_gets_one_line(run, arguments, complaint, capsys):
     assert complaint in refused(run, *arguments, capsys=capsys)
 
 
-@pytest.mark.parametrize("gone", ["workers", "agent.sessions", "agent.lingbot"])
+@pytest.mark.parametrize("gone", ["workers", "agent.sessions", "agent.looks"])
 def test_settings_of_another_version_are_refused_with_its_revision(run, gone, capsys):
     *group, name = gone.split(".")
     rewrite(session(run), lambda content: (content["settings"][group[0]] if group else content["settings"]).pop(name))

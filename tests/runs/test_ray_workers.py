@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from lingbot_eval.errors import BadInput, NotReady
@@ -142,7 +143,9 @@ def test_a_node_that_is_not_like_the_coordinator_is_refused_by_name(tmp_path, mo
 
 def test_a_node_with_another_simulator_is_refused():
     who = replace(WHO, versions={"mplib": "0.0"})
-    tabletop = toy_run(env=TabletopSettings(python=None), protocol=load_protocol("tabletop", "tabletop"))
+    suite = msgspec.structs.replace(toy_run().suite, name="tabletop", suites=("tabletop",))
+    settings = {"env": TabletopSettings(python=None), "protocol": load_protocol("tabletop", "tabletop")}
+    tabletop = toy_run(suite=suite, **settings)
     pytest.importorskip("sapien", reason="SAPIEN is not installed")
     with pytest.raises(NotReady, match=r"is .* on this node, but .* in the experiment"):
         adapted([Job(".", "0.jsonl", "0.log", "0.log", "tmp", tabletop, who)])

@@ -210,8 +210,15 @@ def failures(final: Mapping[str, EpisodeRecord]) -> list[str]:
 
 
 def reason(record: EpisodeRecord) -> str:
-    """Return the last line of why it is an ERROR."""
-    return record.error.strip().splitlines()[-1] if record.error.strip() else "no reason given"
+    """Return in a line why it is an ERROR: of a traceback, how its last exception's message begins."""
+    lines = record.error.strip().splitlines()
+    if not lines:
+        return "no reason given"
+    last = max((number for number, line in enumerate(lines) if line.startswith("  File ")), default=None)
+    if last is None:
+        return lines[-1]
+    raised = [line for line in lines[last:] if line.strip() and not line.startswith(" ")]
+    return raised[0] + " …" * (len(raised) > 1) if raised else lines[-1]
 
 
 def counted(number: int, noun: str) -> str:

@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 import yaml
 
+from lingbot_eval.cli.overview import reason
 from lingbot_eval.cli.places import content
 from lingbot_eval.cli.report import warn
 from lingbot_eval.cli.screen import screen
@@ -177,7 +178,7 @@ def _override(data: dict[str, Any], override: str) -> None:
 def _verdict(folder: RunDirectory, then: EpisodeRecord, again: RunDirectory, now: EpisodeRecord) -> tuple[bool, str]:
     """Return whether an episode came out the same, and what to say of it."""
     if now.outcome is Outcome.ERROR:
-        return False, f"{_ending(then)}, now an ERROR: {(now.error.strip().splitlines() or ['no reason given'])[-1]}"
+        return False, f"{_ending(then)}, now an ERROR: {reason(now)}"
     was, became = to_dict(then), to_dict(now)
     parted = [f"{name} {was[name]}, now {became[name]}" for name in EXACT if was[name] != became[name]]
     words = "; ".join([_ending(then), *parted])

@@ -24,6 +24,19 @@ def two_proportions(a: Count, b: Count) -> float:
     return float(2 * norm.sf(abs(b.rate - a.rate) / sqrt(together * (1 - together) * (1 / a.trials + 1 / b.trials))))
 
 
+FEW = 5
+"""The z-test is for counts of which at least so many are expected in every cell (Cochran 1954)."""
+
+
+def unpaired(a: Count, b: Count) -> tuple[str, float]:
+    """Return the name of the test that suits these counts, and its two-sided p."""
+    trials, successes = a.trials + b.trials, a.successes + b.successes
+    expected = min(a.trials, b.trials) * min(successes, trials - successes) / trials
+    if expected < FEW:
+        return "Fisher's exact test", fisher(a, b)
+    return "two-proportion test", two_proportions(a, b)
+
+
 def mantel_haenszel(tasks: Sequence[tuple[Count, Count]]) -> float:
     """Two-sided p that B's rate equals A's in every task: tasks are compared within themselves and summed (Cochran,
     Mantel and Haenszel, without continuity correction)."""

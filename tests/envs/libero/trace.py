@@ -1,6 +1,6 @@
 """Play episodes on real LIBERO in this process and print what came out, as JSON: one object per episode.
 
-    python libero_trace.py '{"env": {...}, "episodes": [{"seed": 3, "state": 2, "k": 0, "actions": [...]}]}'
+    python trace.py '{"env": {...}, "episodes": [{"seed": 3, "state": 2, "k": 0, "actions": [...]}]}'
 
 ``env`` are EnvSettings. With ``"upstream": true`` they are played on LIBERO's own environment instead, drawing at every
 command where there are cameras, called in the order in which upstream's clients do. A test starts this in a process of
@@ -19,7 +19,8 @@ import numpy as np
 
 from lingbot_eval.envs.libero.assets import libero_root
 from lingbot_eval.envs.libero.env import LiberoEnv
-from lingbot_eval.settings import EnvSettings, as_struct
+from lingbot_eval.settings import EnvSettings
+from lingbot_eval.suites import env_settings
 
 
 def digest(*arrays: Any) -> str:
@@ -100,7 +101,7 @@ def upstream(settings: EnvSettings, states: Any, episodes: list[dict[str, Any]])
 
 def main() -> None:
     request = json.loads(sys.argv[1])
-    settings: EnvSettings = as_struct(request["env"], EnvSettings)
+    settings = env_settings(request["env"])
     env = LiberoEnv(settings)
     if request.get("upstream"):
         played = upstream(settings, env._states, request["episodes"])

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import shlex
 import signal
+import subprocess
+import sys
 import threading
-import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+from omegaconf import OmegaConf
 
 import lingbot_eval
 from lingbot_eval.cli.run_suite import main as run_suite
@@ -60,6 +63,76 @@ def test_the_command_that_the_run_keeps_goes_on_with_it():
     assert played(run.path) == 4
 
 
+def test_numbers_and_lists_of_other_libraries_are_values_like_pythons_own():
+    whole = {"suite.tasks": ["reach"], "protocol.command_limit": 30, "actions": False, "limits.reset_seconds": 2.5}
+    ours = lingbot_eval.evaluate("toy", "random", episodes=1, gpus=[], settings=whole)
+    theirs = {
+        "suite.tasks": OmegaConf.create(["reach"]),
+        "protocol.command_limit": np.int64(30),
+        "actions": np.bool_(False),
+        "limits.reset_seconds": np.float32(2.5),
+    }
+    again = lingbot_eval.evaluate("toy", "random", episodes=np.int64(1), gpus=OmegaConf.create([]), settings=theirs)
+    assert again.path == ours.path
+    chosen = lingbot_eval.evaluate("toy", "random", episodes=1, tasks=np.array([0]), settings=theirs)
+    assert chosen.path == ours.path
+    assert played(ours.path) == 1
+
+
+HYDRA = """
+import hydra, lingbot_eval
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.version import VersionBase
+
+store = ConfigStore.instance()
+store.store(name="config", node={"episodes": 1})
+store.store(group="suite", name="toy", node={"mine": True})
+store.store(group="agent", name="random", node={"mine": True})
+
+@hydra.main(version_base="1.2", config_path=None, config_name="config")
+def main(config):
+    def all_of_it():
+        rules, job = VersionBase.instance().getbase(), HydraConfig.get().job.name
+        return GlobalHydra.instance().hydra, rules, job, names(store.repo)
+    before = all_of_it()
+    run = lingbot_eval.evaluate("toy", "random", episodes=config.episodes, progress=False)
+    try:
+        lingbot_eval.evaluate("toy", settings={"protocol.comand_limit": 3})
+    except lingbot_eval.errors.BadInput:
+        pass
+    after = all_of_it()
+    assert before[0] is after[0] and before[1:] == after[1:], after
+    assert ConfigStore.instance() is store
+    print(len(run.records()), "played")
+
+def names(tree):
+    return {name: names(inner) if isinstance(inner, dict) else id(inner) for name, inner in tree.items()}
+
+if __name__ == "__main__":
+    main()
+"""
+
+
+def test_a_program_of_hydras_own_plays_and_keeps_its_hydra(here):
+    (here / "program.py").write_text(HYDRA)
+    done = subprocess.run([sys.executable, "program.py"], capture_output=True, text=True, timeout=300)
+    assert done.stdout == "2 played\n", done.stderr
+
+
+def test_hydra_can_be_used_after_a_run_and_knows_nothing_of_it():
+    code = (
+        "import hydra; from lingbot_eval.runs.compose import Choices, choose;"
+        "choose('toy', Choices(agent='own.py:Agent'));"
+        "hydra.initialize(config_path=None, version_base='1.2').__enter__();"
+        "found = hydra.compose(overrides=['+agent=own'], return_hydra_config=True);"  # a word, for want of such a group
+        "print(found.agent, found.hydra.launcher._target_)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+    assert done.stdout == "own hydra._internal.core_plugins.basic_launcher.BasicLauncher\n", done.stderr
+
+
 def test_an_error_is_in_the_table_and_not_raised():
     run = lingbot_eval.evaluate("toy", episodes=2, settings={"env.faults.1": "raise"})
     assert run.table()["errors"].tolist() == [1, 1, 2]
@@ -76,8 +149,11 @@ def test_an_error_is_in_the_table_and_not_raised():
         (("toy",), {"settings": {"protocol.command_limit": "many"}}, BadInput, "command_limit"),
         (("toy", "lingbot-va"), {"settings": {"agent.checkpoint": "nowhere"}}, (BadInput, NotReady), "nowhere"),
         (("toy",), {"out": ""}, BadInput, "empty"),
-        (("toy",), {"group": 0}, BadInput, "--group chooses among tasks"),
+        (("toy",), {"group": 0}, BadInput, "--group chooses among RoboTwin's tasks"),
         (("toy",), {"video": False}, BadInput, "auto.*on.*off"),
+        (("--help",), {}, BadInput, "'--help'.*an argument"),
+        (("--dry-run",), {}, BadInput, "'--dry-run'.*an argument"),
+        (("toy",), {"settings": {"--out": 3}}, BadInput, "'--out'.*an argument"),
     ],
 )
 def test_what_cannot_be_played_is_refused_with_the_packages_own_errors(here, arguments, choices, error, words):
@@ -117,14 +193,22 @@ def test_it_plays_in_a_thread_and_leaves_interrupts_to_the_main_one():
 
 
 def test_one_interrupt_finishes_what_is_being_played_and_the_same_call_goes_on():
-    def interrupt() -> None:
-        while not any(file.stat().st_size for file in Path().glob("runs/*/records/*.jsonl")):
-            time.sleep(0.01)
-        os.kill(os.getpid(), signal.SIGINT)
+    over = threading.Event()  # a call that fails by itself must not have another test interrupted
 
-    threading.Thread(target=interrupt).start()
-    with pytest.raises(KeyboardInterrupt):
-        lingbot_eval.evaluate("toy", episodes=300, workers=1)
+    def interrupt(records: Path) -> None:
+        while not over.wait(0.01):
+            if any(file.read_bytes().endswith(b"\n") for file in records.glob("*/records/*.jsonl")):  # one is whole
+                os.kill(os.getpid(), signal.SIGINT)
+                return
+
+    thread = threading.Thread(target=interrupt, args=[Path("runs").absolute()])
+    thread.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            lingbot_eval.evaluate("toy", episodes=300, workers=1)
+    finally:
+        over.set()
+        thread.join()
     (folder,) = Path("runs").iterdir()
     assert 0 < played(folder) < 600
     assert not list(folder.glob("claims/*"))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
+
+import numpy as np
 
 from lingbot_eval.cli import run_suite
 from lingbot_eval.cli.report import write_report
@@ -39,8 +41,10 @@ def evaluate(
     """
     if unknown := [name for name in choices if name not in CHOICES]:
         raise UnknownName("choice", unknown[0], (*CHOICES, "settings", "progress"))
-    flags = {"agent": _importable(agent) if isinstance(agent, type) else agent, **choices}
-    words = [str(benchmark), *(word for flag in flags.items() for word in _words(*flag))]
+    if flags := [name for name in (benchmark, *(settings or ())) if str(name).startswith("-")]:
+        raise BadInput(f"{flags[0]!r} is of the command line; a flag of run-suite is an argument here: out='DIR'")
+    given = {"agent": _importable(agent) if isinstance(agent, type) else agent, **choices}
+    words = [str(benchmark), *(word for choice in given.items() for word in _words(*choice))]
     words += [f"{name}={_setting(value)}" for name, value in (settings or {}).items()]
     folder, _ = run_suite.play(run_suite.parsed(words), words, quiet=not progress)
     write_report(folder, quiet=True)
@@ -59,19 +63,26 @@ def _importable(agent: type) -> str:
 
 def _words(name: str, value: object) -> list[str]:
     """Return what the command line has for it: at most one word, so that a value may begin with a dash."""
+    value = _plain(value)
     if value is None or name == "rehash":
         return [f"--{name}"] if value else []
-    if isinstance(value, list | tuple | range):
+    if isinstance(value, Sequence) and not isinstance(value, str):
         value = ",".join(map(str, value)) or "none"
     return [f"--{name}={os.fspath(value) if isinstance(value, os.PathLike) else value}"]
 
 
 def _setting(value: object) -> str:
     """Write a value in hydra's grammar."""
+    value = _plain(value)
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, list | tuple):
+    if isinstance(value, Sequence) and not isinstance(value, str):
         return f"[{','.join(map(_setting, value))}]"
     if isinstance(value, Mapping):
         return f"{{{','.join(f'{key}:{_setting(inner)}' for key, inner in value.items())}}}"
     return str(value) if isinstance(value, int | float) else quoted(str(value))
+
+
+def _plain(value: object) -> object:
+    """Return a number or an array of numpy's as Python has it. A list or dict of hydra's is as good as Python's."""
+    return value.tolist() if isinstance(value, np.generic | np.ndarray) else value

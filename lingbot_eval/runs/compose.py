@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 from hydra import compose, initialize_config_module
 from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.singleton import Singleton
 from hydra.errors import HydraException, MissingConfigException
+from hydra.version import VersionBase
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -87,8 +92,8 @@ def _of_scenes(suite: Suite, choices: Choices) -> list[str]:
         overrides.append(f"suite.tasks=[{','.join(suite.groups[choices.group])}]")
     if choices.setting is not None:
         if not suite.settings:
-            having = [name for name in suite_names() if suite_named(name).settings]
-            raise BadInput(f"{suite.name} has no --setting; {' and '.join(having)} have easy and hard")
+            names = [name for name in suite_names() if suite_named(name).settings]
+            raise BadInput(f"{suite.name} has no --setting; {' and '.join(names)} have easy and hard")
         if choices.setting not in SETTINGS:
             raise UnknownName("setting", choices.setting, SETTINGS)
         overrides.append(f"suite.settings=[{','.join(SETTINGS[choices.setting])}]")
@@ -102,9 +107,11 @@ def settings(suite: Suite, agent: str, protocol: str, overrides: Sequence[str]) 
     A changed protocol keeps its name with "(modified)" behind it, so that no table shows it as the preset.
     Raises UnknownName for a key that does not exist, BadInput for a value that does not fit.
     """
-    _store(suite, agent)
+    brought = list(_brought(suite, agent))
     groups = [f"suite={suite.name}", f"env={suite.name}", f"agent={_kind(agent)}", f"protocol={suite.name}/{protocol}"]
-    with initialize_config_module("lingbot_eval.conf", version_base=None):
+    with _hydra_of_ours() as store:
+        for group, name, node in brought:
+            store.store(group=group, name=name, node=node)
         try:
             plain = compose("run", overrides=groups)
             choices = [override for override in overrides if OmegaConf.is_dict(plain.get(override.partition("=")[0]))]
@@ -127,20 +134,43 @@ def settings(suite: Suite, agent: str, protocol: str, overrides: Sequence[str]) 
     return msgspec.structs.replace(chosen, protocol=modified)
 
 
-def _store(suite: Suite, agent: str) -> None:
-    """Let hydra find what a benchmark or an agent brings that has no files in ``conf/``."""
-    store = ConfigStore.instance()
+_SINGLETONS: tuple[type, ...] = (GlobalHydra, ConfigStore, VersionBase)
+"""Hydra has one of each per process."""
+
+_composing = threading.Lock()
+
+
+@contextmanager
+def _hydra_of_ours() -> Iterator[ConfigStore]:
+    """Let hydra read ``conf/`` and the store that this gives. A program of hydra's own that plays a run finds its
+    hydra, its store and its version of hydra's rules afterwards as they were, and we nothing of them."""
+    with _composing:
+        hydras = ConfigStore.instance().repo["hydra"]
+        theirs = {kind: Singleton._instances.pop(kind) for kind in _SINGLETONS if kind in Singleton._instances}
+        try:
+            store = ConfigStore.instance()
+            store.repo["hydra"] = hydras  # the same dict: a plugin stores in it when it is imported, and never again
+            with initialize_config_module("lingbot_eval.conf", version_base=None):
+                yield store
+        finally:
+            for kind in _SINGLETONS:
+                Singleton._instances.pop(kind, None)
+            Singleton._instances.update(theirs)
+
+
+def _brought(suite: Suite, agent: str) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    """Yield group, name and content of what a benchmark or an agent brings that has no files in ``conf/``."""
     if suite.protocols is not None:
         for name, protocol in suite.protocols.items():
-            store.store(group=f"protocol/{suite.name}", name=name, node=to_dict(protocol))
+            yield f"protocol/{suite.name}", name, to_dict(protocol)
         default = {
             **{"name": suite.name, "suites": list(suite.tasks), "tasks": [], "settings": list(suite.settings)},
             **{"episodes": None, "seed": None, "manifest": None},
         }
-        store.store(group="suite", name=suite.name, node=default)
-        store.store(group="env", name=suite.name, node=to_dict(suite.simulator_settings({})))
+        yield "suite", suite.name, default
+        yield "env", suite.name, to_dict(suite.simulator_settings({}))
     if (name := _kind(agent)) in (*kind_names(), OWN) and (preset := kind_named(name).preset(agent)) is not None:
-        store.store(group="agent", name=name, node=preset)
+        yield "agent", name, preset
 
 
 def _kind(agent: str) -> str:

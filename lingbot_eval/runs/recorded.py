@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from lingbot_eval.agents import kind_named
 from lingbot_eval.errors import BadInput, CorruptRecords
 from lingbot_eval.names import actions_name
 from lingbot_eval.recording import recording
 from lingbot_eval.runs.directory import RunDirectory
 from lingbot_eval.runs.settings import run_settings
 from lingbot_eval.settings import RunSettings
+from lingbot_eval.suites import suite_named
 from lingbot_eval.types import Actions, EpisodeRecord
 
 
@@ -41,17 +43,33 @@ def _fetching(settings: Mapping[str, Any]) -> Mapping[str, Any]:
 def settings_of(folder: RunDirectory) -> RunSettings:
     """Return the settings of the run's last coordinator.
 
-    Raises BadInput for a run that no simulator played, and for one of another version of this package.
+    Raises BadInput for a run that no simulator played, for one whose benchmark or agent is not installed here, and for
+    one of another version of this package.
     """
     played = [(file.settings, file.versions) for file in folder.run().coordinators if file.settings is not None]
     if not played:
         raise BadInput(f"{folder.path} was played by no simulator: there is nothing to play again")
-    settings, versions = played[-1]
+    kept, versions = played[-1]
+    settings = _fetching(_today(kept))
+    _check_installed(folder, settings)
     try:
-        return run_settings(_fetching(_today(settings)))
+        return run_settings(settings)
     except BadInput as error:
         git = versions.get("git") or "unknown"
         raise BadInput(f"{folder.path} was played with another version of lingbot_eval (git {git}): {error}") from None
+
+
+def _check_installed(folder: RunDirectory, settings: Mapping[str, Any]) -> None:
+    """Raise BadInput where the benchmark or the agent that ``settings`` name cannot be loaded here."""
+    for what, group, named in (("benchmark", "suite", suite_named), ("agent", "agent", kind_named)):
+        within = settings.get(group)
+        name = within.get("name") if isinstance(within, Mapping) else None
+        if isinstance(name, str):
+            try:
+                named(name)
+            except BadInput as error:
+                words = f"was played with the {what} {name}, which cannot be loaded here"
+                raise BadInput(f"{folder.path} {words}: {error}") from None
 
 
 def _today(settings: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -1,0 +1,82 @@
+"""What other distributions name in the entry-point groups is theirs to break: the rest goes on."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+LS = ("-m", "lingbot_eval.cli.lingbot_eval", "ls", "suites")
+GIVEN = "from lingbot_eval.suites import suite_named; suite_named('{}')"
+A_SUITE = """
+from lingbot_eval.envs.toy.env import ReachEnv
+from lingbot_eval.envs.toy.spec import env_spec
+from lingbot_eval.suites.suite import Suite
+SUITE = Suite(
+    name={name!r}, title="Mine", tasks={{{name!r}: ("push",)}}, make_env=ReachEnv, env_spec=env_spec, {more}
+)
+"""
+PROTOCOLS = "protocols={'short': {'command_limit': 5}}"
+
+
+def distribution(folder: Path, name: str, points: str, code: str, group: str = "suites") -> None:
+    """Install a distribution of one module by hand."""
+    about = folder / f"{name}-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text(f"[lingbot_eval.{group}]\n{points}\n")
+    (folder / f"{name}_module.py").write_text(code)
+
+
+def python(path: Path, *words: str, code: int = 0) -> str:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), str(path)))}
+    command = [sys.executable, *words]
+    done = subprocess.run(command, cwd=path, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("raise RuntimeError('CUDA driver too old')", "RuntimeError: CUDA driver too old"),
+        ("import sys; sys.exit('no licence')", "SystemExit: no licence"),
+        ("SUITE = 1 / 0", "ZeroDivisionError"),
+        ("this is no Python", "SyntaxError"),
+    ],
+)
+def test_whatever_a_module_raises_is_said_when_it_is_asked_for(tmp_path, code, words):
+    distribution(tmp_path, "broken", "broken = broken_module:SUITE", code)
+    said = python(tmp_path, "-c", GIVEN.format("broken"), code=1)
+    assert "lingbot_eval.errors.BadInput: benchmark broken (broken_module:SUITE) cannot be loaded: " + words in said
+    said = python(tmp_path, "-c", "import gymnasium, lingbot_eval; gymnasium.spec('lingbot_eval/Toy-reach-v0')")
+    assert said == ""
+
+
+def test_a_name_of_ours_stays_ours(tmp_path):
+    distribution(tmp_path, "usurper", "toy = usurper_module:SUITE", "SUITE = None")
+    said = python(tmp_path, "-c", f"{GIVEN.format('toy')}; print(suite_named('toy').title)")
+    assert "lingbot_eval.suites: toy is lingbot_eval's own; that of usurper (usurper_module:SUITE) is left out" in said
+    assert said.startswith("Toy\n")
+
+
+def test_a_name_of_two_others_is_refused_when_it_is_asked_for(tmp_path):
+    for name in ("one", "other"):
+        distribution(tmp_path, name, f"car = {name}_module:SUITE", A_SUITE.format(name="car", more=PROTOCOLS))
+    said = python(tmp_path, "-c", GIVEN.format("car"), code=1)
+    for name in ("one", "other"):
+        assert f"{name} ({name}_module:SUITE)" in said
+    assert "benchmark car is brought by" in said
+    assert python(tmp_path, "-c", GIVEN.format("toy")) == ""
+
+
+def test_a_title_that_gymnasium_takes_for_no_name_costs_only_its_own_id(tmp_path):
+    code = A_SUITE.format(name="mine", more=PROTOCOLS).replace('"Mine"', '"Mine, all mine"')
+    distribution(tmp_path, "mine", "mine = mine_module:SUITE", code)
+    words = "import gymnasium, lingbot_eval; print([name for name in gymnasium.registry if 'lingbot_eval/Toy' in name])"
+    assert "lingbot_eval/Toy-reach-v0" in python(tmp_path, "-c", words)
+    assert python(tmp_path, "-c", f"{GIVEN.format('mine')}; print(suite_named('mine').title)") == "Mine, all mine\n"

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-LS = ("-m", "lingbot_eval.cli.lingbot_eval", "ls", "suites")
+LINGBOT_EVAL = ("-m", "lingbot_eval.cli.lingbot_eval")
+RUN_SUITE = ("-m", "lingbot_eval.cli.run_suite")
 GIVEN = "from lingbot_eval.suites import suite_named; suite_named('{}')"
 A_SUITE = """
 from lingbot_eval.envs.toy.env import ReachEnv
@@ -80,3 +81,42 @@ def test_a_title_that_gymnasium_takes_for_no_name_costs_only_its_own_id(tmp_path
     words = "import gymnasium, lingbot_eval; print([name for name in gymnasium.registry if 'lingbot_eval/Toy' in name])"
     assert "lingbot_eval/Toy-reach-v0" in python(tmp_path, "-c", words)
     assert python(tmp_path, "-c", f"{GIVEN.format('mine')}; print(suite_named('mine').title)") == "Mine, all mine\n"
+
+
+def test_commands_go_on_without_a_suite_that_cannot_be_loaded(tmp_path):
+    distribution(tmp_path, "broken", "broken = broken_module:SUITE", "raise RuntimeError('50% sure')")
+    why = "benchmark broken (broken_module:SUITE) cannot be loaded: RuntimeError: 50% sure"
+    for what, theirs in (("suites", "toy      toy"), ("tasks", "toy  0  reach"), ("protocols", "toy      toy")):
+        said = python(tmp_path, *LINGBOT_EVAL, "ls", what)
+        assert theirs in said.splitlines()
+        assert f"lingbot-eval: {why}" in said.splitlines()
+    assert "--checkpoint DIR" in python(tmp_path, *LINGBOT_EVAL, "doctor", "--help")
+    assert python(tmp_path, *LINGBOT_EVAL, "status", "nowhere", code=2) .count("\n") == 1
+    assert why in " ".join(python(tmp_path, *RUN_SUITE, "--help").split())
+    assert "4 episodes of 2 tasks" in python(tmp_path, *RUN_SUITE, "toy", "--episodes", "2", "--dry-run")
+    assert python(tmp_path, *RUN_SUITE, "broken", code=2).startswith(f"run-suite: {why}\n")
+
+
+def test_a_flag_of_two_suites_sets_the_place_of_both(tmp_path):
+    code = """
+from lingbot_eval.settings import SimulatorSettings
+from lingbot_eval.errors import NotReady
+def look_around(simulator, draws, scenes):
+    raise NotReady(f"found nothing in {simulator.folder}")
+"""
+    for name, number in (("one", 1), ("other", 2)):
+        kind = f"class Simulator{number}(SimulatorSettings, frozen=True, tag={name!r}):\n    folder: str = 'nowhere'\n"
+        more = (
+            f"{PROTOCOLS}, simulator=Simulator{number}, here=Simulator{number}(python=None), look_around=look_around, "
+            f"places={{'car-parts': ('folder', '100% of the parts of {name}')}}"
+        )
+        distribution(
+            tmp_path, name, f"{name} = {name}_module:SUITE", code + kind + A_SUITE.format(name=name, more=more)
+        )
+    said = " ".join(python(tmp_path, *LINGBOT_EVAL, "doctor", "--help").split())
+    assert "--car-parts DIR 100% of the parts of one; 100% of the parts of other" in said
+    doctor = (
+        "from lingbot_eval.cli.lingbot_eval import _parsed, places_of;"
+        "print(places_of(_parsed(['doctor', '--car-parts', 'there'])))"
+    )
+    assert "'car-parts': 'there'" in python(tmp_path, "-c", doctor)

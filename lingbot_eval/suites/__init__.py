@@ -35,8 +35,19 @@ def suite_names() -> tuple[str, ...]:
 
 
 def suites() -> list[Suite]:
-    """Return all benchmarks. Raises BadInput where one cannot be loaded."""
-    return [suite_named(name) for name in suite_names()]
+    """Return the benchmarks that can be loaded here; :func:`unloadable` says what is wrong with the others."""
+    return [suite for suite in map(installed, suite_names()) if suite]
+
+
+def unloadable() -> list[str]:
+    """Return a sentence about each benchmark that cannot be loaded here."""
+    said = []
+    for name in suite_names():
+        try:
+            suite_named(name)
+        except BadInput as error:
+            said.append(str(error))
+    return said
 
 
 def installed(name: str) -> Suite | None:
@@ -92,4 +103,5 @@ __all__ = [
     "suite_of",
     "suites",
     "tasks_of",
+    "unloadable",
 ]

@@ -7,6 +7,7 @@ environment that keeps the contract (``envs/testing.py`` checks it); docs/extend
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
 
 LARGEST_SEED = 2**32 - 1
 """The largest seed that numpy's global generator takes."""
+
+DOCTORS = ("checkpoint", "help", "parts", "python")
+"""The flags that ``doctor`` has of its own."""
 
 Task = tuple[str, str, str]
 """Part of the benchmark, task, setting."""
@@ -187,7 +191,8 @@ class Suite:
     optional: bool = True
     """Whether ``doctor`` is content with a machine that is not ready for it."""
     places: Mapping[str, tuple[str, str]] = field(default_factory=dict)
-    """The field of the simulator's settings that a flag of ``doctor`` sets, and the flag's help, by flag."""
+    """The field of the simulator's settings that a flag of ``doctor`` sets, and the flag's help, by flag. A flag that
+    two benchmarks have sets the fields of both."""
     absolute: Callable[[Protocol, Info, Command], Command] = as_it_was
     """Returns a recorded command in the world frame, given the info of the episode's reset, for whoever exports it."""
     moves_a_score: Mapping[str, str] = field(default_factory=dict)
@@ -214,6 +219,14 @@ class Suite:
             presets = {name: self._preset(name, plain) for name, plain in self.protocols.items()}
             object.__setattr__(self, "protocols", presets)
             object.__setattr__(self, "default_protocol", self.default_protocol or next(iter(presets), ""))
+        if not self.protocol_names():
+            elsewhere = "" if self.protocols is not None else f", and conf/protocol/{self.name} has none"
+            raise BadInput(f"suite {self.name!r}: protocols: a benchmark has at least one{elsewhere}")
+        for flag in self.places:
+            if flag in DOCTORS:
+                raise BadInput(f"suite {self.name!r}: places: --{flag} is a flag of doctor's own")
+            if not re.fullmatch("[a-z][a-z0-9-]*", flag):
+                raise BadInput(f"suite {self.name!r}: places: {flag!r} is no flag (lower-case letters, digits, hyphens)")
         for part in self.paper.parts if self.paper else ():
             if part not in (self.settings or self.tasks):
                 raise UnknownName(f"suite {self.name!r}: part of the paper's table", part, self.settings or self.tasks)
@@ -239,6 +252,8 @@ class Suite:
         if self.protocols is not None:
             return sorted(self.protocols)
         folder = resources.files("lingbot_eval") / "conf" / "protocol" / self.name
+        if not folder.is_dir():
+            return []
         return sorted(entry.name[: -len(".yaml")] for entry in folder.iterdir() if entry.name.endswith(".yaml"))
 
     def load_protocol(self, name: str) -> Protocol:

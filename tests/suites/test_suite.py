@@ -44,6 +44,10 @@ def test_a_preset_has_what_it_does_not_say():
     ("changes", "words"),
     [
         ({"protocols": {"short": {}}}, "command_limit"),
+        ({"protocols": None}, "protocols: a benchmark has at least one, and conf/protocol/mine has none"),
+        ({"protocols": {}}, "protocols: a benchmark has at least one"),
+        ({"places": {"python": ("python", "where")}}, "places: --python is a flag of doctor's own"),
+        ({"places": {"a b": ("python", "where")}}, "places: 'a b' is no flag"),
         ({"protocols": {"short": {"command_limit": 0}}}, "command_limit"),
         ({"protocols": {"short": {"command_limit": 5, "speed": 1}}}, "speed"),
         ({"protocol": ToyProtocol}, "ToyProtocol has tag='toy'; it must be the suite's name"),

@@ -344,6 +344,23 @@ def _env_settings(protocol: type[Protocol], simulator: type[SimulatorSettings]) 
     return made  # type: ignore[no-any-return]
 
 
+def _settings_of(suite: Suite, asked: SuiteSettings) -> Sequence[str]:
+    """Return the settings that are played; an empty one where the benchmark has none.
+
+    Raises UnknownName, BadInput.
+    """
+    if not suite.settings:
+        if asked.settings:
+            raise BadInput(f"{suite.name} is played in no settings, and suite.settings is {', '.join(asked.settings)}")
+        return [""]
+    if not asked.settings:
+        raise BadInput(f"suite.settings is empty; {suite.name} is played in {' or '.join(suite.settings)}")
+    for setting in asked.settings:
+        if setting not in suite.settings:
+            raise UnknownName("setting", setting, suite.settings)
+    return list(dict.fromkeys(asked.settings))
+
+
 def by_seed(
     suite: Suite,
     asked: Asked,
@@ -351,23 +368,23 @@ def by_seed(
     seed: Callable[[str, str, int], int] | None = None,
     initial_state: Callable[[int], int | None] = lambda k: None,
 ) -> list[Episode]:
-    """Plan episodes whose scenes follow from seeds: episode k of every task has seed ``base * seed_block + k``, unless
+    """Plan episodes whose scenes follow from seeds: in each setting, episode k of every task has seed ``base * seed_block + k``, unless
     ``seed`` says otherwise. ``instruction`` is given part and task, ``seed`` these and k, ``initial_state`` k.
 
     Raises UnknownName, BadInput.
     """
     base, count, protocol = asked.base_seed, asked.episodes, asked.protocol
-    chosen = suite.chosen(asked.suite)
+    chosen = [(setting, *one) for setting in _settings_of(suite, asked.suite) for one in suite.chosen(asked.suite)]
     if base < 0:
         raise BadInput(f"seed {base} is negative; numpy takes 0..{LARGEST_SEED}")
     episodes = []
-    for part, task in chosen:
+    for setting, part, task in chosen:
         seeds = [base * protocol.seed_block + k if seed is None else seed(part, task, k) for k in range(count)]
         if min(seeds) < 0 or max(seeds) > LARGEST_SEED:
             raise BadInput(f"seed {base} gives episode seeds {min(seeds)}..{max(seeds)}; numpy takes 0..{LARGEST_SEED}")
         sentence = instruction(part, task)
         episodes += [
-            Episode(part, task, one, sentence, initial_state=initial_state(k), index=k) for k, one in enumerate(seeds)
+            Episode(part, task, one, sentence, setting, initial_state(k), k) for k, one in enumerate(seeds)
         ]
     if len({episode.id for episode in episodes}) < len(episodes):
         raise BadInput(

@@ -59,10 +59,11 @@ def installed(name: str) -> Suite | None:
         return None
 
 
-def tasks_of(part: str) -> tuple[str, ...]:
+def tasks_of(name: str, part: str) -> tuple[str, ...]:
     """Return the tasks of a part of a benchmark, in the order that gives them their index; none where it is not
     installed."""
-    return next((suite.tasks[part] for suite in suites() if part in suite.tasks), ())
+    suite = installed(name)
+    return suite.tasks.get(part, ()) if suite else ()
 
 
 def suite_of(settings: EnvSettings) -> Suite:

@@ -27,7 +27,7 @@ def _points(group: str) -> dict[str, list[metadata.EntryPoint]]:
             continue  # a distribution that the path has twice
         if known and _is_ours(known[0]):
             warnings.warn(
-                f"{group}: {point.name} is lingbot_eval's own; that of {_brought_by(point)} is left out", stacklevel=2
+                f"{group}: {point.name} is lingbot_eval's own; that of {_words_for(point)} is left out", stacklevel=2
             )
             continue
         known.append(point)
@@ -49,7 +49,7 @@ def named(group: str, what: str, name: str) -> object:
         raise UnknownName(what, name, names(group))
     point, *others = _points(group)[name]
     if others:
-        theirs = " and ".join(map(_brought_by, (point, *others)))
+        theirs = " and ".join(map(_words_for, (point, *others)))
         raise BadInput(f"{what} {name} is brought by {theirs}; uninstall all but one")
     try:
         return point.load()
@@ -60,9 +60,15 @@ def named(group: str, what: str, name: str) -> object:
         raise BadInput(f"{what} {name} ({point.value}) cannot be loaded: {words}") from error
 
 
+def brought_by(group: str, name: str) -> str:
+    """Return the distribution that brings a name; empty for those of this package, and for one that nobody brings."""
+    point = next(iter(_points(group).get(name, [])), None)
+    return "" if point is None or point.dist is None or _is_ours(point) else point.dist.name
+
+
 def _is_ours(point: metadata.EntryPoint) -> bool:
     return point.value.partition(":")[0].partition(".")[0] == OURS
 
 
-def _brought_by(point: metadata.EntryPoint) -> str:
+def _words_for(point: metadata.EntryPoint) -> str:
     return f"{point.dist.name} ({point.value})" if point.dist else point.value

@@ -62,6 +62,21 @@ except BadInput as error:
     assert "commands_per_second 99.0, not" in said
 
 
+def test_the_version_of_its_distribution_is_a_fact_of_a_suite_that_says_none(tmp_path):
+    more = f"{PROTOCOLS}, look_around=needs_nothing"
+    silent = "from lingbot_eval.suites.suite import needs_nothing\n" + A_SUITE.format(name="silent", more=more)
+    distribution(tmp_path, "plain", "plain = plain_module:SUITE", A_SUITE.format(name="plain", more=PROTOCOLS))
+    distribution(tmp_path, "silent", "silent = silent_module:SUITE", silent)
+    ask = """
+from lingbot_eval.suites import suite_named
+from lingbot_eval.suites.machine import inspect
+for name in ("plain", "silent", "toy"):
+    suite = suite_named(name)
+    print(name, inspect(suite, suite.simulator_settings({}), False).facts)
+"""
+    assert python(tmp_path, "-c", ask).splitlines()[:3] == ["plain {'plain': '1.0'}", "silent {}", "toy {}"]
+
+
 def toys_column() -> str:
     from lingbot_eval.envs.toy.spec import env_spec
     from tests.conftest import toy

@@ -19,6 +19,7 @@ import numpy.typing as npt
 import yaml
 
 from lingbot_eval.errors import BadInput, NotReady, UnknownName
+from lingbot_eval.plugins import brought_by
 from lingbot_eval.settings import (
     AgentSettings,
     Count,
@@ -118,6 +119,15 @@ def needs(*distributions: str) -> Callable[[SimulatorSettings, bool, Scenes], Ma
 needs_nothing = needs()
 
 
+def needs_itself(simulator: SimulatorSettings, draws: bool, scenes: Scenes) -> Machine:
+    """The :attr:`Suite.look_around` of a benchmark that says none: another version of the distribution that brings it
+    can move a score. This package's own benchmarks say themselves what can."""
+    from lingbot_eval.suites import GROUP
+
+    brings = brought_by(GROUP, str(simulator.__struct_config__.tag))
+    return needs(*filter(None, [brings]))(simulator, draws, scenes)
+
+
 def no_scenes(suite: Suite, asked: SuiteSettings, protocol: Protocol) -> list[tuple[str, str]]:
     return []
 
@@ -156,7 +166,7 @@ class Suite:
     command_limit: Callable[[Protocol, Task], int] = limit_of_protocol
     """Returns the most commands that an episode of a task may take. Before any task was measured, tasks are taken to
     need time in this proportion."""
-    look_around: Callable[[SimulatorSettings, bool, Scenes], Machine] = needs_nothing
+    look_around: Callable[[SimulatorSettings, bool, Scenes], Machine] = needs_itself
     """Says whether this machine is ready (NotReady names everything that is missing, a line each), which choices are
     made here, and what about it can move a score. It runs in the simulator's interpreter. The flag: pictures will be
     wanted."""
@@ -215,6 +225,9 @@ class Suite:
         for kind in (self.protocol, self.simulator):
             if (tag := kind.__struct_config__.tag) != self.name:
                 raise BadInput(f"suite {self.name!r}: {kind.__name__} has tag={tag!r}; it must be the suite's name")
+        if self.command_limit is limit_of_protocol and "command_limit" not in self.protocol.__struct_fields__:
+            name = self.protocol.__name__
+            raise BadInput(f"suite {self.name!r}: {name} has no command_limit; say Suite.command_limit")
         if self.protocols is not None:
             presets = {name: self._preset(name, plain) for name, plain in self.protocols.items()}
             object.__setattr__(self, "protocols", presets)

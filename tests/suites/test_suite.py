@@ -7,10 +7,14 @@ import pytest
 from lingbot_eval.envs.toy.env import ReachEnv
 from lingbot_eval.envs.toy.spec import env_spec
 from lingbot_eval.errors import BadInput, NotReady, UnknownName
-from lingbot_eval.settings import SuiteSettings, to_dict
+from lingbot_eval.settings import Protocol, SuiteSettings, to_dict
 from lingbot_eval.settings.toy import ToyProtocol
 from lingbot_eval.suites.paper import Paper
 from lingbot_eval.suites.suite import Asked, Suite, needs, needs_nothing
+
+
+class Endless(Protocol, frozen=True, forbid_unknown_fields=True, tag="mine"):
+    """A protocol that says nothing of an episode's length."""
 
 
 def suite(**changes) -> Suite:
@@ -51,6 +55,7 @@ def test_a_preset_has_what_it_does_not_say():
         ({"protocols": {"short": {"command_limit": 0}}}, "command_limit"),
         ({"protocols": {"short": {"command_limit": 5, "speed": 1}}}, "speed"),
         ({"protocol": ToyProtocol}, "ToyProtocol has tag='toy'; it must be the suite's name"),
+        ({"protocol": Endless}, "Endless has no command_limit; say Suite.command_limit"),
         ({"paper": Paper("Mine", {"yours": "Yours"})}, "part of the paper's table 'yours'"),
         ({"settings": ("easy",), "paper": Paper("Mine", {"mine": "Mine"})}, "part of the paper's table 'mine'"),
     ],
@@ -106,3 +111,8 @@ def test_settings_that_a_benchmark_has_not_are_refused():
         suite().plan(suite(settings=("easy",)), asked(suite(), ("hard",)))
     with pytest.raises(BadInput, match="mine is played in no settings, and suite.settings is easy"):
         suite().plan(suite(), asked(suite(), ("easy",)))
+
+
+def test_a_suite_may_count_commands_in_its_own_way():
+    mine = suite(protocol=Endless, protocols={"short": {}}, command_limit=lambda protocol, task: 7)
+    assert mine.command_limit(mine.load_protocol("short"), ("mine", "pull", "")) == 7

@@ -55,7 +55,7 @@ def named(group: str, what: str, name: str) -> object:
         return point.load()
     except (ImportError, AttributeError) as error:
         raise BadInput(f"{what} {name} ({point.value}) cannot be loaded: {error}") from None
-    except (Exception, SystemExit) as error:  # noqa: BLE001  (a stranger's module may raise anything)
+    except (Exception, SystemExit) as error:
         words = f"{type(error).__name__}: {error}"
         raise BadInput(f"{what} {name} ({point.value}) cannot be loaded: {words}") from error
 

@@ -84,9 +84,7 @@ class SharedObservation:
         return self._bytes[start : start + size].reshape(shape)
 
 
-def copy_look(
-    look: Observation, state: npt.NDArray[np.float32], images: Mapping[str, npt.NDArray[np.uint8]]
-) -> None:
+def copy_look(look: Observation, state: npt.NDArray[np.float32], images: Mapping[str, npt.NDArray[np.uint8]]) -> None:
     """Copy an observation to its place in the memory.
 
     Raises ValueError for other pictures, shapes or types than there: numpy would stretch and cast them, and pictures

@@ -59,7 +59,7 @@ def test_commands_go_on_without_a_suite_that_cannot_be_loaded(tmp_path):
         assert theirs in said.splitlines()
         assert f"lingbot-eval: {why}" in said.splitlines()
     assert "--checkpoint DIR" in python(tmp_path, *LINGBOT_EVAL, "doctor", "--help")
-    assert python(tmp_path, *LINGBOT_EVAL, "status", "nowhere", code=2) .count("\n") == 1
+    assert python(tmp_path, *LINGBOT_EVAL, "status", "nowhere", code=2).count("\n") == 1
     assert why in " ".join(python(tmp_path, *RUN_SUITE, "--help").split())
     assert "4 episodes of 2 tasks" in python(tmp_path, *RUN_SUITE, "toy", "--episodes", "2", "--dry-run")
     assert python(tmp_path, *RUN_SUITE, "broken", code=2).startswith(f"run-suite: {why}\n")

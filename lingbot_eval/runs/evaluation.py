@@ -145,9 +145,7 @@ def specs_of(chosen: RunSettings) -> list[tuple[str, EnvSpec]]:
     return found
 
 
-def _checked(
-    agent: AgentSettings, specs: Sequence[tuple[str, EnvSpec]], fresh: bool
-) -> tuple[AgentSettings, str]:
+def _checked(agent: AgentSettings, specs: Sequence[tuple[str, EnvSpec]], fresh: bool) -> tuple[AgentSettings, str]:
     """Return the agent's settings and hash, as :meth:`AgentKind.check`, once it can play all that there will be."""
     (_, first), *others = specs
     kind = kind_of(agent)

@@ -239,7 +239,9 @@ class Suite:
             if flag in DOCTORS:
                 raise BadInput(f"suite {self.name!r}: places: --{flag} is a flag of doctor's own")
             if not re.fullmatch("[a-z][a-z0-9-]*", flag):
-                raise BadInput(f"suite {self.name!r}: places: {flag!r} is no flag (lower-case letters, digits, hyphens)")
+                raise BadInput(
+                    f"suite {self.name!r}: places: {flag!r} is no flag (lower-case letters, digits, hyphens)"
+                )
         for part in self.paper.parts if self.paper else ():
             if part not in (self.settings or self.tasks):
                 raise UnknownName(f"suite {self.name!r}: part of the paper's table", part, self.settings or self.tasks)
@@ -396,9 +398,7 @@ def by_seed(
         if min(seeds) < 0 or max(seeds) > LARGEST_SEED:
             raise BadInput(f"seed {base} gives episode seeds {min(seeds)}..{max(seeds)}; numpy takes 0..{LARGEST_SEED}")
         sentence = instruction(part, task)
-        episodes += [
-            Episode(part, task, one, sentence, setting, initial_state(k), k) for k, one in enumerate(seeds)
-        ]
+        episodes += [Episode(part, task, one, sentence, setting, initial_state(k), k) for k, one in enumerate(seeds)]
     if len({episode.id for episode in episodes}) < len(episodes):
         raise BadInput(
             f"{count} episodes per task, but protocol {protocol.name} has fewer different ones: with one seed per task "

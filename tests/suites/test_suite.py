@@ -105,11 +105,11 @@ def test_every_task_is_played_in_every_setting_that_is_asked_for():
 
 
 def test_settings_that_a_benchmark_has_not_are_refused():
-    with pytest.raises(BadInput, match="suite.settings is empty"):
+    with pytest.raises(BadInput, match=r"suite\.settings is empty"):
         suite(settings=("easy", "hard")).plan(mine := suite(settings=("easy", "hard")), asked(mine, ()))
     with pytest.raises(UnknownName, match="'hard'"):
         suite().plan(suite(settings=("easy",)), asked(suite(), ("hard",)))
-    with pytest.raises(BadInput, match="mine is played in no settings, and suite.settings is easy"):
+    with pytest.raises(BadInput, match=r"mine is played in no settings, and suite\.settings is easy"):
         suite().plan(suite(), asked(suite(), ("easy",)))
 
 

@@ -383,8 +383,9 @@ def by_seed(
     seed: Callable[[str, str, int], int] | None = None,
     initial_state: Callable[[int], int | None] = lambda k: None,
 ) -> list[Episode]:
-    """Plan episodes whose scenes follow from seeds: in each setting, episode k of every task has seed ``base * seed_block + k``, unless
-    ``seed`` says otherwise. ``instruction`` is given part and task, ``seed`` these and k, ``initial_state`` k.
+    """Plan episodes whose scenes follow from seeds: in each setting, episode k of every task has seed
+    ``base * seed_block + k``, unless ``seed`` says otherwise. ``instruction`` is given part and task, ``seed`` these
+    and k, ``initial_state`` k.
 
     Raises UnknownName, BadInput.
     """

@@ -11,6 +11,8 @@ import math
 import mmap
 import os
 import tempfile
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -53,16 +55,18 @@ class SharedObservation:
             start += size
 
     def write(self, observation: Observation) -> None:
-        self._state[:] = observation["state"]
-        for name, image in self._images.items():
-            image[:] = observation["images"][name]
+        """Write the observation. Raises ValueError where it does not look as specified."""
+        copy_look(observation, self._state, self._images)
 
     def read(self) -> Observation:
         """Return a copy of the observation, because the next command overwrites the memory."""
         return {"images": {name: image.copy() for name, image in self._images.items()}, "state": self._state.copy()}
 
     def write_picture(self, picture: Image) -> None:
-        self._picture(picture.shape)[:] = picture
+        """Write an (H, W, 3) picture of bytes. Raises ValueError for another."""
+        if not isinstance(picture, np.ndarray) or picture.ndim != 3:
+            raise ValueError(f"picture: {_in_words(picture)}, not uint8 (height, width, 3)")
+        _copy("picture", picture, self._picture((*picture.shape[:2], 3)))
 
     def read_picture(self, shape: tuple[int, ...]) -> Image:
         return self._picture(shape).copy()
@@ -78,6 +82,29 @@ class SharedObservation:
                 f"a picture of {shape} needs {size} bytes, and the shared memory has {PICTURE_BYTES} for it"
             )
         return self._bytes[start : start + size].reshape(shape)
+
+
+def copy_look(look: Observation, state: npt.NDArray[np.float32], images: Mapping[str, npt.NDArray[np.uint8]]) -> None:
+    """Copy an observation to its place in the memory.
+
+    Raises ValueError for other pictures, shapes or types than there: numpy would stretch and cast them, and pictures
+    between 0 and 1 would become black.
+    """
+    if look["images"].keys() != images.keys():
+        raise ValueError(f"pictures of {list(look['images'])}, not of {list(images)}")
+    _copy("state", look["state"], state)
+    for name, image in look["images"].items():
+        _copy(f"picture {name}", image, images[name])
+
+
+def _copy(what: str, array: object, place: npt.NDArray[Any]) -> None:
+    if not isinstance(array, np.ndarray) or array.shape != place.shape or array.dtype != place.dtype:
+        raise ValueError(f"{what}: {_in_words(array)}, not {_in_words(place)}")
+    place[:] = array
+
+
+def _in_words(array: object) -> str:
+    return f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
 
 
 def anonymous_memory() -> int:

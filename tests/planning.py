@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from lingbot_eval.agents import kind_of
 from lingbot_eval.runs import compose
-from lingbot_eval.runs.evaluation import spec_of
+from lingbot_eval.runs.evaluation import specs_of
 from lingbot_eval.settings import AgentSettings, Protocol, RunSettings, SuiteSettings
 from lingbot_eval.suites import scenes, suite_named
 from lingbot_eval.suites.manifest import Wanted
@@ -32,4 +32,4 @@ def wanted_scenes(suite: SuiteSettings, protocol: Protocol) -> list[Wanted]:
 
 def checked(chosen: RunSettings) -> tuple[AgentSettings, str]:
     """What a run's agent says to the environments that it would play in."""
-    return kind_of(chosen.agent).check(chosen.agent, spec_of(chosen))
+    return kind_of(chosen.agent).check(chosen.agent, specs_of(chosen)[0][1])

@@ -6,11 +6,11 @@ import math
 import mmap
 import os
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from lingbot_eval.shared_memory import copy_look
 from lingbot_eval.types import EnvSpec, Observation
 
 
@@ -39,11 +39,7 @@ class SharedFrames:
         """Write the frames. Raises ValueError where they are more than ``count``, or do not look as specified."""
         for number, frame in enumerate(frames):
             state, images = self._at(number)
-            if frame["images"].keys() != images.keys():
-                raise ValueError(f"pictures of {list(frame['images'])}, not of {list(images)}")
-            _copy(frame["state"], state)
-            for name, image in frame["images"].items():
-                _copy(image, images[name])
+            copy_look(frame, state, images)
 
     def read(self, count: int) -> list[Observation]:
         """Return copies of the first ``count``: the next ones overwrite them."""
@@ -64,10 +60,3 @@ class SharedFrames:
             start, end = end, end + 3 * height * width
             images[name] = self._bytes[start:end].reshape(height, width, 3)
         return state, images
-
-
-def _copy(array: npt.NDArray[Any], place: npt.NDArray[Any]) -> None:
-    """Copy ``array``. Raises ValueError for another shape: numpy would stretch it."""
-    if array.shape != place.shape:
-        raise ValueError(f"an array of {array.shape}, not of {place.shape}")
-    place[:] = array

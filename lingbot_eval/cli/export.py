@@ -66,7 +66,8 @@ def export(given: argparse.Namespace) -> int:
         if given.to == "eval-info":
             from lingbot_eval.exports.eval_info import eval_info
 
-            part.write_text(json.dumps(eval_info(said.plan, said.final, folder.path), indent=2) + "\n")
+            info = eval_info(said.run.experiment.suite.name, said.plan, said.final, folder.path)
+            part.write_text(json.dumps(info, indent=2) + "\n")
         elif given.to == "parquet":
             from lingbot_eval.exports import records as table
 

@@ -18,12 +18,15 @@ from lingbot_eval.cli.screen import Screen
 from lingbot_eval.errors import BadInput, LingbotEvalError, UnknownName
 from lingbot_eval.plain import say
 from lingbot_eval.reports.published import benchmarks, slugs
-from lingbot_eval.suites import suites
+from lingbot_eval.suites import suites, unloadable
 from lingbot_eval.suites.suite import Suite
 from lingbot_eval.trials.rubric import shipped
 
 Arguments = Callable[[argparse.ArgumentParser], None]
 Command = Callable[[argparse.Namespace], int]
+
+_PLACE = "place of "
+"""What flags of suites are kept under begins so, which no flag of a command does."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -103,17 +106,31 @@ def _tiny_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _doctor_arguments(parser: argparse.ArgumentParser) -> None:
+    words: dict[str, list[str]] = {}
     for suite in suites():
-        for flag, (_, words) in suite.places.items():
-            parser.add_argument(f"--{flag}", metavar="DIR", help=words)
+        for flag, (_, theirs) in suite.places.items():
+            words.setdefault(flag, []).append(theirs.replace("%", "%%"))
+    for flag, said in words.items():
+        text = "; ".join(dict.fromkeys(said))
+        parser.add_argument(f"--{flag}", dest=f"{_PLACE}{flag}", metavar="DIR", help=text)
     parser.add_argument("--checkpoint", metavar="DIR", help="a LingBot-VA checkpoint, as agent.checkpoint")
     parser.add_argument("--parts", metavar="DIR", help="of a checkpoint in LeRobot's layout, as agent.lingbot.parts")
     parser.add_argument("--python", metavar="FILE", help="the simulator's interpreter, as env.python")
 
 
 def _doctor(given: argparse.Namespace) -> int:
-    places = {flag: getattr(given, flag) for suite in suites() for flag in suite.places}
-    return doctor(Screen(), places, given.python, given.checkpoint, given.parts)
+    _say_unloadable()
+    return doctor(Screen(), places_of(given), given.python, given.checkpoint, given.parts)
+
+
+def places_of(given: argparse.Namespace) -> dict[str, str | None]:
+    """Return what the flags of suites (``Suite.places``) say, by flag."""
+    return {name[len(_PLACE) :]: value for name, value in vars(given).items() if name.startswith(_PLACE)}
+
+
+def _say_unloadable() -> None:
+    for words in unloadable():
+        say(f"lingbot-eval: {words}", file=sys.stderr)
 
 
 def ls(given: argparse.Namespace) -> int:
@@ -134,6 +151,8 @@ def ls(given: argparse.Namespace) -> int:
     }
     if what != "all" and what not in sections:
         raise UnknownName("list", what, [*sections, "all"])
+    if what in ("suites", "tasks", "protocols", "all"):
+        _say_unloadable()
     for name, lines in sections.items():
         if what == "all":
             say(f"{name}:")

@@ -10,7 +10,7 @@ from lingbot_eval.cli.places import content
 from lingbot_eval.cli.run_suite import chosen_settings
 from lingbot_eval.errors import BadInput, UnknownName
 from lingbot_eval.plain import say
-from lingbot_eval.suites import suite_named, suite_names
+from lingbot_eval.suites import suite_named, suites
 from lingbot_eval.suites.machine import inspect
 from lingbot_eval.suites.manifest import Manifest
 from lingbot_eval.suites.scenes import manifest_of
@@ -19,7 +19,7 @@ from lingbot_eval.suites.suite import Asked
 
 def with_scenes() -> list[str]:
     """Return the names of the benchmarks whose scenes are looked for."""
-    return [name for name in suite_names() if suite_named(name).expert_finds_scenes]
+    return [suite.name for suite in suites() if suite.expert_finds_scenes]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -8,7 +8,7 @@ import shlex
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -28,7 +28,7 @@ from lingbot_eval.runs.lanes import EpisodeUpdate
 from lingbot_eval.runs.plan import plan_hash, remaining, shard
 from lingbot_eval.runs.status import StatusReader
 from lingbot_eval.settings import RunSettings, to_dict
-from lingbot_eval.suites import suite_named, suite_names
+from lingbot_eval.suites import suite_named, suite_names, suites, unloadable
 from lingbot_eval.suites.suite import Asked
 from lingbot_eval.trackers import tracking
 from lingbot_eval.types import Episode, Outcome
@@ -90,20 +90,24 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser() -> argparse.ArgumentParser:
-    known = [suite_named(name) for name in suite_names()]
-    parts = "; ".join(f"{suite.name}: {' | '.join(suite.aliases)}" for suite in known if suite.aliases)
-    grouped = ", ".join(f"{suite.name} 0..{len(suite.groups) - 1}" for suite in known if suite.groups)
-    parted = ", ".join(suite.name for suite in known if suite.settings)
-    agents = ", ".join(f"{suite.name} {suite.default_agent}" for suite in known)
-    protocols = ", ".join(f"{suite.name} {suite.default_protocol}" for suite in known)
+    known = suites()
+
+    def listed(names: Iterable[str], between: str = ", ") -> str:
+        return between.join(names).replace("%", "%%")  # argparse formats what it is given
+
+    parts = listed((f"{suite.name}: {' | '.join(suite.aliases)}" for suite in known if suite.aliases), "; ")
+    grouped = listed(f"{suite.name} 0..{len(suite.groups) - 1}" for suite in known if suite.groups)
+    parted = listed(suite.name for suite in known if suite.settings)
+    agents = listed(f"{suite.name} {suite.default_agent}" for suite in known)
+    protocols = listed(f"{suite.name} {suite.default_protocol}" for suite in known)
     parser = _Parser(
         prog="run-suite",
         description="Play a benchmark suite, one crash-safe record per episode, and print a table with intervals. "
         "Run the same command again to go on after an interruption.",
         epilog="Any other setting: group.key=value (env.gl=osmesa, protocol.warmup_count=10); lingbot-eval ls lists "
-        "suites, tasks, agents and protocols.",
+        "suites, tasks, agents and protocols." + "".join(f" Not here: {words}." for words in unloadable()),
     )
-    parser.add_argument("benchmark", nargs="?", help=" | ".join(suite_names()))
+    parser.add_argument("benchmark", nargs="?", help=listed(suite_names(), " | "))
     parser.add_argument("overrides", nargs="*", metavar="group.key=value", help="any setting of lingbot_eval/conf")
     parser.add_argument("--suite", help=f"parts of the benchmark, comma-separated, all by default ({parts})")
     parser.add_argument("--tasks", help="indices or names, comma-separated (default: all)")

@@ -8,8 +8,11 @@ import gymnasium as gym
 import numpy as np
 
 from lingbot_eval.envs.spaces import action_space, check_action, look_space
-from lingbot_eval.errors import BadInput
+from lingbot_eval.errors import BadInput, UnknownName
 from lingbot_eval.types import Action, EnvSpec, Image, Observation
+
+SCENE = ("task", "setting", "initial_state", "index")
+"""The options that ``reset`` is given for an episode, besides its seed."""
 
 
 class Adapted(gym.Env[Observation, Action]):
@@ -35,6 +38,13 @@ class Adapted(gym.Env[Observation, Action]):
         ``env_spec.cameras`` has some, and the state."""
         return {"images": {}, "state": np.asarray(observation, np.float32)}
 
+    def choose(self, setting: str, initial_state: int | None) -> None:
+        """Take note of what the next episode's scene is besides its seed. A benchmark with settings or stored initial
+        states overrides it; here they are refused, because every setting would be the same scene."""
+        for what, value in (("setting", setting), ("initial state", initial_state)):
+            if value not in ("", None):
+                raise BadInput(f"{type(self).__name__} knows no {what} {value!r}: it has no choose()")
+
     def succeeded(self, terminated: bool, info: dict[str, Any]) -> bool:
         """Return whether the task is done, after a command."""
         return terminated
@@ -43,6 +53,9 @@ class Adapted(gym.Env[Observation, Action]):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
         super().reset(seed=seed)
+        if unknown := [name for name in options or {} if name not in SCENE]:
+            raise UnknownName("option", unknown[0], SCENE)
+        self.choose((options or {}).get("setting", ""), (options or {}).get("initial_state"))
         observation, _ = self.domain.reset(seed=seed)
         self._commands = self._out_of_bounds = 0
         self._over = self._done = False
@@ -59,6 +72,11 @@ class Adapted(gym.Env[Observation, Action]):
             self._out_of_bounds += int(out)
             total += float(reward)
             self._done = bool(self.succeeded(bool(terminated), info))
+            if truncated and not (terminated or self._done) and self._commands < self._limit:
+                raise BadInput(
+                    f"{type(self).__name__}: the environment cut the episode off after {self._commands} commands, and "
+                    f"the protocol lets it take {self._limit}: make it without a limit of its own (.unwrapped)"
+                )
             self._over = self._done or bool(terminated or truncated) or self._commands >= self._limit
             if self._over:
                 break

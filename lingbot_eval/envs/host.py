@@ -57,6 +57,9 @@ class Host:
         if words := disagreement(self._env):
             raise BadInput(f"{type(self._env).__name__}: {words}")
         spec: EnvSpec = self._env.get_wrapper_attr("env_spec")
+        if words := _differing(self._suite.env_spec(described), spec):
+            who = type(self._env.unwrapped).__name__
+            raise BadInput(f"{who}: env_spec is not the one that {self._suite.name} says it is: {words}")
         self._shared = SharedObservation(self._memory, spec)
         return {"answer": "made", "env_spec": to_dict(spec), "metadata": self._env.metadata}
 
@@ -97,6 +100,13 @@ class Host:
     def close(self) -> Said:
         self._env.close()
         return {"answer": "done"}
+
+
+def _differing(known: EnvSpec, spec: EnvSpec) -> str:
+    """Say in words what of ``spec`` differs from what was known before it was made: the agent was checked against that.
+    The order of cameras counts."""
+    before, now = ({**to_dict(one), "cameras": to_dict(list(one.cameras.items()))} for one in (known, spec))
+    return "; ".join(f"{name} {now[name]!r}, not {value!r}" for name, value in before.items() if now[name] != value)
 
 
 def main() -> None:

@@ -14,7 +14,9 @@ from lingbot_eval.suites import tasks_of
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome
 
 
-def eval_info(plan: Sequence[Episode], final: Mapping[str, EpisodeRecord], folder: Path) -> dict[str, Any]:
+def eval_info(
+    benchmark: str, plan: Sequence[Episode], final: Mapping[str, EpisodeRecord], folder: Path
+) -> dict[str, Any]:
     """Return ``per_task``, ``per_group`` and ``overall``, with LeRobot's names and units (``pc_success`` in percent).
 
     A group is a suite, in each of its settings; a task's id is its index in the suite. An episode's reward is 1 at its
@@ -33,7 +35,7 @@ def eval_info(plan: Sequence[Episode], final: Mapping[str, EpisodeRecord], folde
     if not groups:
         raise BadInput(f"{folder} has no result yet")
     names = {
-        suite: list(dict.fromkeys((*tasks_of(suite), *(e.task for e in plan if e.suite == suite))))
+        suite: list(dict.fromkeys((*tasks_of(benchmark, suite), *(e.task for e in plan if e.suite == suite))))
         for suite in {e.suite for e in plan}
     }
     per_task = [

@@ -23,7 +23,7 @@ from lingbot_eval.agents import OWN, kind_named, kind_names
 from lingbot_eval.errors import BadInput, UnknownName
 from lingbot_eval.runs.settings import run_settings
 from lingbot_eval.settings import RunSettings, to_dict
-from lingbot_eval.suites import suite_named, suite_names, suites
+from lingbot_eval.suites import suite_named, suites
 from lingbot_eval.suites.suite import Suite
 
 SETTINGS = {"easy": ("easy",), "hard": ("hard",), "both": ("easy", "hard")}
@@ -92,7 +92,7 @@ def _of_scenes(suite: Suite, choices: Choices) -> list[str]:
         overrides.append(f"suite.tasks=[{','.join(suite.groups[choices.group])}]")
     if choices.setting is not None:
         if not suite.settings:
-            names = [name for name in suite_names() if suite_named(name).settings]
+            names = [one.name for one in suites() if one.settings]
             raise BadInput(f"{suite.name} has no --setting; {' and '.join(names)} have easy and hard")
         if choices.setting not in SETTINGS:
             raise UnknownName("setting", choices.setting, SETTINGS)

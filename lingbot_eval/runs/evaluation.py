@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from lingbot_eval.agents import kind_of
-from lingbot_eval.errors import NotReady
+from lingbot_eval.errors import BadInput, NotReady
 from lingbot_eval.plain import say
 from lingbot_eval.revision import code_hash, git_revision
 from lingbot_eval.runs import coordinator
@@ -20,7 +20,7 @@ from lingbot_eval.runs.directory import RunDirectory
 from lingbot_eval.runs.experiment import Experiment, experiment_of
 from lingbot_eval.runs.lanes import EpisodeUpdate
 from lingbot_eval.runs.workers import decided
-from lingbot_eval.settings import EnvSettings, RaySettings, RunSettings
+from lingbot_eval.settings import AgentSettings, EnvSettings, RaySettings, RunSettings
 from lingbot_eval.suites import suite_named
 from lingbot_eval.suites.machine import Machine, inspect
 from lingbot_eval.suites.suite import Asked
@@ -94,7 +94,7 @@ def prepare(chosen: RunSettings, rehash: bool = False) -> Evaluation:
     require(chosen.tracker)
     suite, kind = suite_named(chosen.suite.name), kind_of(chosen.agent)
     scenes = suite.scenes(suite, chosen.suite, chosen.protocol)
-    spec = spec_of(chosen)  # a wrong name costs no look at the machine
+    specs = specs_of(chosen)  # a wrong name costs no look at the machine
     if not suite.expert_finds_scenes:
         suite.plan(suite, Asked(chosen.suite, chosen.protocol))
     missing: list[str] = []
@@ -107,7 +107,7 @@ def prepare(chosen: RunSettings, rehash: bool = False) -> Evaluation:
     except NotReady as error:
         missing.append(str(error))
     try:
-        agent, checkpoint = kind.check(chosen.agent, spec, rehash)
+        agent, checkpoint = _checked(chosen.agent, specs, rehash)
         if not isinstance(chosen.cluster, RaySettings):  # they play on other machines: the device stays open
             agent = kind.place(agent, chosen.workers or 1, tuple(map(str, chosen.cluster.gpus or ())))
     except NotReady as error:
@@ -121,24 +121,41 @@ def prepare(chosen: RunSettings, rehash: bool = False) -> Evaluation:
     return Evaluation(chosen, machine, experiment_of(chosen, machine, checkpoint))
 
 
-def spec_of(chosen: RunSettings) -> EnvSpec:
-    """Return what the environments of a run speak.
+def specs_of(chosen: RunSettings) -> list[tuple[str, EnvSpec]]:
+    """Return what the environments of a run speak: each specification once, with the first task that has it.
 
     Raises UnknownName, BadInput.
     """
     suite = suite_named(chosen.suite.name)
-    part, task = suite.chosen(chosen.suite)[0]
-    return suite.env_spec(
-        EnvSettings(
-            simulator=chosen.env,
-            protocol=chosen.protocol,
-            suite=part,
-            task=task,
-            commands_per_action=chosen.agent.commands_per_action,
-            cameras=chosen.agent.looks,
-            render=False,
+    found: list[tuple[str, EnvSpec]] = []
+    for part, task in suite.chosen(chosen.suite):
+        spec = suite.env_spec(
+            EnvSettings(
+                simulator=chosen.env,
+                protocol=chosen.protocol,
+                suite=part,
+                task=task,
+                commands_per_action=chosen.agent.commands_per_action,
+                cameras=chosen.agent.looks,
+                render=False,
+            )
         )
-    )
+        if spec not in (known for _, known in found):
+            found.append((f"{part}/{task}", spec))
+    return found
+
+
+def _checked(agent: AgentSettings, specs: Sequence[tuple[str, EnvSpec]], fresh: bool) -> tuple[AgentSettings, str]:
+    """Return the agent's settings and hash, as :meth:`AgentKind.check`, once it can play all that there will be."""
+    (_, first), *others = specs
+    kind = kind_of(agent)
+    chosen, checkpoint = kind.check(agent, first, fresh)
+    for task, spec in others:
+        try:
+            kind.check(chosen, spec)
+        except BadInput as error:
+            raise BadInput(f"{task}: {error}") from None
+    return chosen, checkpoint
 
 
 def _listed(missing: Sequence[str]) -> list[str]:

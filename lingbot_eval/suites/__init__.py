@@ -35,8 +35,19 @@ def suite_names() -> tuple[str, ...]:
 
 
 def suites() -> list[Suite]:
-    """Return all benchmarks. Raises BadInput where one cannot be loaded."""
-    return [suite_named(name) for name in suite_names()]
+    """Return the benchmarks that can be loaded here; :func:`unloadable` says what is wrong with the others."""
+    return [suite for suite in map(installed, suite_names()) if suite]
+
+
+def unloadable() -> list[str]:
+    """Return a sentence about each benchmark that cannot be loaded here."""
+    said = []
+    for name in suite_names():
+        try:
+            suite_named(name)
+        except BadInput as error:
+            said.append(str(error))
+    return said
 
 
 def installed(name: str) -> Suite | None:
@@ -48,10 +59,11 @@ def installed(name: str) -> Suite | None:
         return None
 
 
-def tasks_of(part: str) -> tuple[str, ...]:
+def tasks_of(name: str, part: str) -> tuple[str, ...]:
     """Return the tasks of a part of a benchmark, in the order that gives them their index; none where it is not
     installed."""
-    return next((suite.tasks[part] for suite in suites() if part in suite.tasks), ())
+    suite = installed(name)
+    return suite.tasks.get(part, ()) if suite else ()
 
 
 def suite_of(settings: EnvSettings) -> Suite:
@@ -92,4 +104,5 @@ __all__ = [
     "suite_of",
     "suites",
     "tasks_of",
+    "unloadable",
 ]

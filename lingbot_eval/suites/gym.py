@@ -3,6 +3,7 @@ benchmark has several (``lingbot_eval/<title>-<part>-<task>-v0``); parts and tas
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Iterator
 from typing import Any, Literal
@@ -32,11 +33,12 @@ def register() -> None:
     """
     for suite in filter(None, map(installed, suite_names())):
         for name, part, task in ids(suite):
-            gym.register(
-                id=name,
-                entry_point="lingbot_eval.suites.gym:make",
-                kwargs={"suite": suite.name, "part": part, "task": task},
-            )
+            with contextlib.suppress(gym.error.Error):  # a title or a task that no id may contain
+                gym.register(
+                    id=name,
+                    entry_point="lingbot_eval.suites.gym:make",
+                    kwargs={"suite": suite.name, "part": part, "task": task},
+                )
 
 
 def make(

@@ -7,6 +7,7 @@ environment that keeps the contract (``envs/testing.py`` checks it); docs/extend
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
@@ -18,6 +19,7 @@ import numpy.typing as npt
 import yaml
 
 from lingbot_eval.errors import BadInput, NotReady, UnknownName
+from lingbot_eval.plugins import brought_by
 from lingbot_eval.settings import (
     AgentSettings,
     Count,
@@ -39,6 +41,9 @@ if TYPE_CHECKING:
 
 LARGEST_SEED = 2**32 - 1
 """The largest seed that numpy's global generator takes."""
+
+DOCTORS = ("checkpoint", "help", "parts", "python")
+"""The flags that ``doctor`` has of its own."""
 
 Task = tuple[str, str, str]
 """Part of the benchmark, task, setting."""
@@ -114,6 +119,15 @@ def needs(*distributions: str) -> Callable[[SimulatorSettings, bool, Scenes], Ma
 needs_nothing = needs()
 
 
+def needs_itself(simulator: SimulatorSettings, draws: bool, scenes: Scenes) -> Machine:
+    """The :attr:`Suite.look_around` of a benchmark that says none: another version of the distribution that brings it
+    can move a score. This package's own benchmarks say themselves what can."""
+    from lingbot_eval.suites import GROUP
+
+    brings = brought_by(GROUP, str(simulator.__struct_config__.tag))
+    return needs(*filter(None, [brings]))(simulator, draws, scenes)
+
+
 def no_scenes(suite: Suite, asked: SuiteSettings, protocol: Protocol) -> list[tuple[str, str]]:
     return []
 
@@ -152,7 +166,7 @@ class Suite:
     command_limit: Callable[[Protocol, Task], int] = limit_of_protocol
     """Returns the most commands that an episode of a task may take. Before any task was measured, tasks are taken to
     need time in this proportion."""
-    look_around: Callable[[SimulatorSettings, bool, Scenes], Machine] = needs_nothing
+    look_around: Callable[[SimulatorSettings, bool, Scenes], Machine] = needs_itself
     """Says whether this machine is ready (NotReady names everything that is missing, a line each), which choices are
     made here, and what about it can move a score. It runs in the simulator's interpreter. The flag: pictures will be
     wanted."""
@@ -187,7 +201,8 @@ class Suite:
     optional: bool = True
     """Whether ``doctor`` is content with a machine that is not ready for it."""
     places: Mapping[str, tuple[str, str]] = field(default_factory=dict)
-    """The field of the simulator's settings that a flag of ``doctor`` sets, and the flag's help, by flag."""
+    """The field of the simulator's settings that a flag of ``doctor`` sets, and the flag's help, by flag. A flag that
+    two benchmarks have sets the fields of both."""
     absolute: Callable[[Protocol, Info, Command], Command] = as_it_was
     """Returns a recorded command in the world frame, given the info of the episode's reset, for whoever exports it."""
     moves_a_score: Mapping[str, str] = field(default_factory=dict)
@@ -210,10 +225,23 @@ class Suite:
         for kind in (self.protocol, self.simulator):
             if (tag := kind.__struct_config__.tag) != self.name:
                 raise BadInput(f"suite {self.name!r}: {kind.__name__} has tag={tag!r}; it must be the suite's name")
+        if self.command_limit is limit_of_protocol and "command_limit" not in self.protocol.__struct_fields__:
+            name = self.protocol.__name__
+            raise BadInput(f"suite {self.name!r}: {name} has no command_limit; say Suite.command_limit")
         if self.protocols is not None:
             presets = {name: self._preset(name, plain) for name, plain in self.protocols.items()}
             object.__setattr__(self, "protocols", presets)
             object.__setattr__(self, "default_protocol", self.default_protocol or next(iter(presets), ""))
+        if not self.protocol_names():
+            elsewhere = "" if self.protocols is not None else f", and conf/protocol/{self.name} has none"
+            raise BadInput(f"suite {self.name!r}: protocols: a benchmark has at least one{elsewhere}")
+        for flag in self.places:
+            if flag in DOCTORS:
+                raise BadInput(f"suite {self.name!r}: places: --{flag} is a flag of doctor's own")
+            if not re.fullmatch("[a-z][a-z0-9-]*", flag):
+                raise BadInput(
+                    f"suite {self.name!r}: places: {flag!r} is no flag (lower-case letters, digits, hyphens)"
+                )
         for part in self.paper.parts if self.paper else ():
             if part not in (self.settings or self.tasks):
                 raise UnknownName(f"suite {self.name!r}: part of the paper's table", part, self.settings or self.tasks)
@@ -239,6 +267,8 @@ class Suite:
         if self.protocols is not None:
             return sorted(self.protocols)
         folder = resources.files("lingbot_eval") / "conf" / "protocol" / self.name
+        if not folder.is_dir():
+            return []
         return sorted(entry.name[: -len(".yaml")] for entry in folder.iterdir() if entry.name.endswith(".yaml"))
 
     def load_protocol(self, name: str) -> Protocol:
@@ -329,6 +359,23 @@ def _env_settings(protocol: type[Protocol], simulator: type[SimulatorSettings]) 
     return made  # type: ignore[no-any-return]
 
 
+def _settings_of(suite: Suite, asked: SuiteSettings) -> Sequence[str]:
+    """Return the settings that are played; an empty one where the benchmark has none.
+
+    Raises UnknownName, BadInput.
+    """
+    if not suite.settings:
+        if asked.settings:
+            raise BadInput(f"{suite.name} is played in no settings, and suite.settings is {', '.join(asked.settings)}")
+        return [""]
+    if not asked.settings:
+        raise BadInput(f"suite.settings is empty; {suite.name} is played in {' or '.join(suite.settings)}")
+    for setting in asked.settings:
+        if setting not in suite.settings:
+            raise UnknownName("setting", setting, suite.settings)
+    return list(dict.fromkeys(asked.settings))
+
+
 def by_seed(
     suite: Suite,
     asked: Asked,
@@ -336,24 +383,23 @@ def by_seed(
     seed: Callable[[str, str, int], int] | None = None,
     initial_state: Callable[[int], int | None] = lambda k: None,
 ) -> list[Episode]:
-    """Plan episodes whose scenes follow from seeds: episode k of every task has seed ``base * seed_block + k``, unless
-    ``seed`` says otherwise. ``instruction`` is given part and task, ``seed`` these and k, ``initial_state`` k.
+    """Plan episodes whose scenes follow from seeds: in each setting, episode k of every task has seed
+    ``base * seed_block + k``, unless ``seed`` says otherwise. ``instruction`` is given part and task, ``seed`` these
+    and k, ``initial_state`` k.
 
     Raises UnknownName, BadInput.
     """
     base, count, protocol = asked.base_seed, asked.episodes, asked.protocol
-    chosen = suite.chosen(asked.suite)
+    chosen = [(setting, *one) for setting in _settings_of(suite, asked.suite) for one in suite.chosen(asked.suite)]
     if base < 0:
         raise BadInput(f"seed {base} is negative; numpy takes 0..{LARGEST_SEED}")
     episodes = []
-    for part, task in chosen:
+    for setting, part, task in chosen:
         seeds = [base * protocol.seed_block + k if seed is None else seed(part, task, k) for k in range(count)]
         if min(seeds) < 0 or max(seeds) > LARGEST_SEED:
             raise BadInput(f"seed {base} gives episode seeds {min(seeds)}..{max(seeds)}; numpy takes 0..{LARGEST_SEED}")
         sentence = instruction(part, task)
-        episodes += [
-            Episode(part, task, one, sentence, initial_state=initial_state(k), index=k) for k, one in enumerate(seeds)
-        ]
+        episodes += [Episode(part, task, one, sentence, setting, initial_state(k), k) for k, one in enumerate(seeds)]
     if len({episode.id for episode in episodes}) < len(episodes):
         raise BadInput(
             f"{count} episodes per task, but protocol {protocol.name} has fewer different ones: with one seed per task "

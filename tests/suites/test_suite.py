@@ -7,10 +7,14 @@ import pytest
 from lingbot_eval.envs.toy.env import ReachEnv
 from lingbot_eval.envs.toy.spec import env_spec
 from lingbot_eval.errors import BadInput, NotReady, UnknownName
-from lingbot_eval.settings import to_dict
+from lingbot_eval.settings import Protocol, SuiteSettings, to_dict
 from lingbot_eval.settings.toy import ToyProtocol
 from lingbot_eval.suites.paper import Paper
-from lingbot_eval.suites.suite import Suite, needs, needs_nothing
+from lingbot_eval.suites.suite import Asked, Suite, needs, needs_nothing
+
+
+class Endless(Protocol, frozen=True, forbid_unknown_fields=True, tag="mine"):
+    """A protocol that says nothing of an episode's length."""
 
 
 def suite(**changes) -> Suite:
@@ -44,9 +48,14 @@ def test_a_preset_has_what_it_does_not_say():
     ("changes", "words"),
     [
         ({"protocols": {"short": {}}}, "command_limit"),
+        ({"protocols": None}, "protocols: a benchmark has at least one, and conf/protocol/mine has none"),
+        ({"protocols": {}}, "protocols: a benchmark has at least one"),
+        ({"places": {"python": ("python", "where")}}, "places: --python is a flag of doctor's own"),
+        ({"places": {"a b": ("python", "where")}}, "places: 'a b' is no flag"),
         ({"protocols": {"short": {"command_limit": 0}}}, "command_limit"),
         ({"protocols": {"short": {"command_limit": 5, "speed": 1}}}, "speed"),
         ({"protocol": ToyProtocol}, "ToyProtocol has tag='toy'; it must be the suite's name"),
+        ({"protocol": Endless}, "Endless has no command_limit; say Suite.command_limit"),
         ({"paper": Paper("Mine", {"yours": "Yours"})}, "part of the paper's table 'yours'"),
         ({"settings": ("easy",), "paper": Paper("Mine", {"mine": "Mine"})}, "part of the paper's table 'mine'"),
     ],
@@ -78,3 +87,32 @@ def test_what_must_be_installed_is_named_and_its_version_is_a_fact():
 def test_an_unknown_preset_is_refused_with_those_there_are():
     with pytest.raises(UnknownName, match="long, short"):
         suite().load_protocol("shrot")
+
+
+def asked(mine: Suite, settings: tuple[str, ...]) -> Asked:
+    chosen = SuiteSettings("mine", tuple(mine.tasks), (), settings, episodes=2, seed=1, manifest=None)
+    return Asked(chosen, mine.load_protocol("short"))
+
+
+def test_every_task_is_played_in_every_setting_that_is_asked_for():
+    mine = suite(settings=("easy", "hard"))
+    episodes = mine.plan(mine, asked(mine, ("easy", "hard")))
+    assert [(e.setting, e.task, e.seed, e.index) for e in episodes] == [
+        (setting, task, 10000 + k, k) for setting in ("easy", "hard") for task in ("push_it", "pull") for k in range(2)
+    ]
+    assert {e.setting for e in mine.plan(mine, asked(mine, ("hard",)))} == {"hard"}
+    assert {e.setting for e in suite().plan(suite(), asked(suite(), ()))} == {""}
+
+
+def test_settings_that_a_benchmark_has_not_are_refused():
+    with pytest.raises(BadInput, match=r"suite\.settings is empty"):
+        suite(settings=("easy", "hard")).plan(mine := suite(settings=("easy", "hard")), asked(mine, ()))
+    with pytest.raises(UnknownName, match="'hard'"):
+        suite().plan(suite(settings=("easy",)), asked(suite(), ("hard",)))
+    with pytest.raises(BadInput, match=r"mine is played in no settings, and suite\.settings is easy"):
+        suite().plan(suite(), asked(suite(), ("easy",)))
+
+
+def test_a_suite_may_count_commands_in_its_own_way():
+    mine = suite(protocol=Endless, protocols={"short": {}}, command_limit=lambda protocol, task: 7)
+    assert mine.command_limit(mine.load_protocol("short"), ("mine", "pull", "")) == 7

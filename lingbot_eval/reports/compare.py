@@ -26,7 +26,7 @@ from lingbot_eval.reports.stats.paired import (
 from lingbot_eval.reports.stats.power import POWER, detectable_gain, detectable_loss, detectable_paired
 from lingbot_eval.reports.stats.sequential import e_values
 from lingbot_eval.reports.stats.spread import ENOUGH_TASKS, Spread, clustered, spread
-from lingbot_eval.reports.stats.unpaired import cohens_h, fisher, mantel_haenszel, unpaired
+from lingbot_eval.reports.stats.unpaired import cohens_h, fisher, mantel_haenszel, unpaired_test
 from lingbot_eval.reports.table import label, percents
 from lingbot_eval.runs.checks import compare as leaves
 from lingbot_eval.runs.contents import Contents
@@ -330,7 +330,7 @@ def against_published(tasks: Sequence[Count], rate: float, n: int | None) -> str
         return f"{words}, on how many episodes is not stated: no test. The run alone: {percents(interval)} %."
     published = Count(round(rate * n), n)
     low, high = difference((rate, mean), (wilson(*published), interval))
-    test, p = unpaired(published, run)
+    test, p = unpaired_test(published, run)
     return (
         f"{words} (measured on {n} episodes; {test}): {points(mean - rate)} pp, 95 % interval "
         f"{points(low)} to {points(high)}, p = {p_text(p)}."

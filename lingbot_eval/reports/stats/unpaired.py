@@ -28,7 +28,7 @@ FEW = 5
 """The z-test is for counts of which at least so many are expected in every cell (Cochran 1954)."""
 
 
-def unpaired(a: Count, b: Count) -> tuple[str, float]:
+def unpaired_test(a: Count, b: Count) -> tuple[str, float]:
     """Return the name of the test that suits these counts, and its two-sided p."""
     trials, successes = a.trials + b.trials, a.successes + b.successes
     expected = min(a.trials, b.trials) * min(successes, trials - successes) / trials

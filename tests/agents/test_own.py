@@ -240,16 +240,30 @@ def test_the_hash_is_of_the_source_and_of_what_it_imports_from_beside_it_whereve
 HASH = "import sys; from lingbot_eval.agents.own import described; print(described(sys.argv[1], {}).content)"
 
 
-def test_of_a_package_the_hash_has_its_own_modules_alone(here):
-    policy(here / "mine", imports="from .helpers import *\nimport neighbour\nfrom mine import later")
-    for name in ("mine/__init__.py", "mine/helpers.py", "mine/later.py", "neighbour.py"):
-        (here / name).touch()
-    assert set(located("mine.policy:Drift").sources()) == {
-        "mine/__init__.py",
-        "mine/policy.py",
-        "mine/helpers.py",
-        "mine/later.py",
-    }
+def test_the_hash_has_what_is_imported_from_the_python_path_unless_it_is_installed(here, monkeypatch):
+    policy(here / "mine", imports="from .helpers import *\nimport neighbour\nfrom mine import later\nimport far.away")
+    for name in ("mine/__init__.py", "mine/helpers.py", "mine/later.py", "neighbour.py", "else/far/away.py"):
+        (here / name).parent.mkdir(parents=True, exist_ok=True)
+        (here / name).write_text("import vendored, json, numpy\n")
+    (here / "lib" / "vendored-1.0.dist-info").mkdir(parents=True)
+    (here / "lib" / "vendored.py").touch()
+    monkeypatch.syspath_prepend(here / "else")
+    monkeypatch.syspath_prepend(here / "lib")
+    sources = {"mine/__init__.py", "mine/policy.py", "mine/helpers.py", "mine/later.py", "neighbour.py", "far/away.py"}
+    assert set(located("mine.policy:Drift").sources()) == sources
+    policy(here / "mine", imports="import mine.helpers", name="script")
+    found = located(f"{here}/mine/script.py:Drift").sources()
+    assert set(found) == {"script.py", "mine/__init__.py", "mine/helpers.py"}
+
+
+def test_a_module_that_is_a_link_counts_by_its_content(here):
+    (here / "shared").mkdir()
+    (here / "shared" / "h.py").write_text("x = 1\n")
+    entry = policy(here / "own", imports="import linked")
+    (here / "own" / "linked.py").symlink_to(here / "shared" / "h.py")
+    before = content(entry)
+    (here / "shared" / "h.py").write_text("x = 2\n")
+    assert content(entry) != before
 
 
 def test_of_an_installed_module_the_hash_has_its_own_file_alone():

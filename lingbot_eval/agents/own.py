@@ -18,7 +18,7 @@ import msgspec
 import numpy as np
 
 from lingbot_eval.agents.located import Located, located
-from lingbot_eval.agents.options import SPEC, Arguments, arguments
+from lingbot_eval.agents.options import SPEC, Arguments, arguments, plain
 from lingbot_eval.child import Answer
 from lingbot_eval.envs.spaces import check_actions
 from lingbot_eval.errors import BadAction, BadInput
@@ -55,6 +55,8 @@ class Described(Answer):
     """The options that are files or folders."""
     content: str
     declared: Declared
+    remarks: tuple[str, ...] = ()
+    """What whoever starts a run should know of the options, a line each."""
 
 
 def described(entry: str, options: Mapping[str, Any], fresh: bool = False) -> Described:
@@ -67,10 +69,13 @@ def described(entry: str, options: Mapping[str, Any], fresh: bool = False) -> De
     given = arguments(found.kind, options)
     return Described(
         entry=found.entry,
-        options={name: str(value) if name in given.paths else options[name] for name, value in given.values.items()},
-        paths=tuple(sorted(given.paths)),
-        content=content_hash(found, given.paths, fresh),
+        options={
+            name: plain(value) if name in given.hold_paths else options[name] for name, value in given.values.items()
+        },
+        paths=tuple(sorted(given.hold_paths)),
+        content=content_hash(found, given, fresh),
         declared=_declared(found.kind),
+        remarks=given.remarks,
     )
 
 
@@ -89,22 +94,33 @@ def _declared(kind: type[Any]) -> Declared:
         raise BadInput(f"{kind.__name__}.{path}: {what}") from None
 
 
-def content_hash(found: Located, paths: Mapping[str, Path], fresh: bool = False) -> str:
+def content_hash(found: Located, given: Arguments, fresh: bool = False) -> str:
     """Return 12 hex digits over what makes the agent what it is: the source of its module and of the local modules that
-    it imports (``Located.sources``), and every file in the ``paths``, links followed, wherever all of it lies.
+    it imports (``Located.sources``), and every file in the paths that it is given, links followed, wherever all of it
+    lies.
 
     Raises BadInput for what cannot be read, and NotReady for what changes meanwhile.
     """
     files = [("source", name, file) for name, file in found.sources().items()]
-    for option, path in paths.items():
+    for option, path in given.paths.items():
         files += [(option, name, file) for name, file in _below(path)]
     digest = hashlib.sha256()
+    for option in sorted(given.hold_paths - given.paths.keys()):  # the rest of a list with paths in it counts, too
+        digest.update(json.dumps([option, _without_places(given.values[option])], sort_keys=True).encode())
     for option, name, file in sorted(files):
         try:
             digest.update(json.dumps([option, name, sha256(file, fresh).hex()]).encode())
         except OSError as error:
             raise BadInput(f"{file} cannot be read: {error.strerror}") from None
     return digest.hexdigest()[:12]
+
+
+def _without_places(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_without_places(each) for each in value]
+    if isinstance(value, dict):
+        return {key: _without_places(each) for key, each in value.items()}
+    return None if isinstance(value, Path) else value
 
 
 def _below(path: Path) -> Iterator[tuple[str, Path]]:

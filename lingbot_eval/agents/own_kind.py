@@ -12,6 +12,7 @@ from lingbot_eval.agents import own, remote
 from lingbot_eval.agents.kind import AgentFor, AgentKind
 from lingbot_eval.agents.speaks import Speaks, require
 from lingbot_eval.errors import BadInput
+from lingbot_eval.plain import say
 from lingbot_eval.settings import Limits, default_limits
 from lingbot_eval.settings.own_agent import OwnAgentSettings
 from lingbot_eval.types import EnvSpec
@@ -41,6 +42,8 @@ class OwnKind(AgentKind[OwnAgentSettings]):
 
     def check(self, settings: OwnAgentSettings, spec: EnvSpec, fresh: bool = False) -> tuple[OwnAgentSettings, str]:
         found = _described(settings, fresh)
+        for remark in found.remarks:
+            say(f"{settings.name}: {remark}", file=sys.stderr)
         declared = found.declared
         if not declared.looks and settings.looks:
             raise BadInput(f"{settings.name} looks at no pictures: agent.looks=false")

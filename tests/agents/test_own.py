@@ -295,6 +295,57 @@ def test_the_hash_has_the_content_of_files_and_folders_among_the_options(here):
         content(entry, weights="a")
 
 
+@pytest.mark.parametrize(
+    ("takes", "options"),
+    [
+        ("weights: Path = Path('w.bin')", {}),
+        ("weights=Path('w.bin')", {}),
+        ("weights: Path = 'w.bin'", {}),
+        ("weights: list[Path]", {"weights": ["w.bin"]}),
+        ("weights: 'tuple[str | Path, ...] | None'", {"weights": ["owner/name", "w.bin"]}),
+        ("weights: dict[str, list[Path]]", {"weights": {"a": ["w.bin"]}}),
+    ],
+)
+def test_paths_in_defaults_and_in_containers_count_by_content(here, takes, options):
+    entry = policy(here, takes=takes)
+    (here / "w.bin").write_bytes(b"1")
+    found = described(entry, options)
+    (here / "w.bin").write_bytes(b"2")
+    assert content(entry, **options) != found.content
+    assert found.paths == ("weights",)
+    os.chdir("/")  # as they are told, they are found from anywhere
+    again = described(found.entry, found.options)
+    assert (again.options, again.paths) == (found.options, found.paths)
+    assert str(here / "w.bin") in str(found.options)
+    given = str(load(settings(found.entry, **found.options))(ReachEnv(toy()).env_spec)._object.given)
+    assert f"PosixPath('{here}/w.bin')" in given
+    if "owner" in str(options):
+        assert content(entry, weights=["owner/other", str(here / "w.bin")]) != again.content
+
+
+def test_a_default_that_is_not_there_is_left_to_the_class(here):
+    entry = policy(here, takes="weights: Path = Path('w.bin')")
+    assert (described(entry, {}).options, described(entry, {}).paths) == ({}, ())
+
+
+def test_a_file_whose_parameter_has_an_annotation_that_is_none_is_refused(here):
+    imports = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from os import PathLike as Weights"
+    entry = policy(here, imports=imports, takes="weights: 'Weights', speed: 'Weights' = 1")
+    assert described(entry, {"weights": "no.bin"}).options == {"weights": "no.bin"}
+    (here / "w.bin").touch()
+    words = r"agent\.options\.weights='w\.bin' names a file, and its annotation 'Weights' cannot be resolved"
+    with pytest.raises(BadInput, match=words):
+        described(entry, {"weights": "w.bin"})
+
+
+def test_a_file_that_does_not_count_is_remarked(here):
+    entry = policy(here, takes="weights: str, other='o.bin', more: Path = Path('w.bin')")
+    (here / "w.bin").touch()
+    (remark,) = described(entry, {"weights": "w.bin"}).remarks
+    assert remark.startswith("agent.options.weights='w.bin' names a file whose content does not count: annotate")
+    assert described(entry, {"weights": "w" * 9000}).remarks == ()
+
+
 def test_where_a_file_lies_is_no_part_of_the_experiment_and_what_an_option_says_is(here):
     (here / "weights").write_bytes(b"1")
     entry = policy(here / "some" / "where", takes="weights: Path, speed=1")

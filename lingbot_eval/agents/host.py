@@ -39,8 +39,8 @@ class Host:
                 return self.hello()
             case requests.Describe(entry, options, fresh):
                 return to_dict(described(entry, options, fresh))  # it is imported; none is made
-            case requests.Load(entry, options, spec):
-                return self.load(entry, options, spec)
+            case requests.Load(entry, options, content, spec):
+                return self.load(entry, options, content, spec)
             case requests.Reset(instruction, seed):
                 return self.reset(instruction, seed)
             case requests.See(count):
@@ -59,9 +59,9 @@ class Host:
             "numpy": np.__version__,
         }
 
-    def load(self, entry: str, options: Mapping[str, Any], spec: EnvSpec) -> Said:
+    def load(self, entry: str, options: Mapping[str, Any], content: str, spec: EnvSpec) -> Said:
         self._frames = SharedFrames(self._memory, spec)
-        self._agent = factory(entry, options)(spec)
+        self._agent = factory(entry, options, content)(spec)
         return {"answer": "done"}
 
     def reset(self, instruction: str, seed: int) -> Said:

@@ -168,9 +168,7 @@ def _with_paths(name: str, value: Any, annotation: Any, required: bool) -> Any:
         if _is_there(value):
             return Path(value).expanduser().resolve()
         if required and str not in members:  # else it may be a name as well
-            raise BadInput(
-                f"agent.options.{name}={value!r}: there is no such file or folder (looked in {Path.cwd()})"
-            )
+            raise BadInput(f"agent.options.{name}={value!r}: there is no such file or folder (looked in {Path.cwd()})")
         return value
     for member in members:
         origin, inside = get_origin(member), get_args(member)
@@ -206,7 +204,9 @@ def _is_simple(annotation: Any) -> bool:
             continue
         if origin not in CONTAINERS and origin not in (Sequence, Mapping):
             return False
-        if (origin in (dict, Mapping) and _has_paths(inside[0])) or not all(it is Ellipsis or it is Any or _is_simple(it) for it in inside):
+        if (origin in (dict, Mapping) and _has_paths(inside[0])) or not all(
+            it is Ellipsis or it is Any or _is_simple(it) for it in inside
+        ):
             return False
     return True
 

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +22,7 @@ from lingbot_eval.agents.located import Located, located
 from lingbot_eval.agents.options import SPEC, Arguments, arguments, plain
 from lingbot_eval.child import Answer
 from lingbot_eval.envs.spaces import check_actions
-from lingbot_eval.errors import BadAction, BadInput
+from lingbot_eval.errors import AgentRaised, BadAction, BadInput, NotReady
 from lingbot_eval.hashes import sha256
 from lingbot_eval.settings.own_agent import OwnAgentSettings
 from lingbot_eval.types import Actions, Agent, EnvSpec, Observation
@@ -148,15 +149,23 @@ def _below(path: Path) -> Iterator[tuple[str, Path]]:
 def load(settings: OwnAgentSettings) -> Callable[[EnvSpec], Agent]:
     """Return what a worker keeps for a run: a function that gives the agent of the calling thread for a specification.
 
-    Raises BadInput.
+    Raises BadInput, and NotReady for a class that is not the one that was checked.
     """
-    return PerLane(factory(settings.entry, settings.options))
+    return PerLane(factory(settings.entry, settings.options, settings.content))
 
 
-def factory(entry: str, options: Mapping[str, Any]) -> Callable[[EnvSpec], OwnAgent]:
-    """Return the function that makes objects of the class. Raises BadInput."""
+def factory(entry: str, options: Mapping[str, Any], content: str) -> Callable[[EnvSpec], OwnAgent]:
+    """Return the function that makes objects of the class. ``content``: the hash that it must have; empty for any.
+
+    Raises as :func:`load`.
+    """
     found = located(entry)
     given = arguments(found.kind, options)
+    if content and (now := content_hash(found, given)) != content:
+        raise NotReady(
+            f"{found.kind.__name__} is not what was checked before the run ({content}): its source or its files say "
+            f"{now} now, which is another experiment; start the run again"
+        )
     return lambda spec: OwnAgent(found.kind, given, spec)
 
 
@@ -185,7 +194,8 @@ class OwnAgent:
         self._object = self._made()
 
     def _made(self) -> Any:
-        return self._kind(**self._given.values, **({SPEC: self._spec} if self._given.wants_spec else {}))
+        with self._once():
+            return self._kind(**self._given.values, **({SPEC: self._spec} if self._given.wants_spec else {}))
 
     def reset(self, instruction: str, *, seed: int) -> None:
         if self._object is None:
@@ -203,6 +213,10 @@ class OwnAgent:
     def _once(self) -> Iterator[None]:
         try:
             yield
+        except SystemExit as error:  # it would end the worker's thread without a word
+            self._object = None
+            words = f"{self._kind.__name__} raised SystemExit: {error}"
+            raise AgentRaised(f"{words}\n{traceback.format_exc()}") from None
         except BaseException:
             self._object = None
             raise

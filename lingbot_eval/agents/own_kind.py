@@ -54,7 +54,9 @@ class OwnKind(AgentKind[OwnAgentSettings]):
             commands_per_action=declared.commands_per_action,
         )
         require(speaks, spec, settings.name)
-        chosen = msgspec.structs.replace(settings, entry=found.entry, options=found.options, paths=found.paths)
+        chosen = msgspec.structs.replace(
+            settings, entry=found.entry, options=found.options, paths=found.paths, content=found.content
+        )
         return chosen, found.content
 
     def versions(self, settings: OwnAgentSettings) -> dict[str, str]:

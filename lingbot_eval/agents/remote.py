@@ -12,7 +12,16 @@ from lingbot_eval.agents.own import Described, PerLane, checked
 from lingbot_eval.agents.shared_frames import SharedFrames
 from lingbot_eval.child import A, Answer, Child, Done, Kind, Request
 from lingbot_eval.envs.remote import as_float32
-from lingbot_eval.errors import AgentDied, AgentGarbled, AgentHung, AgentRaised, BadAction, BadInput, NotReady
+from lingbot_eval.errors import (
+    AgentDied,
+    AgentGarbled,
+    AgentHung,
+    AgentRaised,
+    BadAction,
+    BadInput,
+    LingbotEvalError,
+    NotReady,
+)
 from lingbot_eval.revision import code_hash
 from lingbot_eval.settings import Limits
 from lingbot_eval.settings.own_agent import OwnAgentSettings
@@ -142,8 +151,13 @@ class RemoteAgent:
         except ValueError as error:
             self._child.end()
             raise BadInput(f"agent.python: {error}") from None
-        asked = requests.Load(self._settings.entry, self._settings.options, self._spec)
-        self._child.ask(Done, asked, self._limits.load_seconds)
+        chosen = self._settings
+        asked = requests.Load(chosen.entry, chosen.options, chosen.content, self._spec)
+        try:
+            self._child.ask(Done, asked, self._limits.load_seconds)
+        except LingbotEvalError:  # it may have survived, without an agent
+            self._child.end()
+            raise
 
     def _running(self) -> Child:
         if self._child is None or self._child.ended:

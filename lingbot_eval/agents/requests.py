@@ -22,6 +22,8 @@ class Describe(Request, tag="describe"):
 class Load(Request, tag="load"):
     entry: str
     options: Mapping[str, Any]
+    content: str
+    """The hash that it must have; empty for any."""
     spec: EnvSpec
 
 

@@ -16,7 +16,7 @@ from lingbot_eval.agents.located import Located, located
 from lingbot_eval.agents.own import PerLane, checked, described, load
 from lingbot_eval.envs.toy.env import ReachEnv
 from lingbot_eval.episode import run_episode
-from lingbot_eval.errors import BadAction, BadInput, UnknownName
+from lingbot_eval.errors import AgentError, BadAction, BadInput, NotReady, UnknownName
 from lingbot_eval.settings.own_agent import OwnAgentSettings
 from lingbot_eval.types import Outcome
 from tests.conftest import toy
@@ -363,6 +363,16 @@ def test_where_a_file_lies_is_no_part_of_the_experiment_and_what_an_option_says_
     }
 
 
+def test_what_was_changed_since_it_was_checked_is_not_played(here):
+    entry = policy(here)
+    checked_settings = msgspec.structs.replace(settings(entry), content=content(entry))
+    load(checked_settings)
+    policy(here, acts="1 / 0")
+    words = r"Drift is not what was checked before the run \(\w{12}\): its source or its files say \w{12} now"
+    with pytest.raises(NotReady, match=words):
+        load(checked_settings)
+
+
 # What it declares.
 
 
@@ -464,6 +474,16 @@ def test_an_object_that_raised_is_not_asked_again(here):
     agent.reset("Go.", seed=8)
     assert agent._object is not before
     np.testing.assert_array_equal(agent.act([]), np.full((1, 1, 1), 0.05, np.float32))
+
+
+def test_an_agent_that_leaves_does_not_take_its_worker_along(here):
+    env = ReachEnv(toy())
+    agent = load(settings(policy(here, imports="import sys", acts="sys.exit(3)")))(env.env_spec)
+    with pytest.raises(AgentError, match=r"(?s)^Drift raised SystemExit: 3.*Traceback.*policy\.py.*sys\.exit\(3\)"):
+        run_episode(env, agent, EPISODE)
+    takes, made = "size=0", "def __new__(cls): raise SystemExit('no room')"
+    with pytest.raises(AgentError, match="Drift raised SystemExit: no room"):
+        load(settings(policy(here, takes=takes, declares=made)))(env.env_spec)
 
 
 def test_an_unknown_option_has_a_name_of_its_own_among_errors(here):

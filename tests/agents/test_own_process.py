@@ -66,9 +66,11 @@ def opened(tmp_path, monkeypatch) -> Iterator[Open]:
         python: str = sys.executable,
         log: Path | None = None,
         spec: EnvSpec = SPEC,
+        content: str = "",
         **options: object,
     ) -> RemoteAgent:
-        agents.append(RemoteAgent(settings(entry, python, **options), spec, limits, log))
+        chosen = msgspec.structs.replace(settings(entry, python, **options), content=content)
+        agents.append(RemoteAgent(chosen, spec, limits, log))
         return agents[-1]
 
     yield start
@@ -184,8 +186,19 @@ def test_an_agent_that_dies_is_reported_with_its_signal_and_started_afresh(tmp_p
 
 
 def test_an_agent_that_leaves_is_reported_with_its_status_and_last_words(tmp_path, opened):
-    what = "print('no more'), (_ for _ in ()).throw(SystemExit(3))"
+    what = "print('no more'), os._exit(3)"
     fails(opened(trouble(tmp_path, what)), AgentDied, r"exited with status 3 \(its last words: no more\) during 'act'")
+
+
+def test_an_agent_whose_files_were_changed_is_not_played(tmp_path, opened):
+    agent = opened(policy(tmp_path), content=own.described(policy(tmp_path), {}).content)
+    agent.reset("Go.", seed=1)
+    agent.close()
+    policy(tmp_path, acts="1 / 0")
+    for _ in range(2):
+        with pytest.raises(NotReady, match="Drift is not what was checked before the run"):
+            agent.reset("Go.", seed=1)
+        assert children(os.getpid()) == []
 
 
 def test_an_agent_that_hangs_is_killed_at_its_time_limit_and_started_afresh(tmp_path, opened):

@@ -68,6 +68,11 @@ class Located:
                         unread += [(folder, *it) for it in _files(folder, imported)]
         return found
 
+    def imports(self) -> set[str]:
+        """Return the top-level packages that its sources may import."""
+        found = {(file, name.removesuffix(".py").replace("/", ".")) for name, file in self.sources().items()}
+        return {name.split(".")[0] for file, module in found for name in _imports(file, module)}
+
 
 def located(entry: str) -> Located:
     """Import what ``entry`` names, and return its class.

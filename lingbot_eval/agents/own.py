@@ -5,15 +5,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
+import platform
+import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib import metadata
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 import msgspec
 import numpy as np
@@ -56,8 +60,16 @@ class Described(Answer):
     """The options that are files or folders."""
     content: str
     declared: Declared
-    remarks: tuple[str, ...] = ()
+    remarks: tuple[str, ...]
     """What whoever starts a run should know of the options, a line each."""
+    versions: dict[str, str]
+    """What it computes with, for the record."""
+
+
+class Declares(Answer):
+    """A class says this of itself."""
+
+    declared: Declared
 
 
 def described(entry: str, options: Mapping[str, Any], fresh: bool = False) -> Described:
@@ -77,12 +89,13 @@ def described(entry: str, options: Mapping[str, Any], fresh: bool = False) -> De
         content=content_hash(found, given, fresh),
         declared=_declared(found.kind),
         remarks=given.remarks,
+        versions=computes_with(found),
     )
 
 
-def declared(entry: str) -> Declared:
+def declares(entry: str) -> Declares:
     """Import the class and read what it declares. Raises BadInput."""
-    return _declared(located(entry).kind)
+    return Declares(_declared(located(entry).kind))
 
 
 def _declared(kind: type[Any]) -> Declared:
@@ -93,6 +106,33 @@ def _declared(kind: type[Any]) -> Declared:
     except msgspec.ValidationError as error:
         what, _, path = str(error).replace("`", "").partition(" - at $.")
         raise BadInput(f"{kind.__name__}.{path}: {what}") from None
+
+
+LIBRARIES = ("torch", "jax", "jaxlib", "tensorflow", "onnxruntime", "transformers", "diffusers", "lerobot")
+"""The libraries whose versions can move what a policy answers; numpy is in every process."""
+
+
+def computes_with(found: Located) -> dict[str, str]:
+    """Return the versions of Python, numpy and those LIBRARIES that the class has imported, or its sources say that it
+    may import later; with any of them, the machine's GPUs."""
+    imported = {*sys.modules, *found.imports()}
+    versions = {"agent_python": platform.python_version(), "agent_numpy": np.__version__}
+    for name in LIBRARIES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            if name in imported:
+                versions[f"agent_{name}"] = metadata.version(name)
+    if len(versions) > 2 and (gpus := _gpus()):
+        versions["agent_gpu"] = gpus
+    return versions
+
+
+def _gpus() -> str:
+    """Return the names of NVIDIA's GPUs as its driver gives them, which costs no library; empty where none are."""
+    names = set()
+    for file in Path("/proc/driver/nvidia/gpus").glob("*/information"):
+        with contextlib.suppress(OSError):
+            names |= {line.partition(":")[2].strip() for line in file.read_text().splitlines() if "Model:" in line}
+    return " and ".join(sorted(names))
 
 
 def content_hash(found: Located, given: Arguments, fresh: bool = False) -> str:
@@ -169,16 +209,26 @@ def factory(entry: str, options: Mapping[str, Any], content: str) -> Callable[[E
     return lambda spec: OwnAgent(found.kind, given, spec)
 
 
+class Kept(Agent, Protocol):
+    """This is an agent that is kept for many episodes."""
+
+    def ready(self) -> None:
+        """Have what plays the next episode in the place of what failed in the last one. The worker asks before an
+        episode begins, so that loading takes none of its time."""
+
+
 class PerLane:
     """It makes an agent for each thread, and another where the specification changes."""
 
-    def __init__(self, make: Callable[[EnvSpec], Agent]) -> None:
+    def __init__(self, make: Callable[[EnvSpec], Kept]) -> None:
         self._make, self._kept = make, threading.local()
 
     def __call__(self, spec: EnvSpec) -> Agent:
         if getattr(self._kept, "spec", None) != spec:
             self._kept.spec = self._kept.agent = None  # what it holds is free before another is made
             self._kept.agent, self._kept.spec = self._make(spec), spec
+        else:
+            self._kept.agent.ready()
         agent: Agent = self._kept.agent
         return agent
 
@@ -197,9 +247,12 @@ class OwnAgent:
         with self._once():
             return self._kind(**self._given.values, **({SPEC: self._spec} if self._given.wants_spec else {}))
 
-    def reset(self, instruction: str, *, seed: int) -> None:
+    def ready(self) -> None:
         if self._object is None:
             self._object = self._made()
+
+    def reset(self, instruction: str, *, seed: int) -> None:
+        self.ready()
         with self._once():
             self._object.reset(instruction, seed=seed)
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 from hydra import compose, initialize_config_module
 from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -102,7 +104,7 @@ def settings(suite: Suite, agent: str, protocol: str, overrides: Sequence[str]) 
     A changed protocol keeps its name with "(modified)" behind it, so that no table shows it as the preset.
     Raises UnknownName for a key that does not exist, BadInput for a value that does not fit.
     """
-    _store(suite, agent)
+    _store(suite, agent, _given(overrides))
     groups = [f"suite={suite.name}", f"env={suite.name}", f"agent={_kind(agent)}", f"protocol={suite.name}/{protocol}"]
     with initialize_config_module("lingbot_eval.conf", version_base=None):
         try:
@@ -127,7 +129,18 @@ def settings(suite: Suite, agent: str, protocol: str, overrides: Sequence[str]) 
     return msgspec.structs.replace(chosen, protocol=modified)
 
 
-def _store(suite: Suite, agent: str) -> None:
+def _given(overrides: Sequence[str]) -> dict[str, Any]:
+    """Return the agent's settings among the overrides, by name; hydra refuses later what it cannot read."""
+    given: dict[str, Any] = {}
+    for override in overrides:
+        if override.startswith("agent."):
+            with contextlib.suppress(HydraException):
+                read = OverridesParser.create().parse_override(override)
+                given[read.key_or_group.removeprefix("agent.")] = read.value()
+    return given
+
+
+def _store(suite: Suite, agent: str, given: Mapping[str, Any]) -> None:
     """Let hydra find what a benchmark or an agent brings that has no files in ``conf/``."""
     store = ConfigStore.instance()
     if suite.protocols is not None:
@@ -139,7 +152,7 @@ def _store(suite: Suite, agent: str) -> None:
         }
         store.store(group="suite", name=suite.name, node=default)
         store.store(group="env", name=suite.name, node=to_dict(suite.simulator_settings({})))
-    if (name := _kind(agent)) in (*kind_names(), OWN) and (preset := kind_named(name).preset(agent)) is not None:
+    if (name := _kind(agent)) in (*kind_names(), OWN) and (preset := kind_named(name).preset(agent, given)) is not None:
         store.store(group="agent", name=name, node=preset)
 
 

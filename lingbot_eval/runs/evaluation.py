@@ -62,7 +62,7 @@ class Evaluation:
             "code": code_hash(),
             **self.machine.notes,
             **self.machine.facts,
-            **kind_of(chosen.agent).versions(chosen.agent),
+            **kind_of(chosen.agent).versions(chosen.agent, chosen.limits),
         }
         return Provenance(
             agent=chosen.agent.name,
@@ -107,7 +107,7 @@ def prepare(chosen: RunSettings, rehash: bool = False) -> Evaluation:
     except NotReady as error:
         missing.append(str(error))
     try:
-        agent, checkpoint = kind.check(chosen.agent, spec, rehash)
+        agent, checkpoint = kind.check(chosen.agent, spec, rehash, chosen.limits)
         if not isinstance(chosen.cluster, RaySettings):  # they play on other machines: the device stays open
             agent = kind.place(agent, chosen.workers or 1, tuple(map(str, chosen.cluster.gpus or ())))
     except NotReady as error:

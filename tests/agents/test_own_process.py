@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from lingbot_eval.agents import own, remote
-from lingbot_eval.agents.remote import RemoteAgent, described, versions
+from lingbot_eval.agents.remote import RemoteAgent, described
 from lingbot_eval.agents.shared_frames import SharedFrames
 from lingbot_eval.envs.toy.env import ReachEnv
 from lingbot_eval.episode import run_episode
@@ -292,7 +292,8 @@ def test_a_class_is_described_in_its_interpreter_as_in_ours(tmp_path):
     (tmp_path / "weights").write_bytes(b"1")
     entry = policy(tmp_path, takes="weights: Path", declares="cameras = ('head',); commands_per_action = 4")
     chosen = settings(entry, weights=str(tmp_path / "weights"))
-    assert described(chosen, IMPATIENT) == own.described(entry, chosen.options)
+    here = own.described(entry, chosen.options)
+    assert described(chosen, IMPATIENT) == msgspec.structs.replace(here, versions=described(chosen, IMPATIENT).versions)
     with pytest.raises(BadInput, match="Drift needs"):
         described(settings(entry), IMPATIENT)
     assert children(os.getpid()) == []
@@ -349,7 +350,7 @@ def test_an_agent_of_another_python_and_numpy_plays_an_episode(tmp_path, opened,
     monkeypatch.chdir(tmp_path)  # from where our checkout is not seen
     acts = "np.full((1, 1, 1), 0.05, np.float32) if np.__version__ >= '2' else None"
     entry = policy(tmp_path, acts=acts)
-    found = versions(settings(entry, other_python), IMPATIENT)
+    found = described(settings(entry, other_python), IMPATIENT).versions
     assert found["agent_numpy"].startswith("2.")
     assert found["agent_python"].split(".")[:2] != [*map(str, sys.version_info[:2])]
     assert described(settings(entry, other_python), IMPATIENT).content == own.described(entry, {}).content

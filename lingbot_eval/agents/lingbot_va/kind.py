@@ -28,7 +28,9 @@ class LingBotVAKind(AgentKind[LingBotVASettings]):
     name = "lingbot-va"
     settings = LingBotVASettings
 
-    def check(self, settings: LingBotVASettings, spec: EnvSpec, fresh: bool = False) -> tuple[LingBotVASettings, str]:
+    def check(
+        self, settings: LingBotVASettings, spec: EnvSpec, fresh: bool = False, limits: Limits | None = None
+    ) -> tuple[LingBotVASettings, str]:
         """Print (stderr) where the checkpoint says something other than the settings."""
         checkpoint, chosen = _checkpoint(settings), settings.lingbot
         from lingbot_eval.models.lingbot_va.configuration import overridden
@@ -66,7 +68,7 @@ class LingBotVAKind(AgentKind[LingBotVASettings]):
         require_memory(checkpoint, chosen, workers, settings.sessions, gpus)
         return _with(settings, chosen)
 
-    def versions(self, settings: LingBotVASettings) -> dict[str, str]:
+    def versions(self, settings: LingBotVASettings, limits: Limits | None = None) -> dict[str, str]:
         found = {name: metadata.version(name) for name in ("torch", "diffusers", "transformers", "tokenizers")}
         return {**found, "attention": ATTENTION, "precision": settings.lingbot.dtype, "device": settings.lingbot.device}
 

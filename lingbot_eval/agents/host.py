@@ -6,16 +6,13 @@ That interpreter may be another Python, with another numpy. It needs lingbot_eva
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Mapping
 from typing import Any
-
-import numpy as np
 
 import lingbot_eval
 from lingbot_eval import child
 from lingbot_eval.agents import requests
-from lingbot_eval.agents.own import described, factory
+from lingbot_eval.agents.own import declares, described, factory
 from lingbot_eval.agents.shared_frames import SharedFrames
 from lingbot_eval.child import Close
 from lingbot_eval.revision import code_hash
@@ -37,10 +34,12 @@ class Host:
         match asked:
             case requests.Hello():
                 return self.hello()
+            case requests.Declare(entry):
+                return to_dict(declares(entry))
             case requests.Describe(entry, options, fresh):
                 return to_dict(described(entry, options, fresh))  # it is imported; none is made
-            case requests.Load(entry, options, spec):
-                return self.load(entry, options, spec)
+            case requests.Load(entry, options, content, spec):
+                return self.load(entry, options, content, spec)
             case requests.Reset(instruction, seed):
                 return self.reset(instruction, seed)
             case requests.See(count):
@@ -55,13 +54,11 @@ class Host:
             "answer": "hello",
             "lingbot_eval": lingbot_eval.__version__,
             "code": code_hash(),
-            "python": platform.python_version(),
-            "numpy": np.__version__,
         }
 
-    def load(self, entry: str, options: Mapping[str, Any], spec: EnvSpec) -> Said:
+    def load(self, entry: str, options: Mapping[str, Any], content: str, spec: EnvSpec) -> Said:
         self._frames = SharedFrames(self._memory, spec)
-        self._agent = factory(entry, options)(spec)
+        self._agent = factory(entry, options, content)(spec)
         return {"answer": "done"}
 
     def reset(self, instruction: str, seed: int) -> Said:

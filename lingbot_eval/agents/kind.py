@@ -6,7 +6,7 @@ single policy needs none: ``--agent file.py:Class`` plays a class as it is (``ow
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
@@ -44,14 +44,15 @@ class AgentKind(Generic[S]):
     privileged: ClassVar[bool] = False
     """Whether it asks the suite's expert, which sees the simulator's state."""
 
-    def preset(self, name: str) -> dict[str, Any] | None:
+    def preset(self, name: str, given: Mapping[str, Any] | None = None) -> dict[str, Any] | None:
         """Return the settings where nothing else is said, as plain data; None: ``conf/agent/<name>.yaml`` of this
-        package."""
+        package. ``given`` are those that are said, by name: what they are may decide what the others are."""
         return None
 
-    def check(self, settings: S, spec: EnvSpec, fresh: bool = False) -> tuple[S, str]:
+    def check(self, settings: S, spec: EnvSpec, fresh: bool = False, limits: Limits | None = None) -> tuple[S, str]:
         """Refuse now what every worker would refuse, and load no weights for it. ``spec`` says what the environments
         speak that will be played. With ``fresh``, files are read again for the hash, whatever is remembered of them.
+        ``limits`` are for processes that are started for it; None: the default ones.
 
         Returns the settings with what the agent's files say themselves, which wins; and 12 hex digits over the content
         of what it plays from, empty for an agent that plays from nothing.
@@ -63,7 +64,7 @@ class AgentKind(Generic[S]):
         are any. Raises NotReady where they do not fit."""
         return settings
 
-    def versions(self, settings: S) -> dict[str, str]:
+    def versions(self, settings: S, limits: Limits | None = None) -> dict[str, str]:
         """Return what computes the agent's actions, for the record: libraries, precision, device."""
         return {}
 

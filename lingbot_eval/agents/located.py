@@ -7,6 +7,7 @@ belongs.
 from __future__ import annotations
 
 import ast
+import functools
 import hashlib
 import importlib
 import importlib.util
@@ -43,26 +44,34 @@ class Located:
 
     def sources(self) -> dict[str, Path]:
         """Return the module's file and the local modules that it imports, which may import others in turn, by their
-        path in the folder that they share.
+        path in the folder from which they are imported.
 
-        Local is what lies in the file's own folder, or in the top-level package that the module is of. What is
-        installed (numpy, torch) is not, nor what is imported by a name that is put together when the program runs.
+        Local is what lies beside the file, and what the Python path has outside the folders of installed packages (of
+        a class that is installed itself: its own top-level package). What is imported by a name that is put together
+        when the program runs is not found.
         """
         depth = self.module.count(".") + (self.file.name == "__init__.py")
         root = self.file.parents[depth]
-        top = self.module.split(".")[0] if "." in self.module or root in _installed() else None
+        top = self.module.split(".")[0]
         found: dict[str, Path] = {}
-        unread = [(self.module, self.file)]
+        unread = [(root, self.module, self.file)]
         while unread:
-            module, file = unread.pop()
-            name = file.relative_to(root).as_posix()
+            base, module, file = unread.pop()
+            name = file.relative_to(base).as_posix()
             if name in found:
                 continue
             found[name] = file
             for imported in _imports(file, module):
-                if imported.split(".")[0] != OURS and (top is None or imported.split(".")[0] == top):
-                    unread += _files(root, imported)
+                own = "." in self.module and imported.split(".")[0] == top
+                for folder in _folders(imported, root):
+                    if own or not _is_installed(folder):
+                        unread += [(folder, *it) for it in _files(folder, imported)]
         return found
+
+    def imports(self) -> set[str]:
+        """Return the top-level packages that its sources may import."""
+        found = {(file, name.removesuffix(".py").replace("/", ".")) for name, file in self.sources().items()}
+        return {name.split(".")[0] for file, module in found for name in _imports(file, module)}
 
 
 def located(entry: str) -> Located:
@@ -168,9 +177,30 @@ def _misses(kind: type[Any]) -> str:
     return ""
 
 
-def _installed() -> set[Path]:
-    """Return the folders of installed packages and of Python's own modules."""
-    return {Path(sysconfig.get_path(name)).resolve() for name in ("purelib", "platlib", "stdlib", "platstdlib")}
+def _folders(module: str, beside: Path) -> list[Path]:
+    """Return the folders from which Python imports the top-level package of ``module``, ``beside`` where it finds none;
+    nothing is imported for that."""
+    top = module.split(".")[0]
+    if top == OURS:
+        return []
+    try:
+        spec = importlib.util.find_spec(top)
+    except (ImportError, ValueError):  # of __main__, and of what somebody has put in sys.modules
+        return []
+    if spec is None:
+        return [beside]
+    if spec.submodule_search_locations is not None:
+        return [Path(folder).parent for folder in spec.submodule_search_locations]
+    return [Path(spec.origin).parent] if spec.has_location and spec.origin else []
+
+
+@functools.cache
+def _is_installed(folder: Path) -> bool:
+    """Say whether ``folder`` is one of installed packages or of Python's own modules."""
+    if {"site-packages", "dist-packages"} & {*folder.parts} or any(folder.glob("*.dist-info")):
+        return True
+    own = {Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib")}
+    return any(folder.resolve().is_relative_to(standard) for standard in own)
 
 
 def _imports(file: Path, module: str) -> Iterator[str]:
@@ -196,6 +226,6 @@ def _files(root: Path, name: str) -> Iterator[tuple[str, Path]]:
     for depth in range(1, len(parts) + 1):
         base = root.joinpath(*parts[:depth])
         for file in (base / "__init__.py", base.with_suffix(".py")):
-            if file.is_file() and file.resolve().is_relative_to(root):
+            if file.is_file():
                 yield ".".join(parts[:depth]), file
                 break

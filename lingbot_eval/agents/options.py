@@ -26,7 +26,11 @@ class Arguments:
 
     values: Mapping[str, Any]
     paths: Mapping[str, Path]
-    """Those among the values that are a file or a folder, whose content counts; absolute."""
+    """The files and folders in them, whose content counts, by where they are: ``weights``, ``weights[0]``; absolute."""
+    hold_paths: frozenset[str]
+    """The values that are, or hold, a file or a folder."""
+    remarks: tuple[str, ...]
+    """What whoever starts a run should know of them, a line each."""
     wants_spec: bool
 
 
@@ -60,41 +64,127 @@ def arguments(kind: type[Any], options: Mapping[str, Any]) -> Arguments:
         raise BadInput(f"{kind.__name__} needs {needed}")
     scope = getattr(inspect.unwrap(kind.__init__), "__globals__", {})
     values: dict[str, Any] = {}
-    for name, value in options.items():
-        annotation = known[name].annotation if name in known else inspect.Parameter.empty
-        values[name] = _checked(name, value, _resolved(annotation, scope))
-    paths = {name: value for name, value in values.items() if isinstance(value, Path)}
-    return Arguments(values, paths, wants_spec)
+    paths: dict[str, Path] = {}
+    remarks: list[str] = []
+    for name in {**options, **known}:
+        given = name in options
+        parameter = known.get(name, inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY))
+        value = options[name] if given else parameter.default
+        annotation = _resolved(parameter.annotation, scope)
+        if isinstance(parameter.default, Path) and not _is_simple(annotation):
+            annotation = Path
+        if annotation is None and (file := next(filter(_is_there, _texts(value)), None)):
+            raise BadInput(
+                f"agent.options.{name}={file!r} names a file, and its annotation {parameter.annotation!r} cannot be "
+                "resolved when the program runs, so nobody knows whether its content counts: import the type outside "
+                "`if TYPE_CHECKING`"
+            )
+        annotation = Any if annotation is None else annotation
+        checked = _checked(name, value, annotation) if given else _default(name, value, annotation)
+        inside = dict(_paths(name, checked))
+        paths |= inside
+        if given or inside:
+            values[name] = checked
+        if given:
+            remarks += [
+                f"agent.options.{name}={text!r} names a file whose content does not count: annotate its parameter with "
+                "pathlib.Path if the agent plays from it"
+                for text in _texts(checked)
+                if _is_there(text)
+            ]
+    hold = frozenset(name for name, value in values.items() if any(True for _ in _paths(name, value)))
+    return Arguments(values, paths, hold, tuple(remarks), wants_spec)
+
+
+def plain(value: Any) -> Any:
+    """Return a value with text in the place of paths."""
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, list | tuple):
+        return [plain(each) for each in value]
+    return {key: plain(each) for key, each in value.items()} if isinstance(value, dict) else value
+
+
+def _paths(where: str, value: Any) -> Iterator[tuple[str, Path]]:
+    """Yield the paths in a value, with where they are."""
+    if isinstance(value, Path):
+        yield where, value
+    elif isinstance(value, list | tuple | dict):
+        for key, each in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _paths(f"{where}[{key}]", each)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yield the texts in a value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list | tuple | dict):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _texts(each)
+
+
+def _is_there(text: str) -> bool:
+    try:
+        return bool(text) and Path(text).expanduser().exists()
+    except (OSError, ValueError, RuntimeError):  # too long, a null character, nobody's home
+        return False
 
 
 def _resolved(annotation: Any, scope: dict[str, Any]) -> Any:
-    """Return ``annotation`` as a type; Any where there is none, or where it names what is not there when the program
-    runs."""
+    """Return ``annotation`` as a type; Any where there is none, and None where it names what is not there when the
+    program runs."""
     if annotation is inspect.Parameter.empty:
         return Any
     try:
         return get_type_hints(types.SimpleNamespace(__annotations__={"it": annotation}), scope)["it"]
     except (NameError, AttributeError, SyntaxError, TypeError):
-        return Any
+        return None
 
 
 def _checked(name: str, value: Any, annotation: Any) -> Any:
-    said = f"agent.options.{name}={value!r}"
     if not _is_simple(annotation):
         return value
-    members = set(_members(annotation))
-    if Path in members and isinstance(value, str):
-        path = Path(value).expanduser()
-        if path.exists():
-            return path.resolve()
-        if str not in members:  # else it may be a name as well
-            raise BadInput(f"{said}: there is no such file or folder (looked in {Path.cwd()})")
     try:
-        return msgspec.convert(value, _without_paths(annotation))
+        checked = msgspec.convert(value, _without_paths(annotation))
     except msgspec.ValidationError as error:
+        members = _members(annotation)
         if choices := [str(it) for kind in members if get_origin(kind) is Literal for it in get_args(kind)]:
             raise UnknownName(f"value of agent.options.{name}:", value, choices) from None
-        raise BadInput(f"{said}: {str(error).replace('`', '')}") from None
+        raise BadInput(f"agent.options.{name}={value!r}: {str(error).replace('`', '')}") from None
+    return _with_paths(name, checked, annotation, required=True)
+
+
+def _default(name: str, value: Any, annotation: Any) -> Any:
+    """Return a parameter's default with the paths that are there as such, whose content counts as if they were
+    given."""
+    return _with_paths(name, plain(value), annotation, required=False) if _is_simple(annotation) else value
+
+
+def _with_paths(name: str, value: Any, annotation: Any, required: bool) -> Any:
+    """Return a value with paths, absolute, where the ``annotation`` has them; if they are ``required``, raise BadInput
+    for one that is not there."""
+    members = set(_members(annotation))
+    if isinstance(value, str) and Path in members:
+        if _is_there(value):
+            return Path(value).expanduser().resolve()
+        if required and str not in members:  # else it may be a name as well
+            raise BadInput(f"agent.options.{name}={value!r}: there is no such file or folder (looked in {Path.cwd()})")
+        return value
+    for member in members:
+        origin, inside = get_origin(member), get_args(member)
+        if not _has_paths(member) or not inside:
+            continue
+        if isinstance(value, dict) and origin in (dict, Mapping):
+            return {key: _with_paths(name, each, inside[1], required) for key, each in value.items()}
+        if isinstance(value, list | tuple) and origin in (list, tuple, Sequence):
+            each_one = inside[:1] * len(value) if origin is not tuple or Ellipsis in inside else inside
+            found = [_with_paths(name, each, kind, required) for each, kind in zip(value, each_one, strict=False)]
+            return tuple(found) if isinstance(value, tuple) else found
+    return value
+
+
+def _has_paths(annotation: Any) -> bool:
+    return annotation is Path or any(map(_has_paths, get_args(annotation)))
 
 
 def _members(annotation: Any) -> Iterator[Any]:
@@ -114,12 +204,19 @@ def _is_simple(annotation: Any) -> bool:
             continue
         if origin not in CONTAINERS and origin not in (Sequence, Mapping):
             return False
-        if Path in inside or not all(it is Ellipsis or it is Any or _is_simple(it) for it in inside):
+        if (origin in (dict, Mapping) and _has_paths(inside[0])) or not all(
+            it is Ellipsis or it is Any or _is_simple(it) for it in inside
+        ):
             return False
     return True
 
 
 def _without_paths(annotation: Any) -> Any:
-    """Return ``annotation`` with text in the place of a path, so that a value that is no path is checked as text."""
-    members = tuple(str if member is Path else member for member in _members(annotation))
-    return Union[members]  # noqa: UP007  (of a tuple)
+    """Return ``annotation`` with text in the place of a path, so that a value is checked as it comes."""
+    if annotation is Path:
+        return str
+    if not _has_paths(annotation):
+        return annotation
+    if get_origin(annotation) in (Union, types.UnionType):
+        return Union[tuple(map(_without_paths, get_args(annotation)))]  # noqa: UP007  (of a tuple)
+    return get_origin(annotation)[tuple(map(_without_paths, get_args(annotation)))]

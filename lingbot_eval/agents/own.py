@@ -5,23 +5,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
+import platform
+import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib import metadata
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 import msgspec
 import numpy as np
 
 from lingbot_eval.agents.located import Located, located
-from lingbot_eval.agents.options import SPEC, Arguments, arguments
+from lingbot_eval.agents.options import SPEC, Arguments, arguments, plain
 from lingbot_eval.child import Answer
 from lingbot_eval.envs.spaces import check_actions
-from lingbot_eval.errors import BadAction, BadInput
+from lingbot_eval.errors import AgentRaised, BadAction, BadInput, NotReady
 from lingbot_eval.hashes import sha256
 from lingbot_eval.settings.own_agent import OwnAgentSettings
 from lingbot_eval.types import Actions, Agent, EnvSpec, Observation
@@ -55,6 +60,16 @@ class Described(Answer):
     """The options that are files or folders."""
     content: str
     declared: Declared
+    remarks: tuple[str, ...]
+    """What whoever starts a run should know of the options, a line each."""
+    versions: dict[str, str]
+    """What it computes with, for the record."""
+
+
+class Declares(Answer):
+    """A class says this of itself."""
+
+    declared: Declared
 
 
 def described(entry: str, options: Mapping[str, Any], fresh: bool = False) -> Described:
@@ -67,16 +82,20 @@ def described(entry: str, options: Mapping[str, Any], fresh: bool = False) -> De
     given = arguments(found.kind, options)
     return Described(
         entry=found.entry,
-        options={name: str(value) if name in given.paths else options[name] for name, value in given.values.items()},
-        paths=tuple(sorted(given.paths)),
-        content=content_hash(found, given.paths, fresh),
+        options={
+            name: plain(value) if name in given.hold_paths else options[name] for name, value in given.values.items()
+        },
+        paths=tuple(sorted(given.hold_paths)),
+        content=content_hash(found, given, fresh),
         declared=_declared(found.kind),
+        remarks=given.remarks,
+        versions=computes_with(found),
     )
 
 
-def declared(entry: str) -> Declared:
+def declares(entry: str) -> Declares:
     """Import the class and read what it declares. Raises BadInput."""
-    return _declared(located(entry).kind)
+    return Declares(_declared(located(entry).kind))
 
 
 def _declared(kind: type[Any]) -> Declared:
@@ -89,22 +108,60 @@ def _declared(kind: type[Any]) -> Declared:
         raise BadInput(f"{kind.__name__}.{path}: {what}") from None
 
 
-def content_hash(found: Located, paths: Mapping[str, Path], fresh: bool = False) -> str:
+LIBRARIES = ("torch", "jax", "jaxlib", "tensorflow", "onnxruntime", "transformers", "diffusers", "lerobot")
+"""The libraries whose versions can move what a policy answers; numpy is in every process."""
+
+
+def computes_with(found: Located) -> dict[str, str]:
+    """Return the versions of Python, numpy and those LIBRARIES that the class has imported, or its sources say that it
+    may import later; with any of them, the machine's GPUs."""
+    imported = {*sys.modules, *found.imports()}
+    versions = {"agent_python": platform.python_version(), "agent_numpy": np.__version__}
+    for name in LIBRARIES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            if name in imported:
+                versions[f"agent_{name}"] = metadata.version(name)
+    if len(versions) > 2 and (gpus := _gpus()):
+        versions["agent_gpu"] = gpus
+    return versions
+
+
+def _gpus() -> str:
+    """Return the names of NVIDIA's GPUs as its driver gives them, which costs no library; empty where none are."""
+    names = set()
+    for file in Path("/proc/driver/nvidia/gpus").glob("*/information"):
+        with contextlib.suppress(OSError):
+            names |= {line.partition(":")[2].strip() for line in file.read_text().splitlines() if "Model:" in line}
+    return " and ".join(sorted(names))
+
+
+def content_hash(found: Located, given: Arguments, fresh: bool = False) -> str:
     """Return 12 hex digits over what makes the agent what it is: the source of its module and of the local modules that
-    it imports (``Located.sources``), and every file in the ``paths``, links followed, wherever all of it lies.
+    it imports (``Located.sources``), and every file in the paths that it is given, links followed, wherever all of it
+    lies.
 
     Raises BadInput for what cannot be read, and NotReady for what changes meanwhile.
     """
     files = [("source", name, file) for name, file in found.sources().items()]
-    for option, path in paths.items():
+    for option, path in given.paths.items():
         files += [(option, name, file) for name, file in _below(path)]
     digest = hashlib.sha256()
+    for option in sorted(given.hold_paths - given.paths.keys()):  # the rest of a list with paths in it counts, too
+        digest.update(json.dumps([option, _without_places(given.values[option])], sort_keys=True).encode())
     for option, name, file in sorted(files):
         try:
             digest.update(json.dumps([option, name, sha256(file, fresh).hex()]).encode())
         except OSError as error:
             raise BadInput(f"{file} cannot be read: {error.strerror}") from None
     return digest.hexdigest()[:12]
+
+
+def _without_places(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_without_places(each) for each in value]
+    if isinstance(value, dict):
+        return {key: _without_places(each) for key, each in value.items()}
+    return None if isinstance(value, Path) else value
 
 
 def _below(path: Path) -> Iterator[tuple[str, Path]]:
@@ -132,28 +189,46 @@ def _below(path: Path) -> Iterator[tuple[str, Path]]:
 def load(settings: OwnAgentSettings) -> Callable[[EnvSpec], Agent]:
     """Return what a worker keeps for a run: a function that gives the agent of the calling thread for a specification.
 
-    Raises BadInput.
+    Raises BadInput, and NotReady for a class that is not the one that was checked.
     """
-    return PerLane(factory(settings.entry, settings.options))
+    return PerLane(factory(settings.entry, settings.options, settings.content))
 
 
-def factory(entry: str, options: Mapping[str, Any]) -> Callable[[EnvSpec], OwnAgent]:
-    """Return the function that makes objects of the class. Raises BadInput."""
+def factory(entry: str, options: Mapping[str, Any], content: str) -> Callable[[EnvSpec], OwnAgent]:
+    """Return the function that makes objects of the class. ``content``: the hash that it must have; empty for any.
+
+    Raises as :func:`load`.
+    """
     found = located(entry)
     given = arguments(found.kind, options)
+    if content and (now := content_hash(found, given)) != content:
+        raise NotReady(
+            f"{found.kind.__name__} is not what was checked before the run ({content}): its source or its files say "
+            f"{now} now, which is another experiment; start the run again"
+        )
     return lambda spec: OwnAgent(found.kind, given, spec)
+
+
+class Kept(Agent, Protocol):
+    """This is an agent that is kept for many episodes."""
+
+    def ready(self) -> None:
+        """Have what plays the next episode in the place of what failed in the last one. The worker asks before an
+        episode begins, so that loading takes none of its time."""
 
 
 class PerLane:
     """It makes an agent for each thread, and another where the specification changes."""
 
-    def __init__(self, make: Callable[[EnvSpec], Agent]) -> None:
+    def __init__(self, make: Callable[[EnvSpec], Kept]) -> None:
         self._make, self._kept = make, threading.local()
 
     def __call__(self, spec: EnvSpec) -> Agent:
         if getattr(self._kept, "spec", None) != spec:
             self._kept.spec = self._kept.agent = None  # what it holds is free before another is made
             self._kept.agent, self._kept.spec = self._make(spec), spec
+        else:
+            self._kept.agent.ready()
         agent: Agent = self._kept.agent
         return agent
 
@@ -169,11 +244,15 @@ class OwnAgent:
         self._object = self._made()
 
     def _made(self) -> Any:
-        return self._kind(**self._given.values, **({SPEC: self._spec} if self._given.wants_spec else {}))
+        with self._once():
+            return self._kind(**self._given.values, **({SPEC: self._spec} if self._given.wants_spec else {}))
 
-    def reset(self, instruction: str, *, seed: int) -> None:
+    def ready(self) -> None:
         if self._object is None:
             self._object = self._made()
+
+    def reset(self, instruction: str, *, seed: int) -> None:
+        self.ready()
         with self._once():
             self._object.reset(instruction, seed=seed)
 
@@ -187,6 +266,10 @@ class OwnAgent:
     def _once(self) -> Iterator[None]:
         try:
             yield
+        except SystemExit as error:  # it would end the worker's thread without a word
+            self._object = None
+            words = f"{self._kind.__name__} raised SystemExit: {error}"
+            raise AgentRaised(f"{words}\n{traceback.format_exc()}") from None
         except BaseException:
             self._object = None
             raise

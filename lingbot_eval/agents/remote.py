@@ -8,11 +8,21 @@ from pathlib import Path
 
 import lingbot_eval
 from lingbot_eval.agents import requests
-from lingbot_eval.agents.own import Described, PerLane, checked
+from lingbot_eval.agents.own import Declared, Declares, Described, PerLane, checked
 from lingbot_eval.agents.shared_frames import SharedFrames
 from lingbot_eval.child import A, Answer, Child, Done, Kind, Request
 from lingbot_eval.envs.remote import as_float32
-from lingbot_eval.errors import AgentDied, AgentGarbled, AgentHung, AgentRaised, BadAction, BadInput, NotReady
+from lingbot_eval.errors import (
+    AgentDied,
+    AgentError,
+    AgentGarbled,
+    AgentHung,
+    AgentRaised,
+    BadAction,
+    BadInput,
+    LingbotEvalError,
+    NotReady,
+)
 from lingbot_eval.revision import code_hash
 from lingbot_eval.settings import Limits
 from lingbot_eval.settings.own_agent import OwnAgentSettings
@@ -36,8 +46,6 @@ class Hello(Answer):
     lingbot_eval: str
     code: str
     """The hash of the files of its lingbot_eval."""
-    python: str
-    numpy: str
 
 
 class Acted(Answer):
@@ -52,31 +60,39 @@ def load(settings: OwnAgentSettings, limits: Limits, log: Path | None = None) ->
 
 
 def described(settings: OwnAgentSettings, limits: Limits, fresh: bool = False) -> Described:
-    """Ask the agent's interpreter what is known of the class.
+    """Ask a fresh process of the agent's interpreter what is known of the class: nothing that was imported before
+    counts there, and what the class imports stays there.
 
     Raises NotReady where that cannot be asked, BadInput for what is wrong with the class or its options.
     """
-    child, _ = started(settings, limits)
+    return _asked(Described, requests.Describe(settings.entry, settings.options, fresh), settings.python, limits)
+
+
+def declared(entry: str, python: str | None, limits: Limits) -> Declared:
+    """Ask a fresh process of the interpreter ``python`` (None: ours) what the class declares. Raises as
+    :func:`described`."""
+    return _asked(Declares, requests.Declare(entry), python, limits).declared
+
+
+def _asked(answer: type[A], request: Request, python: str | None, limits: Limits) -> A:
     try:
-        asked = requests.Describe(settings.entry, settings.options, fresh)
-        return child.ask(Described, asked, limits.load_seconds)
-    finally:
-        child.end()
+        child = started(python, limits)
+        try:
+            return child.ask(answer, request, limits.load_seconds)
+        finally:
+            child.end()
+    except AgentHung as error:
+        raise BadInput(f"{error} (limits.load_seconds)") from None
+    except AgentError as error:
+        raise BadInput(str(error)) from None
 
 
-def versions(settings: OwnAgentSettings, limits: Limits) -> dict[str, str]:
-    """Return what the agent's interpreter is, for the record."""
-    child, hello = started(settings, limits)
-    child.end()
-    return {"agent_python": hello.python, "agent_numpy": hello.numpy}
-
-
-def started(settings: OwnAgentSettings, limits: Limits, log: Path | None = None) -> tuple[Child, Hello]:
-    """Start a process of the agent's interpreter, and return it with what it has.
+def started(python: str | None, limits: Limits, log: Path | None = None) -> Child:
+    """Start a process of the interpreter ``python``; None: ours.
 
     Raises NotReady where it cannot host an agent, with the line to type.
     """
-    python = settings.python or sys.executable
+    python = python or sys.executable
     child = Child(AGENT, python, log)
     try:
         hello = child.ask(Hello, requests.Hello(), limits.load_seconds)
@@ -86,7 +102,7 @@ def started(settings: OwnAgentSettings, limits: Limits, log: Path | None = None)
         child.end()
         theirs, ours = f"{hello.lingbot_eval} ({hello.code})", f"{lingbot_eval.__version__} ({code_hash()})"
         raise NotReady(f"agent.python={python} has lingbot_eval {theirs}, this is {ours}. {_line(python)}")
-    return child, hello
+    return child
 
 
 def _line(python: str) -> str:
@@ -108,9 +124,12 @@ class RemoteAgent:
         self._child: Child | None = None
         self._start()
 
-    def reset(self, instruction: str, *, seed: int) -> None:
+    def ready(self) -> None:
         if self._child is None or self._child.ended:
             self._start()
+
+    def reset(self, instruction: str, *, seed: int) -> None:
+        self.ready()
         self._ask(Done, requests.Reset(instruction, seed))
 
     def act(self, frames: Sequence[Observation]) -> Actions:
@@ -136,14 +155,19 @@ class RemoteAgent:
             child.end()
 
     def _start(self) -> None:
-        self._child, _ = started(self._settings, self._limits, self._log)
+        self._child = started(self._settings.python, self._limits, self._log)
         try:
             self._shared = SharedFrames(self._child.memory, self._spec)
         except ValueError as error:
             self._child.end()
             raise BadInput(f"agent.python: {error}") from None
-        asked = requests.Load(self._settings.entry, self._settings.options, self._spec)
-        self._child.ask(Done, asked, self._limits.load_seconds)
+        chosen = self._settings
+        asked = requests.Load(chosen.entry, chosen.options, chosen.content, self._spec)
+        try:
+            self._child.ask(Done, asked, self._limits.load_seconds)
+        except LingbotEvalError:  # it may have survived, without an agent
+            self._child.end()
+            raise
 
     def _running(self) -> Child:
         if self._child is None or self._child.ended:

@@ -19,9 +19,15 @@ class Describe(Request, tag="describe"):
     fresh: bool
 
 
+class Declare(Request, tag="declare"):
+    entry: str
+
+
 class Load(Request, tag="load"):
     entry: str
     options: Mapping[str, Any]
+    content: str
+    """The hash that it must have; empty for any."""
     spec: EnvSpec
 
 
@@ -40,4 +46,4 @@ class Act(Request, tag="act"):
     """So many observations are in the shared memory, the last before the agent acts."""
 
 
-AnyRequest = Hello | Describe | Load | Reset | See | Act | Close
+AnyRequest = Hello | Declare | Describe | Load | Reset | See | Act | Close

@@ -136,7 +136,9 @@ class ReplayKind(AgentKind[ReplaySettings]):
     name = "replay"
     settings = ReplaySettings
 
-    def check(self, settings: ReplaySettings, spec: EnvSpec, fresh: bool = False) -> tuple[ReplaySettings, str]:
+    def check(
+        self, settings: ReplaySettings, spec: EnvSpec, fresh: bool = False, limits: Limits | None = None
+    ) -> tuple[ReplaySettings, str]:
         files, digest = _recordings_of(settings), hashlib.sha256()
         for seed in sorted(files):
             digest.update(hashlib.sha256(files[seed].read_bytes()).digest())
@@ -152,7 +154,9 @@ class ExpertKind(AgentKind[ExpertSettings]):
     settings = ExpertSettings
     privileged = True
 
-    def check(self, settings: ExpertSettings, spec: EnvSpec, fresh: bool = False) -> tuple[ExpertSettings, str]:
+    def check(
+        self, settings: ExpertSettings, spec: EnvSpec, fresh: bool = False, limits: Limits | None = None
+    ) -> tuple[ExpertSettings, str]:
         if settings.commands_per_action != 1:
             raise BadInput("the expert reads the state before every command: agent.commands_per_action=1")
         return settings, ""

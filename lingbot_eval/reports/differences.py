@@ -12,6 +12,7 @@ from lingbot_eval.suites import installed, suite_names
 from lingbot_eval.types import Episode, EpisodeRecord, Provenance
 
 _LAST_BITS = "sums in another order, whose last bits a closed loop amplifies (docs/decisions/10-sessions.md)"
+_POLICY = "the policy computes with it"
 _PICTURES = "draws the pictures; a GPU's have not been compared with Mesa's (docs/decisions/06-records.md)"
 _LIBRARY = "the simulators and our environments compute with it: rotations, controllers, paths, pictures"
 
@@ -44,6 +45,17 @@ _COMPUTED_WITH: Mapping[str, str] = {
     "settings.agent.lingbot.text_device": _LAST_BITS,
     "settings.agent.lingbot.vae_device": _LAST_BITS,
     "versions.numpy": "its Generator promises no stream across versions (NEP 19); and rounding",
+    "versions.agent_python": _POLICY,
+    "versions.agent_numpy": _POLICY,
+    "versions.agent_torch": _LAST_BITS,
+    "versions.agent_jax": _LAST_BITS,
+    "versions.agent_jaxlib": _LAST_BITS,
+    "versions.agent_tensorflow": _LAST_BITS,
+    "versions.agent_onnxruntime": _LAST_BITS,
+    "versions.agent_transformers": _POLICY,
+    "versions.agent_diffusers": _POLICY,
+    "versions.agent_lerobot": _POLICY,
+    "versions.agent_gpu": _LAST_BITS,
     "versions.scipy": _LIBRARY,
     "versions.numba": _LIBRARY,
     "versions.pillow": _LIBRARY,

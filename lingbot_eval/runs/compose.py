@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,6 +14,7 @@ import msgspec
 from hydra import compose, initialize_config_module
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.singleton import Singleton
 from hydra.errors import HydraException, MissingConfigException
 from hydra.version import VersionBase
@@ -107,7 +109,7 @@ def settings(suite: Suite, agent: str, protocol: str, overrides: Sequence[str]) 
     A changed protocol keeps its name with "(modified)" behind it, so that no table shows it as the preset.
     Raises UnknownName for a key that does not exist, BadInput for a value that does not fit.
     """
-    brought = list(_brought(suite, agent))
+    brought = list(_brought(suite, agent, _given(overrides)))
     groups = [f"suite={suite.name}", f"env={suite.name}", f"agent={_kind(agent)}", f"protocol={suite.name}/{protocol}"]
     with _hydra_of_ours() as store:
         for group, name, node in brought:
@@ -134,6 +136,17 @@ def settings(suite: Suite, agent: str, protocol: str, overrides: Sequence[str]) 
     return msgspec.structs.replace(chosen, protocol=modified)
 
 
+def _given(overrides: Sequence[str]) -> dict[str, Any]:
+    """Return the agent's settings among the overrides, by name; hydra refuses later what it cannot read."""
+    given: dict[str, Any] = {}
+    for override in overrides:
+        if override.startswith("agent."):
+            with contextlib.suppress(HydraException):
+                read = OverridesParser.create().parse_override(override)
+                given[read.key_or_group.removeprefix("agent.")] = read.value()
+    return given
+
+
 _SINGLETONS: tuple[type, ...] = (GlobalHydra, ConfigStore, VersionBase)
 """Hydra has one of each per process."""
 
@@ -158,7 +171,7 @@ def _hydra_of_ours() -> Iterator[ConfigStore]:
             Singleton._instances.update(theirs)
 
 
-def _brought(suite: Suite, agent: str) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+def _brought(suite: Suite, agent: str, given: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
     """Yield group, name and content of what a benchmark or an agent brings that has no files in ``conf/``."""
     if suite.protocols is not None:
         for name, protocol in suite.protocols.items():
@@ -169,7 +182,7 @@ def _brought(suite: Suite, agent: str) -> Iterator[tuple[str, str, Mapping[str, 
         }
         yield "suite", suite.name, default
         yield "env", suite.name, to_dict(suite.simulator_settings({}))
-    if (name := _kind(agent)) in (*kind_names(), OWN) and (preset := kind_named(name).preset(agent)) is not None:
+    if (name := _kind(agent)) in (*kind_names(), OWN) and (preset := kind_named(name).preset(agent, given)) is not None:
         yield "agent", name, preset
 
 

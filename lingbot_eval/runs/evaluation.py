@@ -20,7 +20,7 @@ from lingbot_eval.runs.directory import RunDirectory
 from lingbot_eval.runs.experiment import Experiment, experiment_of
 from lingbot_eval.runs.lanes import EpisodeUpdate
 from lingbot_eval.runs.workers import decided
-from lingbot_eval.settings import AgentSettings, EnvSettings, RaySettings, RunSettings
+from lingbot_eval.settings import AgentSettings, EnvSettings, Limits, RaySettings, RunSettings
 from lingbot_eval.suites import suite_named
 from lingbot_eval.suites.machine import Machine, inspect
 from lingbot_eval.suites.suite import Asked
@@ -62,7 +62,7 @@ class Evaluation:
             "code": code_hash(),
             **self.machine.notes,
             **self.machine.facts,
-            **kind_of(chosen.agent).versions(chosen.agent),
+            **kind_of(chosen.agent).versions(chosen.agent, chosen.limits),
         }
         return Provenance(
             agent=chosen.agent.name,
@@ -107,7 +107,7 @@ def prepare(chosen: RunSettings, rehash: bool = False) -> Evaluation:
     except NotReady as error:
         missing.append(str(error))
     try:
-        agent, checkpoint = _checked(chosen.agent, specs, rehash)
+        agent, checkpoint = _checked(chosen.agent, specs, rehash, chosen.limits)
         if not isinstance(chosen.cluster, RaySettings):  # they play on other machines: the device stays open
             agent = kind.place(agent, chosen.workers or 1, tuple(map(str, chosen.cluster.gpus or ())))
     except NotReady as error:
@@ -145,14 +145,16 @@ def specs_of(chosen: RunSettings) -> list[tuple[str, EnvSpec]]:
     return found
 
 
-def _checked(agent: AgentSettings, specs: Sequence[tuple[str, EnvSpec]], fresh: bool) -> tuple[AgentSettings, str]:
+def _checked(
+    agent: AgentSettings, specs: Sequence[tuple[str, EnvSpec]], fresh: bool, limits: Limits
+) -> tuple[AgentSettings, str]:
     """Return the agent's settings and hash, as :meth:`AgentKind.check`, once it can play all that there will be."""
     (_, first), *others = specs
     kind = kind_of(agent)
-    chosen, checkpoint = kind.check(agent, first, fresh)
+    chosen, checkpoint = kind.check(agent, first, fresh, limits)
     for task, spec in others:
         try:
-            kind.check(chosen, spec)
+            kind.check(chosen, spec, limits=limits)
         except BadInput as error:
             raise BadInput(f"{task}: {error}") from None
     return chosen, checkpoint

@@ -189,5 +189,6 @@ class _Lane:
     def overdue(self, settings: RunSettings) -> bool:
         """Say whether the lane must be taken for hung."""
         limits = settings.limits
-        allowed = limits.start_seconds + limits.reset_seconds + limits.episode_seconds  # of a simulator that starts
+        starting = limits.start_seconds + limits.load_seconds  # of a simulator, and of a class of the user's own
+        allowed = starting + limits.reset_seconds + limits.episode_seconds
         return self.order is not None and self.seconds >= allowed + GRACE_SECONDS

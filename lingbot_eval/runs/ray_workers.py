@@ -207,7 +207,7 @@ def adapted(jobs: Sequence[Job]) -> list[Job]:
             raise NotReady(f"{name} is {here} on this node, but {wanted} in the experiment")
     agent = kind.place(settings.agent, workers=1)
     settings = msgspec.structs.replace(settings, env=machine.simulator, agent=agent)
-    versions = {**provenance.versions, **machine.notes, **kind.versions(agent)}
+    versions = {**provenance.versions, **machine.notes, **kind.versions(agent, settings.limits)}
     provenance = replace(provenance, versions=versions)
     return [replace(job, settings=settings, provenance=provenance) for job in jobs]
 

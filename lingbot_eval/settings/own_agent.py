@@ -12,7 +12,7 @@ from lingbot_eval.settings.agent import AgentSettings
 class OwnAgentSettings(AgentSettings, frozen=True, forbid_unknown_fields=True, tag="own"):
     """They say which class it is, what it is made with, and which interpreter it runs in."""
 
-    APART: ClassVar[frozenset[str]] = AgentSettings.APART | {"paths", "python"}
+    APART: ClassVar[frozenset[str]] = AgentSettings.APART | {"paths", "python", "content"}
 
     entry: str
     """``package.module:Class`` on the Python path, or ``path/to/file.py:Class``."""
@@ -22,6 +22,9 @@ class OwnAgentSettings(AgentSettings, frozen=True, forbid_unknown_fields=True, t
     """The options that are files or folders, whose content counts and not where they lie; a check fills them in."""
     python: str | None
     """The interpreter of the agent's process; None: the worker's own process."""
+    content: str = ""
+    """The hash of what it plays from (``own.content_hash``), which whoever plays it compares; a check fills it in, and
+    what is empty is not compared. The experiment has it as its checkpoint."""
 
     @property
     def name(self) -> str:

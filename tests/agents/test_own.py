@@ -16,7 +16,7 @@ from lingbot_eval.agents.located import Located, located
 from lingbot_eval.agents.own import PerLane, checked, described, load
 from lingbot_eval.envs.toy.env import ReachEnv
 from lingbot_eval.episode import run_episode
-from lingbot_eval.errors import BadAction, BadInput, UnknownName
+from lingbot_eval.errors import AgentError, BadAction, BadInput, NotReady, UnknownName
 from lingbot_eval.settings.own_agent import OwnAgentSettings
 from lingbot_eval.types import Outcome
 from tests.conftest import toy
@@ -240,16 +240,30 @@ def test_the_hash_is_of_the_source_and_of_what_it_imports_from_beside_it_whereve
 HASH = "import sys; from lingbot_eval.agents.own import described; print(described(sys.argv[1], {}).content)"
 
 
-def test_of_a_package_the_hash_has_its_own_modules_alone(here):
-    policy(here / "mine", imports="from .helpers import *\nimport neighbour\nfrom mine import later")
-    for name in ("mine/__init__.py", "mine/helpers.py", "mine/later.py", "neighbour.py"):
-        (here / name).touch()
-    assert set(located("mine.policy:Drift").sources()) == {
-        "mine/__init__.py",
-        "mine/policy.py",
-        "mine/helpers.py",
-        "mine/later.py",
-    }
+def test_the_hash_has_what_is_imported_from_the_python_path_unless_it_is_installed(here, monkeypatch):
+    policy(here / "mine", imports="from .helpers import *\nimport neighbour\nfrom mine import later\nimport far.away")
+    for name in ("mine/__init__.py", "mine/helpers.py", "mine/later.py", "neighbour.py", "else/far/away.py"):
+        (here / name).parent.mkdir(parents=True, exist_ok=True)
+        (here / name).write_text("import vendored, json, numpy\n")
+    (here / "lib" / "vendored-1.0.dist-info").mkdir(parents=True)
+    (here / "lib" / "vendored.py").touch()
+    monkeypatch.syspath_prepend(here / "else")
+    monkeypatch.syspath_prepend(here / "lib")
+    sources = {"mine/__init__.py", "mine/policy.py", "mine/helpers.py", "mine/later.py", "neighbour.py", "far/away.py"}
+    assert set(located("mine.policy:Drift").sources()) == sources
+    policy(here / "mine", imports="import mine.helpers", name="script")
+    found = located(f"{here}/mine/script.py:Drift").sources()
+    assert set(found) == {"script.py", "mine/__init__.py", "mine/helpers.py"}
+
+
+def test_a_module_that_is_a_link_counts_by_its_content(here):
+    (here / "shared").mkdir()
+    (here / "shared" / "h.py").write_text("x = 1\n")
+    entry = policy(here / "own", imports="import linked")
+    (here / "own" / "linked.py").symlink_to(here / "shared" / "h.py")
+    before = content(entry)
+    (here / "shared" / "h.py").write_text("x = 2\n")
+    assert content(entry) != before
 
 
 def test_of_an_installed_module_the_hash_has_its_own_file_alone():
@@ -281,6 +295,57 @@ def test_the_hash_has_the_content_of_files_and_folders_among_the_options(here):
         content(entry, weights="a")
 
 
+@pytest.mark.parametrize(
+    ("takes", "options"),
+    [
+        ("weights: Path = Path('w.bin')", {}),
+        ("weights=Path('w.bin')", {}),
+        ("weights: Path = 'w.bin'", {}),
+        ("weights: list[Path]", {"weights": ["w.bin"]}),
+        ("weights: 'tuple[str | Path, ...] | None'", {"weights": ["owner/name", "w.bin"]}),
+        ("weights: dict[str, list[Path]]", {"weights": {"a": ["w.bin"]}}),
+    ],
+)
+def test_paths_in_defaults_and_in_containers_count_by_content(here, takes, options):
+    entry = policy(here, takes=takes)
+    (here / "w.bin").write_bytes(b"1")
+    found = described(entry, options)
+    (here / "w.bin").write_bytes(b"2")
+    assert content(entry, **options) != found.content
+    assert found.paths == ("weights",)
+    os.chdir("/")  # as they are told, they are found from anywhere
+    again = described(found.entry, found.options)
+    assert (again.options, again.paths) == (found.options, found.paths)
+    assert str(here / "w.bin") in str(found.options)
+    given = str(load(settings(found.entry, **found.options))(ReachEnv(toy()).env_spec)._object.given)
+    assert f"PosixPath('{here}/w.bin')" in given
+    if "owner" in str(options):
+        assert content(entry, weights=["owner/other", str(here / "w.bin")]) != again.content
+
+
+def test_a_default_that_is_not_there_is_left_to_the_class(here):
+    entry = policy(here, takes="weights: Path = Path('w.bin')")
+    assert (described(entry, {}).options, described(entry, {}).paths) == ({}, ())
+
+
+def test_a_file_whose_parameter_has_an_annotation_that_is_none_is_refused(here):
+    imports = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from os import PathLike as Weights"
+    entry = policy(here, imports=imports, takes="weights: 'Weights', speed: 'Weights' = 1")
+    assert described(entry, {"weights": "no.bin"}).options == {"weights": "no.bin"}
+    (here / "w.bin").touch()
+    words = r"agent\.options\.weights='w\.bin' names a file, and its annotation 'Weights' cannot be resolved"
+    with pytest.raises(BadInput, match=words):
+        described(entry, {"weights": "w.bin"})
+
+
+def test_a_file_that_does_not_count_is_remarked(here):
+    entry = policy(here, takes="weights: str, other='o.bin', more: Path = Path('w.bin')")
+    (here / "w.bin").touch()
+    (remark,) = described(entry, {"weights": "w.bin"}).remarks
+    assert remark.startswith("agent.options.weights='w.bin' names a file whose content does not count: annotate")
+    assert described(entry, {"weights": "w" * 9000}).remarks == ()
+
+
 def test_where_a_file_lies_is_no_part_of_the_experiment_and_what_an_option_says_is(here):
     (here / "weights").write_bytes(b"1")
     entry = policy(here / "some" / "where", takes="weights: Path, speed=1")
@@ -296,6 +361,16 @@ def test_where_a_file_lies_is_no_part_of_the_experiment_and_what_an_option_says_
         "entry": "policy:Drift",
         "options": {"speed": 2},
     }
+
+
+def test_what_was_changed_since_it_was_checked_is_not_played(here):
+    entry = policy(here)
+    checked_settings = msgspec.structs.replace(settings(entry), content=content(entry))
+    load(checked_settings)
+    policy(here, acts="1 / 0")
+    words = r"Drift is not what was checked before the run \(\w{12}\): its source or its files say \w{12} now"
+    with pytest.raises(NotReady, match=words):
+        load(checked_settings)
 
 
 # What it declares.
@@ -399,6 +474,16 @@ def test_an_object_that_raised_is_not_asked_again(here):
     agent.reset("Go.", seed=8)
     assert agent._object is not before
     np.testing.assert_array_equal(agent.act([]), np.full((1, 1, 1), 0.05, np.float32))
+
+
+def test_an_agent_that_leaves_does_not_take_its_worker_along(here):
+    env = ReachEnv(toy())
+    agent = load(settings(policy(here, imports="import sys", acts="sys.exit(3)")))(env.env_spec)
+    with pytest.raises(AgentError, match=r"(?s)^Drift raised SystemExit: 3.*Traceback.*policy\.py.*sys\.exit\(3\)"):
+        run_episode(env, agent, EPISODE)
+    takes, made = "size=0", "def __new__(cls): raise SystemExit('no room')"
+    with pytest.raises(AgentError, match="Drift raised SystemExit: no room"):
+        load(settings(policy(here, takes=takes, declares=made)))(env.env_spec)
 
 
 def test_an_unknown_option_has_a_name_of_its_own_among_errors(here):

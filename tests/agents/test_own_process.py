@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from lingbot_eval.agents import own, remote
-from lingbot_eval.agents.remote import RemoteAgent, described, versions
+from lingbot_eval.agents.remote import RemoteAgent, described
 from lingbot_eval.agents.shared_frames import SharedFrames
 from lingbot_eval.envs.toy.env import ReachEnv
 from lingbot_eval.episode import run_episode
@@ -66,9 +66,11 @@ def opened(tmp_path, monkeypatch) -> Iterator[Open]:
         python: str = sys.executable,
         log: Path | None = None,
         spec: EnvSpec = SPEC,
+        content: str = "",
         **options: object,
     ) -> RemoteAgent:
-        agents.append(RemoteAgent(settings(entry, python, **options), spec, limits, log))
+        chosen = msgspec.structs.replace(settings(entry, python, **options), content=content)
+        agents.append(RemoteAgent(chosen, spec, limits, log))
         return agents[-1]
 
     yield start
@@ -184,8 +186,19 @@ def test_an_agent_that_dies_is_reported_with_its_signal_and_started_afresh(tmp_p
 
 
 def test_an_agent_that_leaves_is_reported_with_its_status_and_last_words(tmp_path, opened):
-    what = "print('no more'), (_ for _ in ()).throw(SystemExit(3))"
+    what = "print('no more'), os._exit(3)"
     fails(opened(trouble(tmp_path, what)), AgentDied, r"exited with status 3 \(its last words: no more\) during 'act'")
+
+
+def test_an_agent_whose_files_were_changed_is_not_played(tmp_path, opened):
+    agent = opened(policy(tmp_path), content=own.described(policy(tmp_path), {}).content)
+    agent.reset("Go.", seed=1)
+    agent.close()
+    policy(tmp_path, acts="1 / 0")
+    for _ in range(2):
+        with pytest.raises(NotReady, match="Drift is not what was checked before the run"):
+            agent.reset("Go.", seed=1)
+        assert children(os.getpid()) == []
 
 
 def test_an_agent_that_hangs_is_killed_at_its_time_limit_and_started_afresh(tmp_path, opened):
@@ -279,7 +292,8 @@ def test_a_class_is_described_in_its_interpreter_as_in_ours(tmp_path):
     (tmp_path / "weights").write_bytes(b"1")
     entry = policy(tmp_path, takes="weights: Path", declares="cameras = ('head',); commands_per_action = 4")
     chosen = settings(entry, weights=str(tmp_path / "weights"))
-    assert described(chosen, IMPATIENT) == own.described(entry, chosen.options)
+    here = own.described(entry, chosen.options)
+    assert described(chosen, IMPATIENT) == msgspec.structs.replace(here, versions=described(chosen, IMPATIENT).versions)
     with pytest.raises(BadInput, match="Drift needs"):
         described(settings(entry), IMPATIENT)
     assert children(os.getpid()) == []
@@ -336,7 +350,7 @@ def test_an_agent_of_another_python_and_numpy_plays_an_episode(tmp_path, opened,
     monkeypatch.chdir(tmp_path)  # from where our checkout is not seen
     acts = "np.full((1, 1, 1), 0.05, np.float32) if np.__version__ >= '2' else None"
     entry = policy(tmp_path, acts=acts)
-    found = versions(settings(entry, other_python), IMPATIENT)
+    found = described(settings(entry, other_python), IMPATIENT).versions
     assert found["agent_numpy"].startswith("2.")
     assert found["agent_python"].split(".")[:2] != [*map(str, sys.version_info[:2])]
     assert described(settings(entry, other_python), IMPATIENT).content == own.described(entry, {}).content

@@ -133,8 +133,8 @@ def test_a_worker_that_stands_still_is_replaced_when_its_episode_outlasts_the_ti
             stopped.extend(children(os.getpid()))
             os.kill(stopped[0], signal.SIGSTOP)
 
-    brief = msgspec.structs.replace(IMPATIENT, start_seconds=3.0, reset_seconds=1.0, episode_seconds=1.0)
-    final, told = carry_on(tmp_path, toy_run(limits=brief, suite=FEW), stop)
+    brief = {"load_seconds": 1.0, "start_seconds": 2.0, "reset_seconds": 1.0, "episode_seconds": 1.0}
+    final, told = carry_on(tmp_path, toy_run(limits=msgspec.structs.replace(IMPATIENT, **brief), suite=FEW), stop)
     assert outcomes(final) == {"reach/0": "success", "reach/1": "success"}
     assert [e.record.error for e in told if e.record and e.record.error] == ["the worker outlasted the time limit"]
     assert not running(stopped[0])

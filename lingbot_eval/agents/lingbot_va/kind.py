@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lingbot_eval.agents.kind import AgentFor, AgentKind
+from lingbot_eval.agents.speaks import Speaks, refusal
 from lingbot_eval.errors import BadInput, NotReady
 from lingbot_eval.plain import say
 from lingbot_eval.settings import Limits
-from lingbot_eval.settings.lingbot_va import LingBotAgentSettings, LingBotVASettings
+from lingbot_eval.settings.lingbot_va import LingBotAgentSettings, LingBotSettings, LingBotVASettings
 from lingbot_eval.types import Agent, EnvSpec
 
 if TYPE_CHECKING:
@@ -28,7 +29,9 @@ class LingBotVAKind(AgentKind[LingBotVASettings]):
     name = "lingbot-va"
     settings = LingBotVASettings
 
-    def check(self, settings: LingBotVASettings, spec: EnvSpec, fresh: bool = False) -> tuple[LingBotVASettings, str]:
+    def check(
+        self, settings: LingBotVASettings, spec: EnvSpec, fresh: bool = False, limits: Limits | None = None
+    ) -> tuple[LingBotVASettings, str]:
         """Print (stderr) where the checkpoint says something other than the settings."""
         checkpoint, chosen = _checkpoint(settings), settings.lingbot
         from lingbot_eval.models.lingbot_va.configuration import overridden
@@ -38,20 +41,10 @@ class LingBotVAKind(AgentKind[LingBotVASettings]):
             say(f"LingBot-VA {settings.checkpoint}: {line}", file=sys.stderr)
         if not settings.looks:
             raise BadInput("LingBot-VA needs pictures: agent.looks=true")
-        for what, ours, theirs in (
-            ("cameras", tuple(own.cameras), tuple(spec.cameras)),
-            ("channels", own.channels, spec.channels),
-        ):
-            if ours != theirs:
-                raise BadInput(
-                    f"the environment has {what} {theirs}, but LingBot-VA is set to {ours}: choose the --agent preset "
-                    "of this benchmark, or another checkpoint"
-                )
-        looks = own.commands_per_look
-        if settings.commands_per_action != looks:
+        if words := refusal(speaks(own), spec):
             raise BadInput(
-                f"LingBot-VA looks after every {looks} commands with these settings, not after "
-                f"{settings.commands_per_action}: set agent.commands_per_action={looks}"
+                f"LingBot-VA cannot play this environment: {words}: choose the --agent preset of this benchmark, or "
+                "another checkpoint"
             )
         return _with(settings, msgspec.structs.replace(chosen, settings=own)), checkpoint.hash(fresh)
 
@@ -66,7 +59,7 @@ class LingBotVAKind(AgentKind[LingBotVASettings]):
         require_memory(checkpoint, chosen, workers, settings.sessions, gpus)
         return _with(settings, chosen)
 
-    def versions(self, settings: LingBotVASettings) -> dict[str, str]:
+    def versions(self, settings: LingBotVASettings, limits: Limits | None = None) -> dict[str, str]:
         found = {name: metadata.version(name) for name in ("torch", "diffusers", "transformers", "tokenizers")}
         return {**found, "attention": ATTENTION, "precision": settings.lingbot.dtype, "device": settings.lingbot.device}
 
@@ -105,6 +98,13 @@ class LingBotVAKind(AgentKind[LingBotVASettings]):
             return Imagination(sessions.new(), sessions.model.vision)
 
         return session
+
+
+def speaks(settings: LingBotSettings) -> Speaks:
+    """Return what a checkpoint of these settings was trained on."""
+    return Speaks(
+        cameras=tuple(settings.cameras), channels=settings.channels, commands_per_action=settings.commands_per_look
+    )
 
 
 def _with(settings: LingBotVASettings, chosen: LingBotAgentSettings) -> LingBotVASettings:

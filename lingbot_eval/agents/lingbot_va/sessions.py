@@ -9,8 +9,9 @@ from typing import Literal
 from lingbot_eval.agents.lingbot_va.batching import Batcher
 from lingbot_eval.agents.lingbot_va.forwards import Exact, Fast
 from lingbot_eval.agents.lingbot_va.graphs import Graphs
+from lingbot_eval.agents.lingbot_va.kind import speaks
 from lingbot_eval.agents.lingbot_va.session import Noise, Session, Trace
-from lingbot_eval.agents.speaks import Speaks, require
+from lingbot_eval.agents.speaks import require
 from lingbot_eval.errors import BadInput
 from lingbot_eval.models.lingbot_va.attention import Prompt
 from lingbot_eval.models.lingbot_va.key_value_cache import KeyValueCache
@@ -70,13 +71,7 @@ class Sessions:
 
     def check_env(self, spec: EnvSpec) -> None:
         """Raise BadInput where an environment has other cameras or commands than the checkpoint was trained on."""
-        settings = self.model.settings
-        speaks = Speaks(
-            cameras=tuple(settings.cameras),
-            channels=settings.channels,
-            commands_per_action=settings.commands_per_look,
-        )
-        require(speaks, spec, "this checkpoint of LingBot-VA")
+        require(speaks(self.model.settings), spec, "this checkpoint of LingBot-VA")
 
     def new(
         self, *, open_loop: bool = False, trace: Trace | None = None, noise: Callable[[int], Noise] | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import imageio
@@ -10,9 +11,11 @@ import numpy as np
 import pytest
 
 from lingbot_eval import hashes
+from lingbot_eval.agents import kind_of
 from lingbot_eval.cli.run_suite import main
 from lingbot_eval.errors import BadInput
 from lingbot_eval.runs.directory import RunDirectory
+from lingbot_eval.runs.evaluation import spec_of
 from lingbot_eval.runs.presence import Coordinator, this_process
 from lingbot_eval.runs.recorded import settings_of
 from lingbot_eval.settings import to_dict
@@ -65,23 +68,35 @@ def test_two_identical_runs_give_identical_actions_and_say_which_weights(tiny, t
 @pytest.mark.parametrize(
     ("benchmark", "overrides", "words"),
     [
-        ("toy", [], r"the environment has cameras \('head',\), but LingBot-VA is set to \('head', 'wrist'\)"),
+        (
+            "toy",
+            [],
+            r"LingBot-VA cannot play this environment: it reads the cameras head, wrist, here are head.*: choose the",
+        ),
         (
             "libero",
             ["agent.commands_per_action=4"],
-            "looks after every 1 commands with these settings, not after 4: set",
+            r"it gives 1 commands per action, here are 4 \(agent\.commands_per_action\)",
         ),
         ("libero", ["agent.looks=false"], r"needs pictures: agent\.looks=true"),
         (
             "libero",
             ["agent.lingbot.settings.channels=[0,1]"],
-            r"channels \(0, 1, .*6\), but LingBot-VA is set to \(0, 1\)",
+            r"its commands are LingBot-VA's channels \(0, 1\), here \(0, 1, .*6\): choose the --agent preset of this",
         ),
     ],
 )
 def test_what_cannot_be_played_is_refused_before_weights_are_loaded(tiny, benchmark, overrides, words):
     with pytest.raises(BadInput, match=words):
         checked(chosen(benchmark, tiny, *overrides))
+
+
+def test_what_is_checked_before_a_run_is_what_a_session_asks_for(tiny):
+    """Cameras in another order, and one more: the checkpoint finds its own by their names."""
+    run = chosen("libero", tiny)
+    kind, spec = kind_of(run.agent), spec_of(run)
+    others = {"extra": (64, 64), **dict(reversed(spec.cameras.items()))}
+    kind.check(run.agent, dataclasses.replace(spec, cameras=others))
 
 
 def test_what_a_checkpoint_says_itself_is_what_is_checked_recorded_and_told(tiny, tmp_path, capsys):

@@ -7,7 +7,7 @@ import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import msgspec
@@ -27,6 +27,9 @@ from lingbot_eval.runs.settings import run_settings
 from lingbot_eval.settings import RunSettings, to_dict
 from lingbot_eval.suites import suite_named, suites
 from lingbot_eval.suites.suite import Suite
+
+OF_YOUR_OWN = ("FILE.py:Class", "package.module:Class")
+"""How a class of the user's own is named."""
 
 SETTINGS = {"easy": ("easy",), "hard": ("hard",), "both": ("easy", "hard")}
 
@@ -58,9 +61,11 @@ class Choices:
 def choose(benchmark: str, choices: Choices) -> RunSettings:
     """Make the settings of a run. Raises UnknownName and BadInput."""
     suite = suite_named(benchmark)
+    if empty := [one.name for one in fields(choices) if getattr(choices, one.name) == ""]:
+        raise BadInput(f"--{empty[0]} is empty; leave it out for the default")
     agent = choices.agent or suite.default_agent
     if ":" not in agent and agent not in kind_names():
-        raise UnknownName("agent", agent, kind_names())
+        raise UnknownName("agent", agent, [*kind_names(), *OF_YOUR_OWN])
     protocol = choices.protocol or suite.default_protocol
     if protocol not in suite.protocol_names():
         raise UnknownName("protocol", protocol, suite.protocol_names())

@@ -189,6 +189,7 @@ class _Lane:
     def overdue(self, settings: RunSettings) -> bool:
         """Say whether the lane must be taken for hung."""
         limits = settings.limits
-        starting = limits.start_seconds + limits.load_seconds  # of a simulator, and of a class of the user's own
-        allowed = starting + limits.reset_seconds + limits.episode_seconds
+        allowed = limits.start_seconds + limits.reset_seconds + limits.episode_seconds  # of a simulator that starts
+        if settings.agent.loads_in_its_lane:
+            allowed += limits.load_seconds
         return self.order is not None and self.seconds >= allowed + GRACE_SECONDS

@@ -39,6 +39,11 @@ class AgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag
         return False
 
     @property
+    def loads_in_its_lane(self) -> bool:
+        """Whether the agent is loaded at a lane's first episode, and not with its worker."""
+        return False
+
+    @property
     def devices(self) -> tuple[str, ...]:
         """Return the devices that the settings name, as torch names them."""
         return ()

@@ -31,6 +31,11 @@ class OwnAgentSettings(AgentSettings, frozen=True, forbid_unknown_fields=True, t
         """Return the name of the class."""
         return self.entry.rpartition(":")[2]
 
+    @property
+    def loads_in_its_lane(self) -> bool:
+        """Whether the agent is loaded at a lane's first episode: a class is made once per lane."""
+        return True
+
     def identity(self) -> dict[str, Any]:
         """Return those settings that are part of the experiment, as the content of files is besides
         (``own.content_hash``). A class is the same one by its file and by its module."""

@@ -15,7 +15,7 @@ from lingbot_eval.agents import kind_of
 from lingbot_eval.cli.run_suite import main
 from lingbot_eval.errors import BadInput
 from lingbot_eval.runs.directory import RunDirectory
-from lingbot_eval.runs.evaluation import spec_of
+from lingbot_eval.runs.evaluation import specs_of
 from lingbot_eval.runs.presence import Coordinator, this_process
 from lingbot_eval.runs.recorded import settings_of
 from lingbot_eval.settings import to_dict
@@ -94,7 +94,7 @@ def test_what_cannot_be_played_is_refused_before_weights_are_loaded(tiny, benchm
 def test_what_is_checked_before_a_run_is_what_a_session_asks_for(tiny):
     """Cameras in another order, and one more: the checkpoint finds its own by their names."""
     run = chosen("libero", tiny)
-    kind, spec = kind_of(run.agent), spec_of(run)
+    kind, ((_, spec),) = kind_of(run.agent), specs_of(run)
     others = {"extra": (64, 64), **dict(reversed(spec.cameras.items()))}
     kind.check(run.agent, dataclasses.replace(spec, cameras=others))
 

@@ -101,7 +101,7 @@ def test_what_is_checked_before_a_run_is_what_a_session_asks_for(tiny):
 
 def test_what_a_checkpoint_says_itself_is_what_is_checked_recorded_and_told(tiny, tmp_path, capsys):
     two = as_lerobot(tiny, tmp_path / "two", action_num_inference_steps=7)
-    with pytest.raises(BadInput, match=r"channels=\(0, 1, 2, 3, 4, 5, 6\), not \(3, 1\)"):
+    with pytest.raises(BadInput, match=r"LingBot-VA's channels \(3, 1\), here \(0, 1, 2, 3, 4, 5, 6\)"):
         checked(chosen("libero", two))
     assert "action_steps: the checkpoint says 7, the settings 2" in capsys.readouterr().err
     seven = as_lerobot(tiny, tmp_path / "seven", channels=range(7), action_num_inference_steps=7)

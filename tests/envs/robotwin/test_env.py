@@ -177,8 +177,8 @@ def test_an_audition_says_the_same_sentence_for_the_same_seed_whatever_came_befo
     first = [lift.audition(seed, "easy") for seed in (5, 6, 7)]
     again = [lift.audition(seed, "easy") for seed in (7, 6, 5)]
     assert first == again[::-1]
-    assert all(trial["outcome"] == "solved" for trial in first)
-    assert {*first[0]["sentences"]} == {"seen", "unseen"}
+    assert all(trial.outcome == "solved" for trial in first)
+    assert {*first[0].sentences} == {"seen", "unseen"}
 
 
 def test_a_sapien_that_cannot_be_loaded_is_one_line_also_without_pictures(tmp_path, monkeypatch):
@@ -209,7 +209,7 @@ def checkout() -> SimulatorSettings:
 @pytest.mark.parametrize("task", BLOCKS)
 def test_robotwins_expert_solves_its_block_tasks_and_its_path_does_so_again_in_relative_commands(checkout, task):
     env = made("robotwin", task, checkout)
-    solved = [seed for seed in SEEDS if env.audition(seed, "easy")["outcome"] == "solved"]
+    solved = [seed for seed in SEEDS if env.audition(seed, "easy").outcome == "solved"]
     assert len(solved) >= 0.95 * len(SEEDS)
     agent = Expert(env)
     records = [run_episode(env, agent, Episode("robotwin", task, seed, "", setting="easy")) for seed in solved[:2]]

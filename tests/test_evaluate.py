@@ -121,10 +121,12 @@ def test_a_program_of_hydras_own_plays_and_keeps_its_hydra(here):
     assert done.stdout == "2 played\n", done.stderr
 
 
-def test_hydra_can_be_used_after_a_run_and_knows_nothing_of_it():
+def test_hydra_can_be_used_after_a_run_and_knows_nothing_of_it(tmp_path):
+    agent = tmp_path / "own.py"
+    agent.write_text("class Agent:\n    def reset(self, instruction, *, seed): ...\n    def act(self, frames): ...\n")
     code = (
         "import hydra; from lingbot_eval.runs.compose import Choices, choose;"
-        "choose('toy', Choices(agent='own.py:Agent'));"
+        f"choose('toy', Choices(agent='{agent}:Agent'));"
         "hydra.initialize(config_path=None, version_base='1.2').__enter__();"
         "found = hydra.compose(overrides=['+agent=own'], return_hydra_config=True);"  # a word, for want of such a group
         "print(found.agent, found.hydra.launcher._target_)"

@@ -11,7 +11,7 @@ from lingbot_eval.agents import requests
 from lingbot_eval.agents.own import Declared, Declares, Described, PerLane, checked
 from lingbot_eval.agents.shared_frames import SharedFrames
 from lingbot_eval.child import A, Answer, Child, Done, Kind, Request
-from lingbot_eval.envs.remote import as_float32
+from lingbot_eval.envs.spaces import as_float32
 from lingbot_eval.errors import (
     AgentDied,
     AgentError,

@@ -6,13 +6,11 @@ import contextlib
 import math
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
-import numpy.typing as npt
 
 from lingbot_eval.child import A, Child, Close, Done, Kind, Request
 from lingbot_eval.envs import requests
@@ -24,7 +22,7 @@ from lingbot_eval.envs.answers import (
     Made,
     Stepped,
 )
-from lingbot_eval.envs.spaces import action_space, check_action, check_state, look_space, misfit
+from lingbot_eval.envs.spaces import action_space, as_float32, check_action, check_state, look_space, misfit
 from lingbot_eval.errors import (
     ChildError,
     ImpossibleAnswer,
@@ -183,10 +181,3 @@ class RemoteEnv(gym.Env[Observation, Action]):
         """Kill the child, and return the error to raise."""
         assert self._child is not None  # noqa: S101  (it has answered)
         return self._child.impossible(op, words)
-
-
-def as_float32(values: Sequence[Any]) -> npt.NDArray[np.float32]:
-    """Return ``values`` as float32; what it has no room for becomes infinity. Raises ValueError for rows of different
-    lengths."""
-    with np.errstate(over="ignore"):
-        return np.asarray(values, np.float32)

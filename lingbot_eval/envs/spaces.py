@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 import gymnasium as gym
@@ -17,7 +18,7 @@ LARGEST_PICTURE = 8192
 
 def action_space(spec: EnvSpec) -> gym.spaces.Box[np.float32]:
     """Return the space of actions: float32 (K, D), each of the K commands between ``spec.low`` and ``spec.high``."""
-    low, high = (np.tile(_float32(row), (spec.commands_per_action, 1)) for row in (spec.low, spec.high))
+    low, high = (np.tile(as_float32(row), (spec.commands_per_action, 1)) for row in (spec.low, spec.high))
     return gym.spaces.Box(low, high, dtype=np.float32)
 
 
@@ -33,7 +34,7 @@ def look_space(spec: EnvSpec) -> gym.Space[Observation]:
 
 def misfit(spec: EnvSpec) -> str:
     """Say in words what of ``spec`` does not fit the rest of it; empty where everything does."""
-    width, low, high, idle = len(spec.columns), _float32(spec.low), _float32(spec.high), _float32(spec.idle)
+    width, low, high, idle = len(spec.columns), as_float32(spec.low), as_float32(spec.high), as_float32(spec.idle)
     for what, row in (("command", spec.columns), ("state", spec.state)):
         names = [column.name for column in row]
         if len({*names}) < len(names) or "" in names:
@@ -72,8 +73,9 @@ def _drawable(size: tuple[int, int]) -> bool:
     return all(1 <= edge <= LARGEST_PICTURE for edge in size)
 
 
-def _float32(values: tuple[float, ...]) -> npt.NDArray[np.float32]:
-    """Return ``values`` as float32, infinite where they are too large for it."""
+def as_float32(values: Sequence[Any]) -> npt.NDArray[np.float32]:
+    """Return ``values`` as float32; what it has no room for becomes infinity. Raises ValueError for rows of different
+    lengths."""
     with np.errstate(over="ignore"):
         return np.asarray(values, np.float32)
 

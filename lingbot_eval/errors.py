@@ -19,6 +19,7 @@ LingbotEvalError
 │       ├── AgentHung
 │       └── AgentGarbled
 ├── RunMismatch          a run directory holds another experiment
+├── Diverged             a training's loss or gradient is no number; the last good state is kept
 ├── PlaybackDiffers      recorded commands, played again, did not end as recorded
 └── CorruptRecords       a records file cannot be read
 """
@@ -102,6 +103,10 @@ class AgentGarbled(AgentError):
 
 
 class RunMismatch(LingbotEvalError):
+    pass
+
+
+class Diverged(LingbotEvalError):
     pass
 
 

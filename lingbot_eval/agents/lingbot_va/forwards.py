@@ -8,7 +8,6 @@ so whoever changes the weights makes another of these.
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from torch import Tensor
 
 from lingbot_eval.models.lingbot_va.attention import Prompt
 from lingbot_eval.models.lingbot_va.key_value_cache import KeyValueCache, SlottedCache
-from lingbot_eval.models.lingbot_va.text import MAX_TOKENS
+from lingbot_eval.models.lingbot_va.padding import MAX_TOKENS, padded_once
 from lingbot_eval.models.lingbot_va.transformer import (
     Arithmetic,
     Attention,
@@ -138,18 +137,7 @@ class Fast(Forwards):
     def prompt(self, embeddings: Sequence[Tensor]) -> Prompt:
         """Text is attended without a mask, so the zeros behind the real tokens count: 512 - n equal keys. Here they are
         one key whose score is raised by ln(512 - n)."""
-        first = embeddings[0]
-        longest = max(len(embedding) for embedding in embeddings)
-        extra = [folded(MAX_TOKENS - len(embedding), first.dtype) for embedding in embeddings]
-        length = longest + max(len(scores) for scores in extra)
-        padded = first.new_zeros(len(embeddings), length, first.shape[-1])
-        biases = torch.full((len(embeddings), 1, 1, length), -math.inf)
-        for row, (embedding, scores) in enumerate(zip(embeddings, extra, strict=True)):
-            n = len(embedding)
-            padded[row, :n] = embedding
-            biases[row, ..., :n] = 0
-            biases[row, ..., n : n + len(scores)] = torch.tensor(scores)
-        return self.transformer.prompt(padded, biases.to(first.device, first.dtype))
+        return self.transformer.prompt(*padded_once(embeddings))
 
     @torch.no_grad()
     def times(self, stream: Stream, per_frame: Sequence[float], tokens_per_frame: int, rows: int) -> Times:
@@ -243,17 +231,3 @@ def joined(parts: Sequence[Tensor], rows: Sequence[int] | None = None) -> Tensor
 def split_rows(x: Tensor, parts: Sequence[Part]) -> list[Tensor]:
     """Return what of a batch is each part's."""
     return [x] if len(parts) == 1 else list(x.split([part.rows for part in parts]))  # type: ignore[no-untyped-call]
-
-
-def folded(count: int, dtype: torch.dtype) -> list[float]:
-    """Return scores s with sum(exp(s)) = count, each exact in ``dtype``: one in float32, a few in bfloat16, where
-    ln(count) alone would be off by up to 1.6 %."""
-    scores: list[float] = []
-    rest = float(count)
-    while rest > 1e-5 * count:
-        score = torch.tensor(math.log(rest)).to(dtype)
-        if score.double().exp().item() > rest * (1 + 1e-6):
-            score = torch.nextafter(score, torch.tensor(-math.inf, dtype=dtype))
-        scores.append(score.item())
-        rest -= math.exp(scores[-1])
-    return scores

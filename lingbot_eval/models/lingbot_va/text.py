@@ -14,10 +14,7 @@ from torch import Tensor
 
 from lingbot_eval.files import bounded
 from lingbot_eval.models.lingbot_va.checkpoint import understood
-
-MAX_TOKENS = 512
-"""The transformer cross-attends to so many positions; those behind the real tokens are exactly zero, and are attended
-to as well."""
+from lingbot_eval.models.lingbot_va.padding import MAX_TOKENS
 
 
 def clean(instruction: str) -> str:

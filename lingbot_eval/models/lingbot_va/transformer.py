@@ -154,6 +154,15 @@ class Arithmetic:
         """Return base + one * other."""
         return torch.addcmul(base, one, other)
 
+    def scaled(self, x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
+        """Return x * scale + shift; ``x`` is (b, L, D), and each of n runs of it has its own (b or 1, n, 1, D)."""
+        return self.add_product(shift, x.view(len(x), shift.shape[1], -1, x.shape[-1]), scale).view(x.shape)
+
+    def added(self, x: Tensor, out: Tensor, gate: Tensor) -> Tensor:
+        """Return x + out * gate, where ``gate`` is as in :meth:`scaled`."""
+        runs = (len(x), gate.shape[1], -1, x.shape[-1])
+        return self.add_product(x.view(runs), out.view(runs), gate).view(x.shape)
+
     def project(self, layer: int, attention: Attention, x: Tensor, rotation: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(b, L, D) -> queries, keys and values (b, L, heads, head_dim) of a layer's attention over the history."""
         keys, values = attention.keys_and_values(x)
@@ -309,14 +318,12 @@ class VideoActionTransformer(nn.Module):
 
 def modulated(x: Tensor, shift: Tensor, scale: Tensor, eps: float, arithmetic: Arithmetic) -> Tensor:
     """Normalise ``x`` (b, L, D) in float32, then scale and shift it by (b, n, 1, D)."""
-    normed = F.layer_norm(x.float(), x.shape[-1:], eps=eps).view(len(x), shift.shape[1], -1, x.shape[-1])
-    return arithmetic.add_product(shift, normed, 1 + scale).view(x.shape).to(x.dtype)
+    return arithmetic.scaled(F.layer_norm(x.float(), x.shape[-1:], eps=eps), shift, 1 + scale).to(x.dtype)
 
 
 def gated(x: Tensor, out: Tensor, gate: Tensor, arithmetic: Arithmetic) -> Tensor:
     """Return x + out * gate, computed in float32; ``gate`` (b, n, 1, D)."""
-    runs = (len(x), gate.shape[1], -1, x.shape[-1])
-    return arithmetic.add_product(x.float().view(runs), out.float().view(runs), gate).view(x.shape).to(x.dtype)
+    return arithmetic.added(x.float(), out.float(), gate).to(x.dtype)
 
 
 def rotary(grid: Tensor, head_dim: int) -> Tensor:

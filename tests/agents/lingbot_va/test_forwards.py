@@ -6,9 +6,10 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install -e '.[lingbot]'")
 
-from lingbot_eval.agents.lingbot_va.forwards import Fast, RoundedTwice, folded, stacked
+from lingbot_eval.agents.lingbot_va.forwards import Fast, RoundedTwice, stacked
 from lingbot_eval.models.lingbot_va import loading
 from lingbot_eval.models.lingbot_va.checkpoint import locate
+from lingbot_eval.models.lingbot_va.padding import folded
 from lingbot_eval.models.lingbot_va.transformer import PLAIN, gated, rotary, video_grid
 
 

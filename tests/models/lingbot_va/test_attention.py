@@ -15,7 +15,7 @@ from lingbot_eval.models.lingbot_va import loading
 from lingbot_eval.models.lingbot_va.attention import Prompt, attended
 from lingbot_eval.models.lingbot_va.checkpoint import locate
 from lingbot_eval.models.lingbot_va.key_value_cache import KeyValueCache
-from lingbot_eval.models.lingbot_va.text import MAX_TOKENS
+from lingbot_eval.models.lingbot_va.padding import MAX_TOKENS
 from lingbot_eval.models.lingbot_va.transformer import (
     Stream,
     VideoActionTransformer,

@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from lingbot_eval.errors import CorruptRecords, LingbotEvalError, NotReady
+from lingbot_eval.errors import BadInput, CorruptRecords, LingbotEvalError, NotReady
 
 LARGEST = 64 * 2**20
 """No file that is read whole has more bytes; UMT5's tokenizer.json, the largest, has 17 million."""
@@ -263,6 +263,34 @@ def placed(part: Path, target: Path) -> None:
         beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
         shutil.move(part, beside)
         beside.replace(target)
+
+
+@contextlib.contextmanager
+def folder_whole(target: Path, ours: str) -> Iterator[Path]:
+    """Give a hidden folder beside ``target`` to be filled, which then takes its place; what raises leaves neither it
+    nor a trace. A folder with a file ``ours`` in it is one that we wrote, and is replaced.
+
+    Raises BadInput for any other that is not empty, NotReady where nothing can be written.
+    """
+    if os.path.lexists(target) and not (target / ours).is_file() and not _empty(target):
+        raise BadInput(f"{target} is there, and was not written by this command; name a new folder")
+    part = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+    try:
+        part.mkdir(parents=True)
+        yield part
+        old = part.with_name(f"{part.name}.old")
+        with contextlib.suppress(FileNotFoundError):
+            target.rename(old)
+        part.rename(target)
+        shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        raise unwritable(target, error) from None
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _empty(folder: Path) -> bool:
+    return folder.is_dir() and not folder.is_symlink() and not any(folder.iterdir())
 
 
 def _bounded(stream: BinaryIO, file: Path, most: int) -> bytes:

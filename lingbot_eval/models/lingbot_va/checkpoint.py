@@ -2,7 +2,7 @@
 
 Two layouts are read. Upstream's: ``transformer/ vae/ text_encoder/ tokenizer/``, sharded or not. LeRobot's:
 ``model.safetensors`` and ``config.json`` (type ``lingbot_va``) with the transformer and its settings, and
-``wan_pretrained_path`` naming where the rest lies.
+``wan_pretrained_path`` naming where the rest lies. Either may have a ``lingbot_eval.json`` besides (``own_file.py``).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -22,8 +22,10 @@ from safetensors import SafetensorError, safe_open
 
 from lingbot_eval.errors import BadInput, LingbotEvalError, NotReady, UnknownName
 from lingbot_eval.hashes import sha256
+from lingbot_eval.models.lingbot_va.own_file import read_own
 from lingbot_eval.models.lingbot_va.reading import BadCheckpoint, read_json, short, unreadable, whole
 from lingbot_eval.settings.lingbot_va import LingBotSettings
+from lingbot_eval.settings.trained import Training
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 """The hub names a commit so. Its content is the same whenever it is downloaded; a branch does not promise that."""
@@ -44,7 +46,11 @@ class Checkpoint:
     parts: Path
     """The folder with ``vae``, ``text_encoder`` and ``tokenizer``."""
     settings: Mapping[str, Any] = field(default_factory=dict)
-    """The checkpoint itself says these values of LingBotSettings."""
+    """The checkpoint itself says these values of LingBotSettings, and wins."""
+    sampling: Mapping[str, Any] = field(default_factory=dict)
+    """It proposes these values of the others: they hold where nobody says anything else."""
+    training: Training | None = None
+    """None: the checkpoint does not say what it was trained on."""
 
     def files(self) -> list[Path]:
         """Return everything that decides what the model computes."""
@@ -63,7 +69,10 @@ class Checkpoint:
 
         Raises NotReady for a file that cannot be read, or is being written.
         """
-        digest = hashlib.sha256(json.dumps([self.config, self.settings], sort_keys=True).encode())
+        said: list[Any] = [self.config, self.settings]
+        said += [self.sampling] if self.sampling else []
+        said += [self.training.identity()] if self.training else []
+        digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode())
         for path in self.files():
             try:
                 digest.update(sha256(path, fresh))
@@ -87,13 +96,20 @@ def locate(name: str, parts: str | None = None) -> Checkpoint:
             )
         _require_parts(folder, folder)
         config = _sized(folder / "transformer" / "config.json")
-        return Checkpoint(tuple(shards(folder / "transformer")), "", config, folder)
+        return _with_own_file(Checkpoint(tuple(shards(folder / "transformer")), "", config, folder), folder)
     if os.path.isfile(folder / "model.safetensors") and os.path.isfile(folder / "config.json"):
-        return _lerobot(folder, _sized(folder / "config.json"), parts)
+        return _with_own_file(_lerobot(folder, _sized(folder / "config.json"), parts), folder)
     raise NotReady(
         f"{folder} is no LingBot-VA checkpoint: neither transformer/config.json (upstream's layout) nor "
         f"model.safetensors beside config.json (LeRobot's) is there"
     )
+
+
+def _with_own_file(found: Checkpoint, folder: Path) -> Checkpoint:
+    """Return ``found`` with what ``lingbot_eval.json`` says, which says everything; as it is where there is none."""
+    if (own := read_own(folder)) is None:
+        return found
+    return replace(found, settings=own.fixed, sampling=own.sampling, training=own.training)
 
 
 class Tensors:
@@ -264,7 +280,7 @@ def _lerobot_parts(folder: Path, config: Mapping[str, Any]) -> Path:
     )
 
 
-_LEROBOT = {
+LEROBOT = {
     "height": "height",
     "width": "width",
     "frames": "frame_chunk_size",
@@ -282,13 +298,13 @@ _LEROBOT = {
 
 
 def _lerobot_settings(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
-    own: dict[str, Any] = {name: config[theirs] for name, theirs in _LEROBOT.items() if theirs in config}
+    own: dict[str, Any] = {name: config[theirs] for name, theirs in LEROBOT.items() if theirs in config}
     kinds = get_type_hints(LingBotSettings, include_extras=True)
     for name, value in own.items():
         try:
             msgspec.convert(value, kinds[name])
         except msgspec.ValidationError as error:
-            raise BadCheckpoint(f"{folder / 'config.json'}: {_LEROBOT[name]}: {error}") from None
+            raise BadCheckpoint(f"{folder / 'config.json'}: {LEROBOT[name]}: {error}") from None
     layouts = {"width_concat": "width", "robotwin_tshape": "tshape"}
     if "camera_layout" in config:
         if str(config["camera_layout"]) not in layouts:

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
+from importlib import resources
 from typing import Any
 
 import msgspec
@@ -18,18 +19,22 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.singleton import Singleton
 from hydra.errors import HydraException, MissingConfigException
 from hydra.version import VersionBase
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from lingbot_eval.agents import OWN, kind_named, kind_names
 from lingbot_eval.errors import BadInput, UnknownName
 from lingbot_eval.runs.settings import run_settings
-from lingbot_eval.settings import RunSettings, to_dict
+from lingbot_eval.settings import RunSettings, as_struct, to_dict
+from lingbot_eval.settings.train import TrainSettings
 from lingbot_eval.suites import suite_named, suites
 from lingbot_eval.suites.suite import Suite
 
 OF_YOUR_OWN = ("FILE.py:Class", "package.module:Class")
 """How a class of the user's own is named."""
+
+Brought = tuple[str, str, Mapping[str, Any]]
+"""Group, name and content of a configuration that has no file in ``conf/``."""
 
 SETTINGS = {"easy": ("easy",), "hard": ("hard",), "both": ("easy", "hard")}
 
@@ -116,22 +121,7 @@ def settings(suite: Suite, agent: str, protocol: str, overrides: Sequence[str]) 
     """
     brought = list(_brought(suite, agent, _given(overrides)))
     groups = [f"suite={suite.name}", f"env={suite.name}", f"agent={_kind(agent)}", f"protocol={suite.name}/{protocol}"]
-    with _hydra_of_ours() as store:
-        for group, name, node in brought:
-            store.store(group=group, name=name, node=node)
-        try:
-            plain = compose("run", overrides=groups)
-            choices = [override for override in overrides if OmegaConf.is_dict(plain.get(override.partition("=")[0]))]
-            plain = compose("run", overrides=[*groups, *choices])  # cluster=ray has other keys than cluster=local
-            addable = [_checked(plain, override) for override in overrides]
-            composed = compose("run", overrides=[*groups, *addable])
-            data: Any = OmegaConf.to_container(composed, resolve=False)  # "${x}" in somebody's words is words
-        except MissingConfigException as error:
-            group, _, name = (error.missing_cfg_file or "").rpartition("/")
-            raise UnknownName(group, name, [known for known in error.options or () if known != OWN]) from None
-        except (HydraException, OmegaConfBaseException) as error:
-            words = " ".join(str(error).split()) or type(error).__name__
-            raise BadInput(f"setting: {words}; quote special characters, as in \"regime='a, b'\"") from None
+    data = _composed("run", groups, overrides, brought)
     if (name := suite_named(str(data["suite"]["name"])).name) != suite.name:
         raise BadInput(f"suite={name}: the benchmark is the first word of run-suite, here {suite.name}")
     chosen = run_settings(data)
@@ -139,6 +129,60 @@ def settings(suite: Suite, agent: str, protocol: str, overrides: Sequence[str]) 
         return chosen
     modified = msgspec.structs.replace(chosen.protocol, name=f"{chosen.protocol.name} (modified)")
     return msgspec.structs.replace(chosen, protocol=modified)
+
+
+def training_settings(overrides: Sequence[str]) -> TrainSettings:
+    """Return a preset of ``conf/train`` with values changed by ``overrides``. ``train=NAME`` says which; without it,
+    ``robot=NAME`` does.
+
+    Raises UnknownName for a name or key that does not exist, BadInput for what is missing or does not fit.
+    """
+    given = dict(override.split("=", 1) for override in overrides if "=" in override)
+    preset = given.get("train", given.get("robot"))
+    if preset is None or ("train" not in given and preset not in training_names()):
+        raise BadInput(f"which recipe? train=NAME, one of {', '.join(training_names())} (they are robots, too)")
+    if preset not in training_names():
+        raise UnknownName("recipe train =", preset, training_names())
+    rest = [override for override in overrides if not override.startswith("train=")]
+    data = _composed("training", [f"train@_global_={preset}"], rest)
+    if missing := [name for name, value in data.items() if value == MISSING]:
+        raise BadInput(f"{' and '.join(f'{name}=DIR' for name in missing)} must be said (docs/training.md)")
+    found: TrainSettings = as_struct(data, TrainSettings)
+    return found
+
+
+def training_names() -> list[str]:
+    """Return the names of the presets in ``conf/train``."""
+    folder = resources.files("lingbot_eval") / "conf" / "train"
+    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+
+
+def _composed(
+    config: str, groups: Sequence[str], overrides: Sequence[str], brought: Sequence[Brought] = ()
+) -> dict[str, Any]:
+    """Return the plain data of ``config`` with ``groups`` chosen and values changed. ``brought``: what is not in
+    ``conf/``.
+
+    Raises UnknownName and BadInput.
+    """
+    with _hydra_of_ours() as store:
+        for group, name, node in brought:
+            store.store(group=group, name=name, node=node)
+        try:
+            plain = compose(config, overrides=list(groups))
+            choices = [override for override in overrides if OmegaConf.is_dict(plain.get(override.partition("=")[0]))]
+            plain = compose(config, overrides=[*groups, *choices])  # cluster=ray has other keys than cluster=local
+            addable = [_checked(plain, override) for override in overrides]
+            composed = compose(config, overrides=[*groups, *addable])
+            data: Any = OmegaConf.to_container(composed, resolve=False)  # "${x}" in somebody's words is words
+        except MissingConfigException as error:
+            group, _, name = (error.missing_cfg_file or "").rpartition("/")
+            raise UnknownName(group, name, [known for known in error.options or () if known != OWN]) from None
+        except (HydraException, OmegaConfBaseException) as error:
+            words = " ".join(str(error).split()) or type(error).__name__
+            raise BadInput(f"setting: {words}; quote special characters, as in \"regime='a, b'\"") from None
+    plain_data: dict[str, Any] = data
+    return plain_data
 
 
 def _given(overrides: Sequence[str]) -> dict[str, Any]:
@@ -176,7 +220,7 @@ def _hydra_of_ours() -> Iterator[ConfigStore]:
             Singleton._instances.update(theirs)
 
 
-def _brought(suite: Suite, agent: str, given: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+def _brought(suite: Suite, agent: str, given: Mapping[str, Any]) -> Iterator[Brought]:
     """Yield group, name and content of what a benchmark or an agent brings that has no files in ``conf/``."""
     if suite.protocols is not None:
         for name, protocol in suite.protocols.items():

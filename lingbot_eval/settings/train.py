@@ -47,7 +47,8 @@ class Optimizer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Lora(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Low-rank adapters are trained instead of the weights."""
 
-    rank: Count
+    rank: Whole
+    """0: there are none, and all weights are trained."""
     alpha: Positive
     """The adapters' product counts alpha / rank times."""
     modules: tuple[str, ...]
@@ -70,12 +71,13 @@ class HeldOut(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Play(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A suite is played while training goes on."""
 
-    every: Count
+    every: Whole
+    """Optimizer steps between two times; 0: it is not played."""
     suite: str
     choices: Mapping[str, str | int]
     """These are flags of run-suite: agent, tasks, episodes, setting, workers ..."""
     settings: Mapping[str, str | int | float | bool | None]
-    """These are other settings of the run, by dotted name."""
+    """These are other settings of the run, by dotted name, ``{"agent.lingbot.dtype": "float32"}``."""
     film: bool
     """Whether a held-out item is imagined, too, and shown above what was real."""
 
@@ -115,9 +117,9 @@ class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     attention: Literal["dense", "flex", "chunks"]
     recompute: bool
     """Whether blocks forget what they computed until the gradient needs it: less memory, a third more time."""
-    lora: Lora | None
+    lora: Lora
     held_out: HeldOut
-    play: Play | None
+    play: Play
     save_every: Count
     """Optimizer steps between two states from which training can go on."""
     dtype: Literal["bfloat16", "float32"]

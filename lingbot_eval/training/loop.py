@@ -122,7 +122,7 @@ class Loop:
         return bool(every) and (self.step % every == 0 or self.step == self._settings.steps)
 
     def _every_play(self) -> int:
-        return self._settings.play.every if self._settings.play else 0
+        return self._settings.play.every
 
     def _after_play(self) -> None:
         line = self._play(self.step, self._learner)

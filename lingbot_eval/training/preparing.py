@@ -44,7 +44,7 @@ def prepare(settings: TrainSettings, ranks: Ranks) -> Prepared:
         raise BadInput(
             f"micro_batches={settings.micro_batches} cannot be shared by {ranks.count} processes; a multiple of it can"
         )
-    if settings.lora is not None:
+    if settings.lora.rank:
         lora.require_peft()
     base = locate(settings.checkpoint)
     items = open_items(Path(settings.data), load_robot(settings.robot))
@@ -99,7 +99,7 @@ def _require_memory(base: Checkpoint, items: Items, settings: TrainSettings, ran
     config, shapes = base.config, Tensors(base.transformer, base.prefix).shapes
     weights = sum(_count(shape) for shape in shapes.values())
     learnt = weights
-    if settings.lora is not None:
+    if settings.lora.rank:
         ends = tuple(f".{name}.weight" for name in settings.lora.modules)
         learnt = sum(settings.lora.rank * sum(shape) for name, shape in shapes.items() if name.endswith(ends))
     held = memory.state_bytes(learnt, weights - learnt, settings, ranks.count)

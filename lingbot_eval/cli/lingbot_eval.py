@@ -11,7 +11,7 @@ from typing import NoReturn
 
 from lingbot_eval.agents import kind_names
 from lingbot_eval.agents.lingbot_va.kind import require_lingbot
-from lingbot_eval.cli import compare, diff, export, imagine, plan, plots, report, status, trial, verify, view
+from lingbot_eval.cli import compare, diff, export, imagine, plan, plots, report, status, train, trial, verify, view
 from lingbot_eval.cli.doctor import doctor
 from lingbot_eval.cli.places import refused, text_place
 from lingbot_eval.cli.screen import Screen
@@ -91,6 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     add("make-tiny", _tiny_arguments, tiny, "write a random LingBot-VA checkpoint: it plays, and cannot win")
     add("imagine", imagine.add_arguments, imagine.imagine, "LingBot-VA's video and actions from pictures alone")
     add("trial", trial.add_arguments, trial.trial, "a real robot: plan trials, score them key by key")
+    add("train", train.add_arguments, train.train, "post-train LingBot-VA on a dataset with latents")
     add("doctor", _doctor_arguments, _doctor, "is this machine ready; each line ok, or what to do")
     return parser
 

@@ -19,7 +19,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.singleton import Singleton
 from hydra.errors import HydraException, MissingConfigException
 from hydra.version import VersionBase
-from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from lingbot_eval.agents import OWN, kind_named, kind_names
@@ -142,10 +142,11 @@ def training_settings(overrides: Sequence[str]) -> TrainSettings:
     if preset is None or ("train" not in given and preset not in training_names()):
         raise BadInput(f"which recipe? train=NAME, one of {', '.join(training_names())} (they are robots, too)")
     if preset not in training_names():
-        raise UnknownName("recipe train =", preset, training_names())
-    rest = [override for override in overrides if not override.startswith("train=")]
+        raise UnknownName("recipe", preset, training_names())
+    rest = [override for override in overrides if not override.startswith(("train=", "robot="))]
     data = _composed("training", [f"train@_global_={preset}"], rest)
-    if missing := [name for name, value in data.items() if value == MISSING]:
+    data["robot"] = given.get("robot", data["robot"])  # to hydra, a folder of conf/ is a choice among its files
+    if missing := [name for name in ("data", "checkpoint", "out") if data[name] is None]:
         raise BadInput(f"{' and '.join(f'{name}=DIR' for name in missing)} must be said (docs/training.md)")
     found: TrainSettings = as_struct(data, TrainSettings)
     return found

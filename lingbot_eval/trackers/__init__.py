@@ -19,7 +19,8 @@ from lingbot_eval.types import Episode, EpisodeRecord, Outcome
 
 class Tracker(Protocol):
     def log(self, step: int, values: Mapping[str, float]) -> None:
-        """Show ``values`` at ``step``, which counts the episodes of the run that have their result."""
+        """Show ``values`` at ``step``, which counts the episodes of a run that have their result, or the optimizer steps
+        of a training."""
 
     def close(self) -> None: ...
 
@@ -39,18 +40,19 @@ def tracking(
     if name == "none":
         yield lambda update: None
         return
-    tracker = _made(name, folder)
+    tracker = made(name, folder, "episodes")
     try:
         yield Tracking(tracker, plan, final).tell
     finally:
         tracker.close()
 
 
-def _made(name: str, folder: Path) -> Tracker:
+def made(name: str, folder: Path, counted: str) -> Tracker:
+    """Make the tracker ``name``, whose files lie in ``folder``; its steps count what ``counted`` says."""
     if name == "wandb":
         from lingbot_eval.trackers.wandb import WeightsAndBiases
 
-        return WeightsAndBiases(folder, folder.resolve().name)
+        return WeightsAndBiases(folder, folder.resolve().name, counted)
     from lingbot_eval.trackers.tensorboard import TensorBoard
 
     return TensorBoard(folder / name)

@@ -20,7 +20,8 @@ class WeightsAndBiases:
     Raises NotReady where wandb does not begin: online without an account's key.
     """
 
-    def __init__(self, folder: Path, group: str) -> None:
+    def __init__(self, folder: Path, group: str, counted: str) -> None:
+        self._counted = counted
         mode: Literal["offline"] | None = None if "WANDB_MODE" in os.environ else "offline"
         project = os.environ.get("WANDB_PROJECT", "lingbot_eval")
         quiet = wandb.Settings(silent=True, console="off")  # the terminal is ours
@@ -31,7 +32,7 @@ class WeightsAndBiases:
             raise NotReady(f"tracker=wandb: {words}; with WANDB_MODE=offline it needs nobody") from None
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
-        self._run.log({"episodes": step, **values})
+        self._run.log({self._counted: step, **values})
 
     def close(self) -> None:
         self._run.finish()

@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,7 @@ class Directory:
 
         Raises RunMismatch with what differs where another training is here, NotReady where nothing can be written.
         """
-        identity = {**settings.identity(), **contents}
+        identity = json.loads(json.dumps({**settings.identity(), **contents}))  # as it is read back
         file = self.path / "train.json"
         try:
             self.path.mkdir(parents=True, exist_ok=True)

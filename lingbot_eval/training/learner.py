@@ -17,8 +17,9 @@ from lingbot_eval.models.lingbot_va.noising import Noised
 from lingbot_eval.models.lingbot_va.training import Losses, Trainable
 from lingbot_eval.settings.train import TrainSettings
 from lingbot_eval.training import optimizer as schedules
+from lingbot_eval.training.batches import moved
 from lingbot_eval.training.ranks import Ranks
-from lingbot_eval.training.sharding import lay_out, named, whole
+from lingbot_eval.training.sharding import lay_out, named, plain_name, whole
 
 LEVELS = 4
 """Losses are told for so many ranges of noise levels, from the least noise to the most."""
@@ -42,12 +43,16 @@ class Sums:
         self.items += items
         self.video += float(losses.video.detach())
         self.action += float(losses.action.detach())
-        for stream, values, times in losses.by_frame():
-            places = (times.flatten() / LARGEST_LEVEL * LEVELS).long().clamp(0, LEVELS - 1).cpu()
-            sums = torch.zeros(LEVELS, dtype=torch.float64).index_add_(0, places, values.flatten().double().cpu())
-            self.levels[stream] = [a + b for a, b in zip(self.levels[stream], sums.tolist(), strict=True)]
-            counts = torch.bincount(places, minlength=LEVELS).tolist()
-            self.frames[stream] = [a + b for a, b in zip(self.frames[stream], counts, strict=True)]
+        self._by_level("video", losses.video_frames, losses.video_times)
+        self._by_level("action", losses.action_frames, losses.action_times)
+
+    def _by_level(self, stream: str, values: Tensor, times: Tensor) -> None:
+        learnt = times > 0
+        places = (times[learnt] / LARGEST_LEVEL * LEVELS).long().clamp(0, LEVELS - 1).cpu()
+        found = torch.zeros(LEVELS, dtype=torch.float64).index_add_(0, places, values[learnt].double().cpu())
+        counts = torch.bincount(places, minlength=LEVELS).tolist()
+        self.levels[stream] = [a + b for a, b in zip(self.levels[stream], found.tolist(), strict=True)]
+        self.frames[stream] = [a + b for a, b in zip(self.frames[stream], counts, strict=True)]
 
     def together(self, ranks: Ranks) -> Sums:
         """Return the sums over all processes."""
@@ -99,7 +104,7 @@ class Learner:
                 self.module.set_requires_gradient_sync(number == len(batches) - 1)
             losses = self._forward(batch)
             (losses.total / len(batches)).backward()
-            sums.add(losses, batch.items)
+            sums.add(losses, len(batch.texts))
         sums = sums.together(self._ranks)
         norm = torch.nn.utils.clip_grad_norm_(self.parameters.values(), self._settings.optimizer.clip)
         size = float(whole(norm))
@@ -122,7 +127,7 @@ class Learner:
         for batch, counts in batches:
             losses = self._forward(batch)
             if counts:
-                sums.add(losses, batch.items)
+                sums.add(losses, len(batch.texts))
         return sums.together(self._ranks)
 
     @contextlib.contextmanager
@@ -136,6 +141,16 @@ class Learner:
             yield
         finally:
             self._average.exchange()
+
+    def weights(self) -> dict[str, Tensor]:
+        """Return all weights whole, on the CPU, by their names in the transformer; all processes call this, and the
+        first alone gets them."""
+        found = {}
+        for name, value in self.module.named_parameters():
+            full = whole(value.detach()).to("cpu", copy=True)
+            if self._ranks.first:
+                found[plain_name(name)] = full
+        return found
 
     def tensors(self) -> dict[str, Tensor]:
         """Return all that a training goes on from, by name; the optimizer's count of steps is the state's."""
@@ -163,5 +178,5 @@ class Learner:
     def _forward(self, batch: Noised) -> Losses:
         half = self._settings.precision == "autocast"
         with torch.autocast(self._ranks.device.type, torch.bfloat16, enabled=half):
-            losses: Losses = self.module(batch.to(self._ranks.device))
+            losses: Losses = self.module(moved(batch, self._ranks.device))
         return losses

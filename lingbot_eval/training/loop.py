@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -20,28 +19,12 @@ from lingbot_eval.training.batches import Batches, tokens
 from lingbot_eval.training.curve import Curve
 from lingbot_eval.training.directory import Directory
 from lingbot_eval.training.learner import Learner
+from lingbot_eval.training.memory import utilisation
 from lingbot_eval.training.order import Order, held_out
 from lingbot_eval.training.preparing import Prepared
 from lingbot_eval.training.ranks import Ranks
+from lingbot_eval.training.told import Tell, Told
 
-
-@dataclass(frozen=True)
-class Told:
-    """What whoever watches is told after a line of the curve."""
-
-    step: int
-    """So many optimizer steps are done."""
-    line: dict[str, Any]
-    """As the curve has it."""
-    seconds: float = 0.0
-    """The optimizer step took so long."""
-    tokens: float = 0.0
-    """It read so many, in all processes."""
-    gigabytes: float = 0.0
-    """At most so much of the GPU's memory was in use until now, in this process."""
-
-
-Tell = Callable[[Told], None]
 
 Played = Callable[[int, Learner], dict[str, Any] | None]
 """Plays with the weights after so many steps; all processes call it, and the first one's answer goes to the curve."""
@@ -66,6 +49,11 @@ class Loop:
         """Return the last lines of the curve by what they tell; only in the first process."""
         known = self._curve.known if self._curve else []
         return {key: line for line in known for key in ("video", "held_out", "played") if key in line}
+
+    @property
+    def shown(self) -> int:
+        """Return the item that films show: the first that is held out, or else the first."""
+        return self._held_out[0][0] if self._held_out else 0
 
     def run(self) -> None:
         """Take all steps that are left. Raises Diverged and NotReady; the last good state is kept then, and
@@ -113,9 +101,19 @@ class Loop:
     def _append(self, line: dict[str, Any], seconds: float = 0.0, read: float = 0.0) -> None:
         if self._curve:
             self._curve.append(line)
-            device = self._ranks.device
-            used = torch.cuda.max_memory_allocated(device) / 1e9 if device.type == "cuda" else 0.0
-            self._tell(Told(self.step, line, seconds, read, used))
+            self._tell(Told(self.step, line, seconds, read, *self._of_the_gpu(seconds, read)))
+
+    def _of_the_gpu(self, seconds: float, read: float) -> tuple[float, float | None]:
+        """Return the memory that was used, in GB, and the share of the peak."""
+        device = self._ranks.device
+        if device.type != "cuda":
+            return 0.0, None
+        share = None
+        if seconds:
+            parameters = sum(value.numel() for value in self._learner.module.transformer.blocks.parameters())
+            name, each = torch.cuda.get_device_name(device), read / self._ranks.count
+            share = utilisation(name, parameters, each, seconds)
+        return torch.cuda.max_memory_allocated(device) / 1e9, share
 
     def _due(self, every: int) -> bool:
         """Say whether something is to be done now that comes every so many steps, and at the end."""

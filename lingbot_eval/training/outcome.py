@@ -1,0 +1,107 @@
+"""What comes out of a training: the checkpoint, in one layout or two, or adapters beside it, and a card."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from importlib import metadata
+from typing import Any
+
+import msgspec
+from torch import Tensor
+
+from lingbot_eval.datasets.items import Items
+from lingbot_eval.errors import CorruptRecords
+from lingbot_eval.files import bounded, write_whole
+from lingbot_eval.models.lingbot_va.model import DTYPES
+from lingbot_eval.models.lingbot_va.saving import write_lerobot, write_upstream
+from lingbot_eval.settings import to_dict
+from lingbot_eval.settings.trained import Rate, Training
+from lingbot_eval.training import lora
+from lingbot_eval.training.directory import Directory
+from lingbot_eval.training.learner import Learner
+from lingbot_eval.training.preparing import Prepared
+
+Tasks = dict[str, dict[str, dict[str, int]]]
+"""Numbers of episodes, by part of a benchmark, task and setting."""
+
+
+def write(prepared: Prepared, directory: Directory, learner: Learner, step: int, lines: Mapping[str, Any]) -> None:
+    """Write what comes out after ``step`` steps, the average of the weights where there is one; all processes call
+    this. ``lines``: the curve's last ones, by what they tell (Loop.last).
+
+    Raises NotReady where it cannot be written.
+    """
+    with learner.averaged():
+        weights = learner.weights()
+    if weights:
+        _write(prepared, directory, weights, described(prepared, step, lines))
+
+
+def _write(prepared: Prepared, directory: Directory, weights: Mapping[str, Tensor], training: Training) -> None:
+    settings, base, model = prepared.settings, prepared.base, prepared.model
+    if settings.lora.rank:
+        if not settings.lora.merged:
+            lora.write_adapter(directory.adapter, weights, settings.lora, settings.checkpoint)
+        weights = lora.merged(weights, settings.lora)
+    dtype = DTYPES[settings.dtype]
+    write_upstream(directory.checkpoint, weights, base, model, training, dtype)
+    if settings.lerobot:
+        write_lerobot(directory.lerobot, weights, base, model, training, dtype, parts=directory.checkpoint)
+
+
+def described(prepared: Prepared, step: int, lines: Mapping[str, Any]) -> Training:
+    """Say what the model was trained on."""
+    contents, items = prepared.contents(), prepared.items
+    tasks = taught(items)
+    episodes = len({items.episode(n) for n in range(len(items))})
+    names = [task for part in tasks.values() for task in part]
+    subject = f"{len(names)} tasks" if len(names) > 1 else "".join(names) or items.robot.name
+    way = f"LoRA of rank {prepared.settings.lora.rank}" if prepared.settings.lora.rank else "all weights"
+    curve = {name: float(line[name]) for name, line in lines.items() if name == "video"}
+    if "video" in lines:
+        curve = {"video": lines["video"]["video"], "action": lines["video"]["action"]}
+    if "held_out" in lines:
+        curve |= {f"held_out_{name}": lines["held_out"]["held_out"][name] for name in ("video", "action")}
+    return Training(
+        regime=f"{subject}, {episodes} episodes, {step} steps of {way}",
+        tasks=tasks,
+        data=contents["data content"],
+        base=contents["checkpoint content"],
+        steps=step,
+        recipe={name: value for name, value in to_dict(prepared.settings).items() if name not in ("data", "out")},
+        curve=curve,
+        versions={name: metadata.version(name) for name in ("lingbot_eval", "torch", "diffusers", "transformers")},
+        rates=rates(lines),
+    )
+
+
+def rates(lines: Mapping[str, Any]) -> tuple[Rate, ...]:
+    """Return the last rates that were played."""
+    played = lines.get("played", {}).get("played", {})
+    return tuple(msgspec.convert(rate, Rate) for rate in played.get("rates", ()))
+
+
+def taught(items: Items) -> Tasks:
+    """Count the episodes of the data by part, task and setting, as far as its ``meta/episodes.jsonl`` says these."""
+    found: Tasks = {}
+    for folder in {place.dataset.folder for place in items.places}:
+        known = {place.episode.index for place in items.places if place.dataset.folder == folder}
+        file = folder / "meta" / "episodes.jsonl"
+        if not file.exists():
+            continue
+        for line in bounded(file).splitlines():
+            try:
+                said = json.loads(line)
+                index, part, task = said["episode_index"], said.get("suite"), said.get("task")
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                raise CorruptRecords(f"{file}: {error}") from None
+            if index in known and isinstance(part, str) and isinstance(task, str):
+                settings = found.setdefault(part, {}).setdefault(task, {})
+                setting = str(said.get("setting") or "")
+                settings[setting] = settings.get(setting, 0) + 1
+    return found
+
+
+def write_card(directory: Directory, text: str) -> None:
+    write_whole(directory.path / "MODEL_CARD.md", text.encode())

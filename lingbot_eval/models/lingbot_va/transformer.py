@@ -156,12 +156,11 @@ class Arithmetic:
 
     def scaled(self, x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
         """Return x * scale + shift; ``x`` is (b, L, D), and each of n runs of it has its own (b or 1, n, 1, D)."""
-        return self.add_product(shift, x.view(len(x), shift.shape[1], -1, x.shape[-1]), scale).view(x.shape)
+        return self.add_product(shift, _in_runs(x, shift), scale).view(x.shape)
 
     def added(self, x: Tensor, out: Tensor, gate: Tensor) -> Tensor:
         """Return x + out * gate, where ``gate`` is as in :meth:`scaled`."""
-        runs = (len(x), gate.shape[1], -1, x.shape[-1])
-        return self.add_product(x.view(runs), out.view(runs), gate).view(x.shape)
+        return self.add_product(_in_runs(x, gate), _in_runs(out, gate), gate).view(x.shape)
 
     def project(self, layer: int, attention: Attention, x: Tensor, rotation: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(b, L, D) -> queries, keys and values (b, L, heads, head_dim) of a layer's attention over the history."""
@@ -324,6 +323,12 @@ def modulated(x: Tensor, shift: Tensor, scale: Tensor, eps: float, arithmetic: A
 def gated(x: Tensor, out: Tensor, gate: Tensor, arithmetic: Arithmetic) -> Tensor:
     """Return x + out * gate, computed in float32; ``gate`` (b, n, 1, D)."""
     return arithmetic.added(x.float(), out.float(), gate).to(x.dtype)
+
+
+def _in_runs(x: Tensor, per_run: Tensor) -> Tensor:
+    """(b, L, D) and (b, n, 1, D) -> (b, n, L / n, D)."""
+    runs = per_run.shape[1]
+    return x.view(len(x), runs, x.shape[1] // max(runs, 1), x.shape[-1])
 
 
 def rotary(grid: Tensor, head_dim: int) -> Tensor:

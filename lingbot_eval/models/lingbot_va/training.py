@@ -1,0 +1,146 @@
+"""The training forward: one pass of an item's noisy and clean frames through the modules that inference uses.
+
+Nothing of a model is here. :class:`Trainable` holds a transformer, and saves and loads as it does.
+b: items; n: noisy frames of a stream, all copies; N: tokens.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from lingbot_eval.models.lingbot_va.attention import attended
+from lingbot_eval.models.lingbot_va.masked import Way, masked
+from lingbot_eval.models.lingbot_va.masks import Layout, turns
+from lingbot_eval.models.lingbot_va.noising import Noised
+from lingbot_eval.models.lingbot_va.padding import padded_once
+from lingbot_eval.models.lingbot_va.transformer import (
+    Arithmetic,
+    Block,
+    VideoActionTransformer,
+    video_latents,
+    video_tokens,
+)
+
+NO_CHANNEL = 1e-6
+"""The original adds this to the number of a frame's commands, by which their squared errors are divided."""
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Holds what a step's predictions are off."""
+
+    video: Tensor
+    """Weighted by level, the mean over frames; a scalar with gradients, as ``action``."""
+    action: Tensor
+    total: Tensor
+    """Both, by the weights of the streams."""
+    video_frames: Tensor
+    """(b, n) of each sample and frame, not weighted, without gradients; ``video_times`` (b, n) are their levels."""
+    video_times: Tensor
+    action_frames: Tensor
+    action_times: Tensor
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """Holds what a forward makes of noisy frames, float32: ``video`` (b, 48, n, h, w), ``actions`` (b, Da, n, A, 1)."""
+
+    video: Tensor
+    actions: Tensor
+
+
+class Trainable(nn.Module):
+    """Computes losses with a transformer.
+
+    Its forward touches every parameter that is not a block's, and each block is called once, as a module: so blocks and
+    the whole can be sharded (FSDP2), and blocks recomputed. The model's dtype is that of the weights while it runs.
+    """
+
+    def __init__(self, transformer: VideoActionTransformer, attention: Way) -> None:
+        super().__init__()
+        self.transformer, self._attention = transformer, attention
+
+    def forward(self, noised: Noised) -> Losses:
+        return losses(self.predict(noised), noised)
+
+    def predict(self, noised: Noised) -> Predicted:
+        """Return the noisy frames' predictions."""
+        model, layout = self.transformer, noised.layout
+        device = noised.video.noisy.device
+        x = self._embedded(noised)
+        video_times = model.times("video", torch.cat([noised.video.times, noised.video.clean_times], 1))
+        action_times = model.times("action", torch.cat([noised.actions.times, noised.actions.clean_times], 1))
+        modulation = torch.cat([video_times.modulation, action_times.modulation], 1)
+        rotation = turns(layout, model.shape.attention_head_dim).to(device)
+        history, arithmetic = masked(layout, self._attention, device), TwoStreams(layout)
+        text = Texts(model, *padded_once([text.to(device, x.dtype) for text in noised.texts]))
+        for layer, block in model.layers():
+            x = block(layer, x, modulation, rotation, history, text, arithmetic)
+        video, _, actions, _ = x.split(layout.lengths, 1)  # type: ignore[no-untyped-call]
+        frames, groups = layout.noisy_video.runs, layout.noisy_actions.runs
+        out = model.head("video", video, video_times.embedded[:, :frames]).float()
+        commands = model.head("action", actions, action_times.embedded[:, :groups]).float()
+        commands = commands.view(len(commands), groups, layout.commands, commands.shape[-1])
+        return Predicted(video_latents(out, frames, *layout.latent), commands.permute(0, 3, 1, 2).unsqueeze(-1))
+
+    def _embedded(self, noised: Noised) -> Tensor:
+        """(b, N, D), in the model's dtype."""
+        model, dtype = self.transformer, self.transformer.proj_out.weight.dtype
+        video, actions = (
+            torch.cat([half.noisy.to(dtype), half.clean.to(dtype)], 2) for half in (noised.video, noised.actions)
+        )
+        commands = actions[..., 0].flatten(2).transpose(1, 2)
+        return torch.cat([model.embed("video", video_tokens(video)), model.embed("action", commands)], 1)
+
+
+class TwoStreams(Arithmetic):
+    """Gives each token what its run has, where a run of video has other tokens than one of actions."""
+
+    def __init__(self, layout: Layout) -> None:
+        video, clean_video, *actions = layout.lengths
+        self._tokens = (video + clean_video, sum(actions))
+        self._runs = (
+            layout.noisy_video.runs + layout.clean_video.runs,
+            layout.noisy_actions.runs + layout.clean_actions.runs,
+        )
+
+    def scaled(self, x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
+        parts = zip(x.split(self._tokens, 1), shift.split(self._runs, 1), scale.split(self._runs, 1), strict=True)
+        return torch.cat([super(TwoStreams, self).scaled(*part) for part in parts], 1)
+
+    def added(self, x: Tensor, out: Tensor, gate: Tensor) -> Tensor:
+        parts = zip(x.split(self._tokens, 1), out.split(self._tokens, 1), gate.split(self._runs, 1), strict=True)
+        return torch.cat([super(TwoStreams, self).added(*part) for part in parts], 1)
+
+
+class Texts:
+    """Knows the texts of a batch. A layer's keys and values are made when it asks, within its block's forward, where
+    its weights are gathered."""
+
+    def __init__(self, model: VideoActionTransformer, embeddings: Tensor, bias: Tensor) -> None:
+        """``embeddings`` (b, keys, text_dim); ``bias`` (b, 1, 1, keys) is added to their scores."""
+        self._context, self._bias = model.condition_embedder.text(embeddings), bias
+        self._blocks: tuple[Block, ...] = tuple(block for _, block in model.layers())
+
+    def attend(self, layer: int, queries: Tensor) -> Tensor:
+        keys, values = self._blocks[layer].text(self._context)
+        return attended(queries.to(values.dtype), keys.to(values.dtype), values, self._bias.to(values.dtype))
+
+
+def losses(predicted: Predicted, noised: Noised) -> Losses:
+    """Compare in float32."""
+    video, actions = noised.video, noised.actions
+    off = (predicted.video - video.target.float()).square().mean((1, 3, 4))
+    squares = (predicted.actions - actions.target.float()).square() * noised.mask
+    missed = squares.sum((1, 3, 4)) / (noised.mask.sum((1, 3, 4)) + NO_CHANNEL)
+    one, two = _mean(off, video.times, video.weights), _mean(missed, actions.times, actions.weights)
+    total = noised.video_weight * one + noised.action_weight * two
+    return Losses(one, two, total, off.detach(), video.times, missed.detach(), actions.times)
+
+
+def _mean(errors: Tensor, times: Tensor, weights: Tensor) -> Tensor:
+    """Return the weighted errors' mean over the frames that are learnt; 0 where none is."""
+    return (errors * weights).sum() / (times > 0).sum().clamp(min=1)

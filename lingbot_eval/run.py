@@ -121,4 +121,4 @@ class Run:
 
     def _rows(self) -> list[tables.Row]:
         said = self._reader.read()
-        return tables.rows(said.plan, said.final)
+        return tables.rows(said.plan, said.final, said.run.experiment.trained)

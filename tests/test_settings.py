@@ -181,7 +181,7 @@ def test_a_protocol_set_to_what_it_already_says_keeps_its_name():
         ("workers=many", "workers"),
         ("workers=[1", r"\[1"),
         ("suite=toy", "suite=toy: the benchmark is the first word of run-suite, here libero"),
-        ("agent=robot", "expert, idle, lingbot-va, lingbot-va-bimanual, random, replay"),
+        ("agent=robot", "expert, idle, lingbot-va, lingbot-va-bimanual, lingbot-va-tabletop, random, replay"),
         ("suite.name=moon", "moon.*libero, robotwin, tabletop, toy"),
         ("video=maybe", "auto.*on.*off"),
     ],

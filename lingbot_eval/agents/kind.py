@@ -6,11 +6,12 @@ single policy needs none: ``--agent file.py:Class`` plays a class as it is (``ow
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from lingbot_eval.settings import AgentSettings, Limits
+from lingbot_eval.settings.trained import Trained
 from lingbot_eval.types import Action, Agent, EnvSpec
 
 S = TypeVar("S", bound=AgentSettings)
@@ -49,6 +50,11 @@ class AgentKind(Generic[S]):
         package. ``given`` are those that are said, by name: what they are may decide what the others are."""
         return None
 
+    def settled(self, settings: S, said: Collection[str] = ()) -> S:
+        """Return the settings with those that the agent's files decide, where the files are here already. What was
+        ``said``, by name (``sessions``, ``lingbot.settings.window``), stays: :meth:`check` refuses or corrects it."""
+        return settings
+
     def check(self, settings: S, spec: EnvSpec, fresh: bool = False, limits: Limits | None = None) -> tuple[S, str]:
         """Refuse now what every worker would refuse, and load no weights for it. ``spec`` says what the environments
         speak that will be played. With ``fresh``, files are read again for the hash, whatever is remembered of them.
@@ -58,6 +64,10 @@ class AgentKind(Generic[S]):
         of what it plays from, empty for an agent that plays from nothing.
         """
         return settings, ""
+
+    def trained(self, settings: S) -> Trained | None:
+        """Return what the agent was trained on, as its files say themselves; None where they do not."""
+        return None
 
     def place(self, settings: S, workers: int, gpus: Sequence[str] = ()) -> S:
         """Return the settings with the device decided, for ``workers`` on this machine, in turn on ``gpus`` where there

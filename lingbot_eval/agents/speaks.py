@@ -59,7 +59,7 @@ def _differences(speaks: Speaks, spec: EnvSpec) -> Iterator[str]:
     if speaks.commands_per_action not in (None, spec.commands_per_action):
         yield (
             f"it gives {speaks.commands_per_action} commands per action, here are {spec.commands_per_action} "
-            "(agent.commands_per_action)"
+            f"(agent.commands_per_action={speaks.commands_per_action})"
         )
 
 

@@ -16,6 +16,7 @@ from lingbot_eval.cli.doctor import doctor
 from lingbot_eval.cli.places import refused, text_place
 from lingbot_eval.cli.screen import Screen
 from lingbot_eval.errors import BadInput, LingbotEvalError, UnknownName
+from lingbot_eval.models.lingbot_va.builtin import PREFIX, builtin_names
 from lingbot_eval.plain import say
 from lingbot_eval.reports.published import benchmarks, slugs
 from lingbot_eval.suites import suites, unloadable
@@ -78,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
         add_arguments(command)
         command.set_defaults(act=act)
 
-    add("ls", _ls_arguments, ls, "suites, tasks, agents, protocols, published results, rubrics")
+    add("ls", _ls_arguments, ls, "suites, tasks, agents, checkpoints, protocols, published results, rubrics")
     add("status", status.add_arguments, status.status, "who plays in a run directory, how it stands, when it ends")
     add("report", report.add_arguments, report.report, "print runs' tables and write them to RUN/report")
     add("compare", compare.add_arguments, compare.run, "which differences between runs are real")
@@ -97,7 +98,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _ls_arguments(parser: argparse.ArgumentParser) -> None:
-    words = "suites | tasks | agents | protocols | published | rubrics (default: all)"
+    words = "suites | tasks | agents | checkpoints | protocols | published | rubrics (default: all)"
     parser.add_argument("what", nargs="?", default="all", help=words)
 
 
@@ -146,6 +147,7 @@ def ls(given: argparse.Namespace) -> int:
             for index, task in enumerate(tasks)
         ],
         "agents": list(kind_names()),
+        "checkpoints": [f"{PREFIX}{name}" for name in builtin_names()],
         "protocols": [f"{suite.name:8} {name}" for suite in suites() for name in suite.protocol_names()],
         "published": [f"{suite:8} {name}" for suite in benchmarks() for name in slugs(suite)],
         "rubrics": shipped(),

@@ -27,7 +27,7 @@ from lingbot_eval.reports.stats.power import POWER, detectable_gain, detectable_
 from lingbot_eval.reports.stats.sequential import e_values
 from lingbot_eval.reports.stats.spread import ENOUGH_TASKS, Spread, clustered, spread
 from lingbot_eval.reports.stats.unpaired import cohens_h, fisher, mantel_haenszel, unpaired_test
-from lingbot_eval.reports.table import label, percents
+from lingbot_eval.reports.table import label, lacking, percents, untrained
 from lingbot_eval.runs.checks import compare as leaves
 from lingbot_eval.runs.contents import Contents
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome
@@ -243,6 +243,9 @@ def cautions(a: Side, b: Side, anyway: bool) -> list[str]:
         marks.append(f"NOT COMPARABLE: the protocols differ: {differences}.")
     if a.experiment.regime != b.experiment.regime:
         marks.append(f"The training regimes differ: A {a.experiment.regime}, B {b.experiment.regime}.")
+    for name, side in (("A", a), ("B", b)):
+        tasks = (episode.task for episode in untrained(side.said.plan, side.experiment.trained))
+        marks += filter(None, [lacking(tasks, f"The training data of {name}")])
     return marks
 
 

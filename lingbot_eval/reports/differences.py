@@ -23,6 +23,7 @@ _EXPERIMENT: Mapping[str, str] = {
     "agent": "another policy, or other settings of it",
     "checkpoint": "other weights, or other recordings",
     "regime": "other training data, in the user's words (docs/pitfalls.md: 70/39 against 72.8/72.8 for one method)",
+    "trained": "other training data, as the checkpoints say themselves",
 }
 _COMPUTED_WITH: Mapping[str, str] = {
     "versions.lingbot_eval": "this package's own code",

@@ -23,7 +23,7 @@ from lingbot_eval.reports.published import (
 from lingbot_eval.reports.stats import Count, Interval
 from lingbot_eval.reports.stats.intervals import stratified
 from lingbot_eval.reports.stats.spread import ENOUGH_TASKS, clustered, spread
-from lingbot_eval.reports.table import cell, percents
+from lingbot_eval.reports.table import cell, lacking, percents, untrained
 from lingbot_eval.runs.checks import compare
 from lingbot_eval.runs.experiment import Experiment
 from lingbot_eval.suites import installed
@@ -158,10 +158,18 @@ def _method(runs: Sequence[Run], name: str, first: Run) -> Method:
         f"protocol {experiment.rules}, training regime {experiment.regime}, "
         f"base seed{'s' if len(seeds) > 1 else ''} {words}"
     ]
+    notes += _untrained(runs)
     notes += _doubts(scores)
     if len(seeds) > 1:
         notes.append(_seeds_against_chance(list(seeds.values())))
     return Method(name, False, scores, tuple(obstacles), tuple(notes))
+
+
+def _untrained(runs: Sequence[Run]) -> list[str]:
+    """Name the tasks that the training data lacks, where it is known."""
+    episodes = [episode for run in runs for episode in untrained(run.plan, run.experiment.trained)]
+    words = lacking((episode.task for episode in episodes), "its training data")
+    return [words.removesuffix(".")] if words else []
 
 
 def _doubts(scores: Mapping[Place, Score]) -> list[str]:

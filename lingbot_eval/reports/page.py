@@ -36,6 +36,8 @@ class TaskLine(msgspec.Struct, frozen=True):
     suite: str
     """The suite with its setting, as in tables."""
     task: str
+    unseen: bool
+    """The training data does not contain it."""
     planned: int
     trials: int
     successes: int
@@ -129,7 +131,7 @@ class Book:
 
     def __init__(self, said: Contents) -> None:
         plan, records, final = said.plan, said.records, said.final
-        self.rows = table.rows(plan, final)
+        self.rows = table.rows(plan, final, said.run.experiment.trained)
         tasks = [_task_line(row) for row in self.rows]
         self._plan, self._lines = plan, Lines(said, said.folder.path / "report")
         self.listing = Listing(map(self._lines.place, plan), len(RANKS))
@@ -137,7 +139,7 @@ class Book:
             title=plain(said.folder.path.resolve().name),
             facts=facts(said.run, plan, records.final()),
             caption=table.caption(said.run.experiment, self.rows),
-            warnings=[plain(warning) for warning in said.warnings()],
+            warnings=[plain(warning) for warning in (*said.warnings(), *_unseen(self.rows))],
             precision=precision(tasks),
             tasks=tasks,
             episodes=[] if self.listing.parts else [self._lines.line(episode) for episode in plan],
@@ -212,6 +214,7 @@ def _task_line(row: table.Row) -> TaskLine:
     return TaskLine(
         suite=row.suite,
         task=row.task,
+        unseen=row.unseen,
         planned=known.planned,
         trials=known.trials,
         successes=known.successes,
@@ -224,6 +227,11 @@ def _task_line(row: table.Row) -> TaskLine:
         commands=fmean(commands) if any(commands) else None,
         seconds=fmean([record.seconds for record in known.records]) if known.trials else None,
     )
+
+
+def _unseen(rows: Sequence[table.Row]) -> list[str]:
+    words = table.lacking(row.task for row in rows if row.unseen)
+    return [f"{table.UNSEEN} {words}"] if words else []
 
 
 def precision(tasks: Sequence[TaskLine]) -> str:

@@ -17,6 +17,7 @@ from lingbot_eval.reports.stats import Count, Interval
 from lingbot_eval.reports.stats.intervals import macro, stratified
 from lingbot_eval.reports.stats.spread import ENOUGH_TASKS, clustered
 from lingbot_eval.runs.experiment import Experiment
+from lingbot_eval.settings.trained import Trained
 from lingbot_eval.suites import installed
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome
 
@@ -75,6 +76,8 @@ class Row:
     """All of its episodes in one heap."""
     tasks: tuple[Cell, ...]
     """The task's own, or one for each task of the suite."""
+    unseen: bool = False
+    """The checkpoint says what it was trained on, and this task is not among it."""
 
     @property
     def rate(self) -> float | None:
@@ -102,8 +105,13 @@ class Row:
         return [Count(task.successes, task.trials) for task in self.tasks if task.trials]
 
 
-def rows(plan: Sequence[Episode], final: Mapping[str, EpisodeRecord]) -> list[Row]:
-    """Each suite's tasks in planned order, then the suite; setting by setting."""
+UNSEEN = "†"
+"""It stands behind the name of a task that the training data does not contain."""
+
+
+def rows(plan: Sequence[Episode], final: Mapping[str, EpisodeRecord], trained: Trained | None = None) -> list[Row]:
+    """Each suite's tasks in planned order, then the suite; setting by setting. ``trained``: the experiment's."""
+    unseen = {(label(episode), episode.task) for episode in untrained(plan, trained)}
     suites: dict[str, list[Episode]] = {}
     tasks: dict[str, dict[str, list[Episode]]] = {}
     for episode in plan:
@@ -113,9 +121,23 @@ def rows(plan: Sequence[Episode], final: Mapping[str, EpisodeRecord]) -> list[Ro
     table = []
     for suite, mine in suites.items():
         cells = {task: cell(episodes, final) for task, episodes in tasks[suite].items()}
-        table += [Row(suite, task, known, (known,)) for task, known in cells.items()]
+        table += [Row(suite, task, known, (known,), (suite, task) in unseen) for task, known in cells.items()]
         table.append(Row(suite, "", cell(mine, final), tuple(cells.values())))
     return table
+
+
+def untrained(plan: Iterable[Episode], trained: Trained | None) -> list[Episode]:
+    """Return the episodes of tasks that the training data does not contain, in any setting; none where nobody knows
+    what it contains."""
+    if trained is None or not trained.tasks:
+        return []
+    return [episode for episode in plan if not trained.contains(episode.suite, episode.task)]
+
+
+def lacking(tasks: Iterable[str], whose: str = "The training data") -> str:
+    """Say which tasks the training data lacks; empty where it lacks none."""
+    names = ", ".join(dict.fromkeys(tasks))
+    return f"{whose} does not contain {names}." if names else ""
 
 
 def label(episode: Episode) -> str:
@@ -146,7 +168,8 @@ def texts(row: Row) -> tuple[str, ...]:
     counted = f"{known.successes}/{known.trials}" + ("" if known.complete else f" of {known.planned}")
     rate, progress = ("–" if share is None else f"{100 * share:.1f}" for share in (row.rate, row.progress))
     interval = "–" if row.interval is None else percents(row.interval)
-    return (row.suite, row.task or "all tasks", counted, rate, interval, progress, str(known.errors or ""))
+    task = f"{row.task} {UNSEEN}" if row.unseen else row.task or "all tasks"
+    return (row.suite, task, counted, rate, interval, progress, str(known.errors or ""))
 
 
 def percents(interval: Interval) -> str:
@@ -209,6 +232,7 @@ def caption(experiment: Experiment, table: Sequence[Row]) -> str:
     if "latent_mse" in mean:
         text += f" Imagined against real: latent MSE {mean['latent_mse']:.3f}"
         text += f", PSNR {mean['psnr']:.1f} dB." if "psnr" in mean else "."
+    text += f" {UNSEEN} {words}" if (words := lacking(row.task for row in table if row.unseen)) else ""
     errors, missing = sum(c.errors for c in suites), sum(c.planned - c.trials - c.errors for c in suites)
     if errors or missing:
         text += f" NOT FINAL: {errors} episodes ended in ERROR, {missing} not played yet; the same command goes on."
@@ -243,7 +267,7 @@ NUMBERS = (
     *("sr_low_on_new_tasks", "sr_high_on_new_tasks", "ps", *MEASURED),
 )
 
-CSV_HEADINGS = ("suite", "task", *NUMBERS, "agent", "checkpoint", "protocol", "protocol_hash", "regime")
+CSV_HEADINGS = ("suite", "task", *NUMBERS, "agent", "checkpoint", "protocol", "protocol_hash", "regime", "trained")
 
 
 def numbers(row: Row) -> tuple[float | None, ...]:
@@ -256,12 +280,15 @@ def numbers(row: Row) -> tuple[float | None, ...]:
 
 
 def as_csv(experiment: Experiment, table: Sequence[Row]) -> str:
-    """Write the rows under CSV_HEADINGS, with all digits; ``task`` is empty for a suite."""
+    """Write the rows under CSV_HEADINGS, with all digits; ``task`` is empty for a suite. ``trained``: yes or no, as the
+    training data has the task; empty for a suite, and where nobody knows."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(CSV_HEADINGS)
     who = [experiment.agent_name, experiment.checkpoint, experiment.protocol_name]
     who += [experiment.protocol_hash, experiment.regime]
     for row in table:
-        writer.writerow([safe(row.suite), safe(row.task), *numbers(row), *map(safe, who)])
+        known = row.task and experiment.trained and experiment.trained.tasks
+        trained = ("no" if row.unseen else "yes") if known else ""
+        writer.writerow([safe(row.suite), safe(row.task), *numbers(row), *map(safe, who), trained])
     return text.getvalue()

@@ -22,7 +22,7 @@ from hydra.version import VersionBase
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from lingbot_eval.agents import OWN, kind_named, kind_names
+from lingbot_eval.agents import OWN, kind_named, kind_names, kind_of
 from lingbot_eval.errors import BadInput, UnknownName
 from lingbot_eval.runs.settings import run_settings
 from lingbot_eval.settings import RunSettings, as_struct, to_dict
@@ -119,12 +119,14 @@ def settings(suite: Suite, agent: str, protocol: str, overrides: Sequence[str]) 
     A changed protocol keeps its name with "(modified)" behind it, so that no table shows it as the preset.
     Raises UnknownName for a key that does not exist, BadInput for a value that does not fit.
     """
-    brought = list(_brought(suite, agent, _given(overrides)))
+    said = _given(overrides)
+    brought = list(_brought(suite, agent, said))
     groups = [f"suite={suite.name}", f"env={suite.name}", f"agent={_kind(agent)}", f"protocol={suite.name}/{protocol}"]
     data = _composed("run", groups, overrides, brought)
     if (name := suite_named(str(data["suite"]["name"])).name) != suite.name:
         raise BadInput(f"suite={name}: the benchmark is the first word of run-suite, here {suite.name}")
     chosen = run_settings(data)
+    chosen = msgspec.structs.replace(chosen, agent=kind_of(chosen.agent).settled(chosen.agent, said))
     if to_dict(suite.load_protocol(chosen.protocol.name)) == to_dict(chosen.protocol):
         return chosen
     modified = msgspec.structs.replace(chosen.protocol, name=f"{chosen.protocol.name} (modified)")

@@ -118,7 +118,7 @@ def prepare(chosen: RunSettings, rehash: bool = False) -> Evaluation:
     for words in filter(None, (machine.notes.get("warning"), *machine.said)):
         say(f"run-suite: {words}", file=sys.stderr)
     chosen = msgspec.structs.replace(chosen, env=machine.simulator, agent=agent)
-    return Evaluation(chosen, machine, experiment_of(chosen, machine, checkpoint))
+    return Evaluation(chosen, machine, experiment_of(chosen, machine, checkpoint, kind.trained(agent)))
 
 
 def specs_of(chosen: RunSettings) -> list[tuple[str, EnvSpec]]:

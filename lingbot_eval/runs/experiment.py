@@ -9,8 +9,11 @@ from typing import Any
 
 import msgspec
 
+from lingbot_eval.errors import BadInput
 from lingbot_eval.names import safe_name
 from lingbot_eval.settings import RunSettings, protocol_hash, to_dict
+from lingbot_eval.settings.run import UNSTATED
+from lingbot_eval.settings.trained import Trained
 from lingbot_eval.suites.machine import Machine
 
 
@@ -65,7 +68,9 @@ class Experiment(msgspec.Struct, frozen=True):
     checkpoint: str
     """These are 12 hex digits over the content of what the agent plays from; it is empty where that is nothing."""
     regime: str
-    """It says what the checkpoint was trained on, in the user's words."""
+    """It says what the checkpoint was trained on: in its own words where it has any, else in the user's."""
+    trained: Trained | None = None
+    """It is what the checkpoint says of its training; None where it says nothing, as in every run of 0.2.0."""
     more: Mapping[str, Any] = {}
     """Another version of this package wrote this besides, in the places where it stood."""
 
@@ -94,6 +99,8 @@ class Experiment(msgspec.Struct, frozen=True):
     def as_dict(self) -> dict[str, Any]:
         """Return it as ``run.json`` has it."""
         known = to_dict(self)
+        if self.trained is None:  # run directories are named by a hash over this
+            del known["trained"]
         return _merged(known, known.pop("more"))
 
     @property
@@ -109,8 +116,12 @@ class Experiment(msgspec.Struct, frozen=True):
         return f"{self.suite.name}-{safe_name(self.agent_name)}-{preset}-{self.digest}"
 
 
-def experiment_of(chosen: RunSettings, machine: Machine, checkpoint: str) -> Experiment:
-    """Return the experiment that a run with these settings is, on this machine's simulator."""
+def experiment_of(chosen: RunSettings, machine: Machine, checkpoint: str, trained: Trained | None = None) -> Experiment:
+    """Return the experiment that a run with these settings is, on this machine's simulator. ``trained``: what the
+    checkpoint says of its training.
+
+    Raises BadInput for a regime that the checkpoint contradicts.
+    """
     return Experiment(
         suite=Played(
             name=chosen.suite.name,
@@ -122,8 +133,19 @@ def experiment_of(chosen: RunSettings, machine: Machine, checkpoint: str) -> Exp
         protocol_hash=protocol_hash(chosen.protocol, machine.facts),
         agent={**chosen.agent.identity(), "name": chosen.agent.name},
         checkpoint=checkpoint,
-        regime=chosen.regime,
+        regime=_regime(chosen.regime, trained),
+        trained=trained,
     )
+
+
+def _regime(said: str, trained: Trained | None) -> str:
+    """Return the training regime. A checkpoint knows better than who plays it: other words than its own are refused,
+    since a table would have them beside its hash."""
+    if trained is None or said == trained.regime:
+        return said
+    if said == UNSTATED:
+        return trained.regime
+    raise BadInput(f"regime {said!r}: the checkpoint itself says {trained.regime!r}; leave --regime out")
 
 
 def more_than_known(plain: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,9 @@ from lingbot_eval.settings.agent import AgentSettings
 from lingbot_eval.settings.structs import Count, Seconds, as_struct
 from lingbot_eval.settings.suite import Protocol, SimulatorSettings, SuiteSettings
 
+UNSTATED = "unstated"
+"""The training regime of a run of which nobody says it."""
+
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A process counts as hung after so much wall time, and may take so much memory."""
@@ -82,7 +85,7 @@ class RunSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tracker: Literal["none", "tensorboard", "wandb"]
     """Where progress goes besides the screen (``trackers/``)."""
     regime: str
-    """What the checkpoint was trained on, in the user's words."""
+    """What the checkpoint was trained on, in the user's words; UNSTATED: as the checkpoint says, if it does."""
 
     def __post_init__(self) -> None:
         if self.video == "imagined" and not self.agent.imagines:

@@ -32,7 +32,7 @@ function taskButton(line) {
     choose({suite: line.suite, task: line.task, page: "1", open: ""});
     $("episodes-title").focus({preventScroll: true});
     $("episodes-title").scrollIntoView();
-  }}, ...breakable(line.task || (severalSuites() ? "all tasks" : `${line.suite}, all tasks`)));
+  }}, ...breakable(line.task || (severalSuites() ? "all tasks" : `${line.suite}, all tasks`)), line.unseen ? "\u00a0†" : "");
 }
 
 /** A piece of a drawing, from ``left`` over ``width``, both fractions of it. */

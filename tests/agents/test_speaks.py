@@ -60,7 +60,7 @@ def test_only_cameras_that_it_reads_need_its_size():
         ({"channels": (0, 28)}, "its commands are LingBot-VA's channels (0, 28), here (0, 1)"),
         (
             {"commands_per_action": 1},
-            "it gives 1 commands per action, here are 4 (agent.commands_per_action)",
+            "it gives 1 commands per action, here are 4 (agent.commands_per_action=1)",
         ),
     ],
 )

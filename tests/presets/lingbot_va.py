@@ -172,6 +172,12 @@ BIMANUAL: dict[str, Any] = {
     "checkpoint": "robbyant/lingbot-va-posttrain-robotwin",
 }
 
+TABLETOP: dict[str, Any] = {
+    "defaults": ["lingbot-va-bimanual", "_self_"],
+    "checkpoint": "builtin:tabletop",
+    "lingbot": {"dtype": "float32"},
+}
+
 TABLES = {
     "agent/lingbot-va/robotwin.yaml": ROBOTWIN,
     "agent/lingbot-va/libero.yaml": LIBERO,
@@ -179,4 +185,5 @@ TABLES = {
     "agent/lingbot-va/demo.yaml": DEMO,
     "agent/lingbot-va.yaml": AGENT,
     "agent/lingbot-va-bimanual.yaml": BIMANUAL,
+    "agent/lingbot-va-tabletop.yaml": TABLETOP,
 }

@@ -139,3 +139,9 @@ def test_per_task_numbers_have_means():
     (motus,) = published("robotwin_tasks", ["motus"])
     assert motus.scores["easy", "", SUCCESS].value == pytest.approx(88.66)
     assert motus.scores["easy", "", SUCCESS].trials == 5000
+
+
+def test_a_task_that_the_training_data_lacks_is_in_the_notes():
+    trained = {"regime": "B", "tasks": {"toy": {"reach": {"": 3}}}}
+    (method,) = methods([run(WON, trained=trained)])
+    assert "its training data does not contain return" in method.notes

@@ -235,3 +235,30 @@ def test_seconds_and_imagination_are_means_over_the_trials_that_have_them():
 )
 def test_a_name_in_markdown_has_a_backslash_only_where_a_letter_would_act(name, written):
     assert tables._escaped(name) == written
+
+
+LIFTED = {"regime": "toys", "tasks": {"toy": {"reach": {"": 3}, "return": {"": 0}}}}
+
+
+def test_a_task_that_the_training_data_lacks_is_marked_and_said_once():
+    plan, final = both(played(SUCCESS), played(FAILURE, task="return"))
+    one = run(trained=LIFTED)
+    table = rows(plan, final, one.trained)
+    assert [texts(row)[1] for row in table] == ["reach", "return †", "all tasks"]
+    assert caption(one, table).count("† The training data does not contain return.") == 1
+    assert "| toy | return † |" in markdown(one, table)
+    read = list(csv.DictReader(io.StringIO(as_csv(one, table))))
+    assert [(row["task"], row["trained"]) for row in read] == [("reach", "yes"), ("return", "no"), ("", "")]
+
+
+@pytest.mark.parametrize("trained", [None, {"regime": "toys", "tasks": {}}])
+def test_nothing_is_marked_where_nobody_knows_what_the_data_has(trained):
+    one = run(trained=trained)
+    table = rows(*played(SUCCESS), one.trained)
+    assert "†" not in markdown(one, table)
+    assert {row["trained"] for row in csv.DictReader(io.StringIO(as_csv(one, table)))} == {""}
+
+
+def test_every_task_of_a_benchmark_that_the_data_lacks_is_marked():
+    one = run(trained={"regime": "moon", "tasks": {"moon": {"reach": {"": 3}}}})
+    assert [texts(row)[1] for row in rows(*played(SUCCESS), one.trained)] == ["reach †", "all tasks"]

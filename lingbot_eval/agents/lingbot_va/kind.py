@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +16,13 @@ from lingbot_eval.agents.speaks import Speaks, refusal
 from lingbot_eval.errors import BadInput, NotReady
 from lingbot_eval.plain import say
 from lingbot_eval.settings import Limits
-from lingbot_eval.settings.lingbot_va import LingBotAgentSettings, LingBotSettings, LingBotVASettings
+from lingbot_eval.settings.lingbot_va import (
+    IMAGES_PER_FRAME,
+    LingBotAgentSettings,
+    LingBotSettings,
+    LingBotVASettings,
+)
+from lingbot_eval.settings.trained import Trained
 from lingbot_eval.types import Agent, EnvSpec
 
 if TYPE_CHECKING:
@@ -28,6 +34,22 @@ ATTENTION = "torch.nn.functional.scaled_dot_product_attention"
 class LingBotVAKind(AgentKind[LingBotVASettings]):
     name = "lingbot-va"
     settings = LingBotVASettings
+
+    def settled(self, settings: LingBotVASettings, said: Collection[str] = ()) -> LingBotVASettings:
+        """A checkpoint that was trained here brings all settings of its own, and any that says how many commands a
+        latent frame has decides how many there are between two looks."""
+        if (checkpoint := _at_hand(settings)) is None:
+            return settings
+        if checkpoint.sampling and "lingbot.settings" not in said:
+            from lingbot_eval.models.lingbot_va.configuration import proposed
+
+            names = {name.removeprefix("lingbot.settings.").partition(".")[0] for name in said}
+            own = proposed(settings.lingbot.settings, {**checkpoint.settings, **checkpoint.sampling}, names)
+            settings = _with(settings, msgspec.structs.replace(settings.lingbot, settings=own))
+        count = checkpoint.settings.get("commands_per_frame", 0) // IMAGES_PER_FRAME
+        if count and "commands_per_action" not in said:
+            settings = msgspec.structs.replace(settings, commands_per_action=count)
+        return settings
 
     def check(
         self, settings: LingBotVASettings, spec: EnvSpec, fresh: bool = False, limits: Limits | None = None
@@ -47,6 +69,10 @@ class LingBotVAKind(AgentKind[LingBotVASettings]):
                 "another checkpoint"
             )
         return _with(settings, msgspec.structs.replace(chosen, settings=own)), checkpoint.hash(fresh)
+
+    def trained(self, settings: LingBotVASettings) -> Trained | None:
+        training = _checkpoint(settings).training
+        return training and training.as_trained
 
     def place(self, settings: LingBotVASettings, workers: int, gpus: Sequence[str] = ()) -> LingBotVASettings:
         checkpoint = _checkpoint(settings)
@@ -109,6 +135,19 @@ def speaks(settings: LingBotSettings) -> Speaks:
 
 def _with(settings: LingBotVASettings, chosen: LingBotAgentSettings) -> LingBotVASettings:
     return msgspec.structs.replace(settings, lingbot=chosen)
+
+
+def _at_hand(settings: LingBotVASettings) -> Checkpoint | None:
+    """Return the checkpoint where it is a folder; None where it is elsewhere, or something is missing, which
+    :meth:`LingBotVAKind.check` says."""
+    from lingbot_eval.models.lingbot_va.builtin import is_folder
+
+    if settings.checkpoint is None or not is_folder(settings.checkpoint):
+        return None
+    try:
+        return _checkpoint(settings)
+    except NotReady:
+        return None
 
 
 def _checkpoint(settings: LingBotVASettings) -> Checkpoint:

@@ -22,6 +22,7 @@ from safetensors import SafetensorError, safe_open
 
 from lingbot_eval.errors import BadInput, LingbotEvalError, NotReady, UnknownName
 from lingbot_eval.hashes import sha256
+from lingbot_eval.models.lingbot_va.builtin import PREFIX, builtin_folder
 from lingbot_eval.models.lingbot_va.own_file import read_own
 from lingbot_eval.models.lingbot_va.reading import BadCheckpoint, read_json, short, unreadable, whole
 from lingbot_eval.settings.lingbot_va import LingBotSettings
@@ -83,8 +84,9 @@ class Checkpoint:
 
 def locate(name: str, parts: str | None = None) -> Checkpoint:
     """Find the checkpoint in a folder, or of a hub id: ``owner/name`` as the hub's cache has it, or
-    ``owner/name@COMMIT``, which is downloaded where the cache lacks it. ``parts``: the same for what LeRobot's layout
-    keeps elsewhere, in place of what its configuration names, which alone is never asked of the hub.
+    ``owner/name@COMMIT``, which is downloaded where the cache lacks it; ``builtin:NAME`` is shipped here. ``parts``:
+    the same for what LeRobot's layout keeps elsewhere, in place of what its configuration names, which alone is never
+    asked of the hub.
 
     Raises NotReady with what is missing and how to get it, BadCheckpoint and BadInput for what it says.
     """
@@ -148,6 +150,8 @@ class Tensors:
 
 
 def _folder(name: str, setting: str) -> Path:
+    if name.startswith(PREFIX):
+        return builtin_folder(name)
     if os.path.isdir(name):
         return Path(name)
     if not HUB_ID.fullmatch(name):

@@ -7,7 +7,7 @@ The struct itself is ``lingbot_eval/settings/lingbot_va.py``. No torch here.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib import resources
 from typing import Any
 
@@ -18,7 +18,7 @@ from lingbot_eval.errors import BadInput, UnknownName
 from lingbot_eval.settings import as_struct
 from lingbot_eval.settings.lingbot_va import LingBotSettings
 
-__all__ = ["LingBotSettings", "benchmark_names", "from_upstream", "load_benchmark", "overridden"]
+__all__ = ["LingBotSettings", "benchmark_names", "from_upstream", "load_benchmark", "overridden", "proposed"]
 
 
 def benchmark_names() -> list[str]:
@@ -49,6 +49,13 @@ def overridden(settings: LingBotSettings, own: Mapping[str, Any]) -> tuple[LingB
     ]
     result: LingBotSettings = as_struct(merged, LingBotSettings)
     return result, lines
+
+
+def proposed(settings: LingBotSettings, own: Mapping[str, Any], said: Collection[str]) -> LingBotSettings:
+    """Return ``settings`` with the values that a checkpoint brings, but for those whose names somebody ``said``."""
+    merged = msgspec.to_builtins(settings) | {name: value for name, value in own.items() if name not in said}
+    result: LingBotSettings = as_struct(merged, LingBotSettings)
+    return result
 
 
 def _same(mine: Any, theirs: Any) -> bool:

@@ -86,10 +86,11 @@ class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One training."""
 
     APART: ClassVar[frozenset[str]] = frozenset(
-        {"data", "checkpoint", "out", "robot", "play", "save_every", "lerobot", "device", "tracker"}
+        {"data", "checkpoint", "out", "robot", "attention", "recompute", "play", "save_every", "lerobot", "device"}
+        | {"tracker"}
     )
-    """These do not change what is learnt. What ``data``, ``checkpoint`` and ``robot`` hold counts by content, not by
-    place."""
+    """These change nothing of what is learnt but its rounding. What ``data``, ``checkpoint`` and ``robot`` hold counts by
+    content, not by place."""
 
     data: str
     """Folder of a LeRobot dataset with latents."""

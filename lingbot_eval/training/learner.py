@@ -140,6 +140,8 @@ class Learner:
         try:
             yield
         finally:
+            if isinstance(self.module, FSDPModule):
+                self.module.reshard()  # or the next forward would use the average, gathered by the last one
             self._average.exchange()
 
     def weights(self) -> dict[str, Tensor]:

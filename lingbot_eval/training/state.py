@@ -8,10 +8,12 @@ Any number of processes may go on from it. Nothing is unpickled.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,8 +61,9 @@ def save(folder: Path, step: int, lines: int, tensors: Mapping[str, Tensor], ran
         if ranks.first:
             _fresh(folder, part)
         ranks.meet()
-        writer = dcp.HuggingFaceStorageWriter(path=str(part), save_distributed=True)
-        dcp.save(dict(tensors), storage_writer=writer, no_dist=not dist.is_initialized())
+        with _alone_or_not() as alone:
+            writer = dcp.HuggingFaceStorageWriter(path=str(part), save_distributed=True)
+            dcp.save(dict(tensors), storage_writer=writer, no_dist=alone)
         ranks.meet()
         if ranks.first:
             _published(part, target, step, lines)
@@ -82,13 +85,22 @@ def save(folder: Path, step: int, lines: int, tensors: Mapping[str, Tensor], ran
 def load(state: Saved, tensors: dict[str, Tensor]) -> None:
     """Fill ``tensors``, in place, with those of ``state``. Raises CorruptRecords for a damaged one."""
     try:
-        reader = dcp.HuggingFaceStorageReader(path=str(state.folder))
-        dcp.load(tensors, storage_reader=reader, no_dist=not dist.is_initialized())
+        with _alone_or_not() as alone:
+            reader = dcp.HuggingFaceStorageReader(path=str(state.folder))
+            dcp.load(tensors, storage_reader=reader, no_dist=alone)
     except (CheckpointException, SafetensorError, OSError, ValueError) as error:
         words = " ".join(str(error).split())[:300]
         raise CorruptRecords(
             f"{state.folder} cannot be read ({words}); remove it, and the same command goes on from the state before it"
         ) from None
+
+
+@contextlib.contextmanager
+def _alone_or_not() -> Iterator[bool]:
+    """Give whether this process has no group, which is warned of although it is meant."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "torch.distributed is disabled", UserWarning)
+        yield not dist.is_initialized()
 
 
 def _fresh(folder: Path, part: Path) -> None:

@@ -12,10 +12,9 @@ from torch import Tensor
 
 from lingbot_eval.datasets.items import Items
 from lingbot_eval.errors import CorruptRecords
-from lingbot_eval.files import bounded, write_whole
+from lingbot_eval.files import bounded
 from lingbot_eval.models.lingbot_va.model import DTYPES
 from lingbot_eval.models.lingbot_va.saving import write_lerobot, write_upstream
-from lingbot_eval.settings import to_dict
 from lingbot_eval.settings.trained import Rate, Training
 from lingbot_eval.training import lora
 from lingbot_eval.training.directory import Directory
@@ -58,9 +57,7 @@ def described(prepared: Prepared, step: int, lines: Mapping[str, Any]) -> Traini
     names = [task for part in tasks.values() for task in part]
     subject = f"{len(names)} tasks" if len(names) > 1 else "".join(names) or items.robot.name
     way = f"LoRA of rank {prepared.settings.lora.rank}" if prepared.settings.lora.rank else "all weights"
-    curve = {name: float(line[name]) for name, line in lines.items() if name == "video"}
-    if "video" in lines:
-        curve = {"video": lines["video"]["video"], "action": lines["video"]["action"]}
+    curve = {name: float(lines["video"][name]) for name in ("video", "action") if "video" in lines}
     if "held_out" in lines:
         curve |= {f"held_out_{name}": lines["held_out"]["held_out"][name] for name in ("video", "action")}
     return Training(
@@ -69,7 +66,7 @@ def described(prepared: Prepared, step: int, lines: Mapping[str, Any]) -> Traini
         data=contents["data content"],
         base=contents["checkpoint content"],
         steps=step,
-        recipe={name: value for name, value in to_dict(prepared.settings).items() if name not in ("data", "out")},
+        recipe=prepared.settings.identity(),
         curve=curve,
         versions={name: metadata.version(name) for name in ("lingbot_eval", "torch", "diffusers", "transformers")},
         rates=rates(lines),
@@ -102,6 +99,3 @@ def taught(items: Items) -> Tasks:
                 settings[setting] = settings.get(setting, 0) + 1
     return found
 
-
-def write_card(directory: Directory, text: str) -> None:
-    write_whole(directory.path / "MODEL_CARD.md", text.encode())

@@ -68,9 +68,10 @@ def _answer(asked: Asked) -> dict[str, Any]:
         from lingbot_eval.training.films import film
 
         film(asked.checkpoint, Path(asked.data), load_robot(asked.robot), asked.item, Path(asked.folder) / "imagined.mp4")
-    settings: Mapping[str, Any] = {"agent.checkpoint": asked.checkpoint, **asked.play.settings}
     choices = {"agent": "lingbot-va", **asked.play.choices}
     agent = str(choices.pop("agent"))
+    mine = {"agent.checkpoint": asked.checkpoint} if agent.startswith("lingbot-va") else {}  # or it is compared with
+    settings: Mapping[str, Any] = {**mine, **asked.play.settings}
     run = lingbot_eval.evaluate(
         asked.play.suite, agent, settings=settings, progress=False, out=str(Path(asked.folder) / "run"), **choices
     )

@@ -19,8 +19,8 @@ from lingbot_eval.types import Episode, EpisodeRecord, Outcome
 
 class Tracker(Protocol):
     def log(self, step: int, values: Mapping[str, float]) -> None:
-        """Show ``values`` at ``step``, which counts the episodes of a run that have their result, or the optimizer steps
-        of a training."""
+        """Show ``values`` at ``step``, which counts the episodes of a run that have their result, or a training's
+        optimizer steps."""
 
     def close(self) -> None: ...
 

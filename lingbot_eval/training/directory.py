@@ -1,11 +1,11 @@
 """The folder of a training holds one training, and nothing in between that a crash could lose.
 
-    train.json      what training this is; created once, then only read
-    curve.jsonl     what was learnt, step by step (curve.py)
-    state/          what it goes on from (state.py)
-    checkpoint/     what came out, in upstream's layout; beside it lerobot/ or adapter/ where they are asked for
-    plays/          runs that were played meanwhile, and films of what was imagined
-    MODEL_CARD.md
+train.json      what training this is; created once, then only read
+curve.jsonl     what was learnt, step by step (curve.py)
+state/          what it goes on from (state.py)
+checkpoint/     what came out, in upstream's layout; beside it lerobot/ or adapter/ where they are asked for
+plays/          runs that were played meanwhile, and films of what was imagined
+MODEL_CARD.md
 """
 
 from __future__ import annotations

@@ -98,4 +98,3 @@ def taught(items: Items) -> Tasks:
                 setting = str(said.get("setting") or "")
                 settings[setting] = settings.get(setting, 0) + 1
     return found
-

@@ -68,7 +68,9 @@ def save(folder: Path, step: int, lines: int, tensors: Mapping[str, Tensor], ran
         if ranks.first:
             _published(part, target, step, lines)
     except CheckpointException as error:
-        failed = "; ".join(" ".join(str(one[0] if isinstance(one, tuple) else one).split()) for one in error.failures.values())
+        failed = "; ".join(
+            " ".join(str(one[0] if isinstance(one, tuple) else one).split()) for one in error.failures.values()
+        )
     except OSError as error:
         failed = error.strerror or str(error)
     if any(ranks.summed([float(bool(failed))])):

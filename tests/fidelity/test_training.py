@@ -15,6 +15,7 @@ torch = pytest.importorskip("torch", reason="torch is not installed: pip install
 
 from safetensors.torch import load_file, save_file
 
+from benchmarks.plain_training import plain_losses
 from lingbot_eval.models.lingbot_va import loading
 from lingbot_eval.models.lingbot_va.checkpoint import locate
 from lingbot_eval.models.lingbot_va.masks import seen, whole
@@ -39,6 +40,19 @@ def test_a_recorded_training_step_is_reproduced(case, mode):
     norms = [norm for norm in replay.case.grad_norms.values() if norm is not None]
     assert report.errors["gradient norms"].count == len(norms) > 50
     assert report.errors["losses"].count == 2
+
+
+@pytest.mark.skipif(not CASES, reason=f"no recorded training steps in {FOLDER} (set LINGBOT_EVAL_GOLDEN)")
+@pytest.mark.parametrize("case", CASES, ids=lambda path: path.stem)
+def test_the_plain_step_that_ours_is_measured_against_is_the_originals(case):
+    replay = TrainingReplay(case, exact=True)
+    recorded, step = replay.case, replay.step(replay.layout(whole))
+    found = plain_losses(replay.model, step)
+    assert found.video.item() == pytest.approx(recorded.loss_latent, rel=1e-5)
+    assert found.action.item() == pytest.approx(recorded.loss_action, rel=1e-5)
+    found.total.backward()
+    for name, parameter in replay.model.named_parameters():
+        assert parameter.grad.norm().item() == pytest.approx(recorded.grad_norms[name], rel=1e-4), name
 
 
 def record(checkpoint: Path, folder: Path) -> Path:

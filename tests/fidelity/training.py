@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -90,12 +90,12 @@ class TrainingReplay:
         self.batch = Batch(self.video.data, self.actions.data, mask.bool(), self._texts())
 
     def run(self) -> Report:
-        everything = self._layout(whole)
-        layout = everything if self.exact else self._layout(needed)
+        everything = self.layout(whole)
+        layout = everything if self.exact else self.layout(needed)
         self._inputs(everything)
         self._mask(everything)
         self._grids(everything)
-        step = self._step(layout)
+        step = self.step(layout)
         predicted = Trainable(self.model, "dense" if self.exact else "chunks").predict(step)
         self._predictions(predicted, layout)
         self._losses(predicted, step)
@@ -135,11 +135,10 @@ class TrainingReplay:
             raise BadInput(f"its texts have up to {max(map(len, texts))} tokens; {MAX_TOKENS} are read")
         return texts
 
-    def _layout(self, make: type[Layout] | object) -> Layout:
+    def layout(self, make: Callable[..., Layout]) -> Layout:
         frames, rows, columns = self.video.data.shape[2:]
         commands = self.actions.data.shape[3]
-        layout: Layout = make(frames, (rows, columns), commands, self.case.chunk_size, self.case.window_size)  # type: ignore[operator]
-        return layout
+        return make(frames, (rows, columns), commands, self.case.chunk_size, self.case.window_size)
 
     def _inputs(self, layout: Layout) -> None:
         """Noise the data by the recorded levels and noise, and compare with what the original read."""
@@ -236,7 +235,7 @@ class TrainingReplay:
             wanted = None if recorded is None else recorded[:, :3]
             self.report.close("grid", name, grid.expand(len(self.video.data), -1, -1), wanted, TABLE_RTOL, 0)
 
-    def _step(self, layout: Layout) -> Noised:
+    def step(self, layout: Layout) -> Noised:
         """What the original's model read."""
         halves = []
         for recorded, clean in ((self.video, layout.clean_video), (self.actions, layout.clean_actions)):

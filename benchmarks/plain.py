@@ -29,8 +29,8 @@ from torch import Tensor
 
 from lingbot_eval.agents.lingbot_va.session import Chunk, Commands, Noise
 from lingbot_eval.models.lingbot_va.model import LingBotVA
-from lingbot_eval.models.lingbot_va.sampling import denoise_actions, denoise_video
 from lingbot_eval.models.lingbot_va.padding import MAX_TOKENS
+from lingbot_eval.models.lingbot_va.sampling import denoise_actions, denoise_video
 from lingbot_eval.models.lingbot_va.transformer import (
     Block,
     Stream,

@@ -35,6 +35,8 @@ class Noising(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """So often the clean video is noised (original: 0.5); the actions never are."""
     history_from: Annotated[float, msgspec.Meta(ge=0, lt=1)]
     """A noised past leaves out this share of the levels, the noisiest (original: 0.5)."""
+    longest: Count | None
+    """Frames that are read of an item, at most; of a longer one a stretch is drawn. None: all, as the original does."""
     chunk: Range
     """Frames per chunk (original: 1 to 4)."""
     window: Range | None
@@ -48,8 +50,8 @@ class Noising(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     first_frame: Literal["denoised", "given"]
     """Whether the first frame is learnt as the others are (original), or is known, as it is in play."""
     first_actions: Literal["raw-zeros", "zeros"]
-    """What stands for the commands before the first frame: zeros in robot units, normalised (original), or zeros of
-    the normalised space, as in play."""
+    """What stands for the commands before an item's first frame: zeros in robot units, normalised (original), or zeros
+    of the normalised space, as in play."""
     video_weight: Weight
     """Of the video's loss in the sum (original: 1)."""
     action_weight: Weight

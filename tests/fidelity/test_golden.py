@@ -21,7 +21,7 @@ from lingbot_eval.agents.lingbot_va.imagine import decoded, imagine
 from lingbot_eval.cli.imagine import read_pictures
 from lingbot_eval.episode import run_episode
 from lingbot_eval.types import Episode
-from tests.fidelity.replay import Feedback, Infer, Replay
+from tests.fidelity.rollout import Feedback, Infer, Replay
 
 FOLDER = Path(os.environ.get("LINGBOT_EVAL_GOLDEN", Path(__file__).parents[3] / "shared" / "golden"))
 CASES = sorted(path for path in FOLDER.glob("*.json") if "calls" in json.loads(path.read_text()))

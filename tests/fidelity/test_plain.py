@@ -9,7 +9,8 @@ pytest.importorskip("torch", reason="torch is not installed: pip install -e '.[l
 import torch
 
 from benchmarks.plain import PlainEpisode
-from tests.fidelity.replay import ATOL, RTOL, Infer, Replay, Reset
+from tests.fidelity.report import ATOL, RTOL
+from tests.fidelity.rollout import Infer, Replay, Reset
 from tests.fidelity.test_golden import CASES, FOLDER
 
 

@@ -86,9 +86,7 @@ class Chunks:
     """Computes for each chunk only the pairs with what it sees."""
 
     def __init__(self, pieces: Sequence[Piece], device: torch.device) -> None:
-        self._pieces = [
-            piece if piece.mask is None else replace(piece, mask=piece.mask.to(device)) for piece in pieces
-        ]
+        self._pieces = [piece if piece.mask is None else replace(piece, mask=piece.mask.to(device)) for piece in pieces]
 
     def attend(self, layer: int, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         asked, held, found = (x.to(values.dtype).transpose(1, 2) for x in (queries, keys, values))

@@ -81,6 +81,10 @@ class Draw:
 class Draws:
     """Holds all that is random in a step."""
 
+    starts: tuple[int, ...]
+    """The frame at which each item's stretch begins."""
+    frames: int
+    """Of every stretch."""
     layout: Layout
     video: Draw
     actions: Draw
@@ -97,19 +101,20 @@ def noised(batch: Batch, noising: Noising, generator: torch.Generator) -> Noised
 
 
 def draw(batch: Batch, noising: Noising, generator: torch.Generator) -> Draws:
-    """Draw chunk, window, objective, levels and noise, in this order.
+    """Draw stretches, chunk, window, objective, levels and noise, in this order.
 
     Raises BadInput for items that are not of one shape, or have nothing to learn.
     """
     _require_one_shape(batch)
     dice = _Dice(generator, len(batch.latents), noising.levels == "per-sample")
-    frames, *latent = batch.latents.shape[2:]
-    given = noising.first_frame == "given"
+    every, rows, columns = batch.latents.shape[2:]
+    frames, given = min(every, noising.longest or every), noising.first_frame == "given"
     if given and frames == 1:
-        raise BadInput("an item of one latent frame has nothing to learn where the first is given: leave it out")
+        raise BadInput("one latent frame of an item leaves nothing to learn where the first is given; take two or more")
+    starts = tuple((dice.shares(1)[:, 0] * (every - frames + 1)).long().tolist())
     layout = needed(
         frames,
-        (latent[0], latent[1]),
+        (rows, columns),
         batch.actions.shape[3],
         dice.whole(*noising.chunk),
         None if noising.window is None else dice.whole(*noising.window),
@@ -121,14 +126,16 @@ def draw(batch: Batch, noising: Noising, generator: torch.Generator) -> Draws:
     actions = dice.frames(batch.actions, layout.noisy_actions, given=given)
     past = dice.frames(batch.latents, layout.clean_video, lowest=noising.history_from)
     kept = dice.shares(1) >= noising.history_share
-    return Draws(layout, video, actions, replace(past, levels=torch.where(kept, LEVELS, past.levels)))
+    return Draws(starts, frames, layout, video, actions, replace(past, levels=torch.where(kept, LEVELS, past.levels)))
 
 
 def applied(batch: Batch, noising: Noising, draws: Draws) -> Noised:
     """Noise ``batch`` as drawn. Actions that the robot lacks stay zero in all that is made of them."""
-    layout, actions = draws.layout, batch.actions
+    batch, layout = _stretches(batch, draws), draws.layout
+    actions = batch.actions
     if noising.first_actions == "zeros":
-        actions = torch.cat([torch.zeros_like(actions[:, :, :1]), actions[:, :, 1:]], dim=2)
+        begins = torch.tensor(draws.starts, device=actions.device).view(-1, 1, 1, 1, 1) == 0
+        actions = torch.cat([torch.where(begins, 0, actions[:, :, :1]), actions[:, :, 1:]], dim=2)
     video_levels = Levels(noising.video_shift, noising.weight_floor)
     past, _ = video_levels.noisy(_of(batch.latents, layout.clean_video), draws.past)
     video = _half(video_levels, _of(batch.latents, layout.noisy_video), draws.video, past, draws.past.levels)
@@ -210,6 +217,18 @@ def _half(levels: Levels, data: Tensor, drawn: Draw, clean: Tensor, clean_levels
     noisy, target = levels.noisy(data, drawn)
     times, weights = levels.times(drawn.levels), levels.weights(drawn.levels)
     return Half(noisy, target, times, weights, clean, levels.times(clean_levels))
+
+
+def _stretches(batch: Batch, draws: Draws) -> Batch:
+    """Return the frames of each item that are read."""
+    if draws.frames == batch.latents.shape[2]:
+        return batch
+
+    def cut(x: Tensor) -> Tensor:
+        ends = (start + draws.frames for start in draws.starts)
+        return torch.stack([own[:, start:end] for own, start, end in zip(x, draws.starts, ends, strict=True)])
+
+    return Batch(cut(batch.latents), cut(batch.actions), cut(batch.mask), batch.texts)
 
 
 def _of(data: Tensor, part: Part) -> Tensor:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import imageio
+import imageio_ffmpeg
 import numpy as np
 from PIL import Image as Canvas
 from PIL import ImageDraw, ImageFont, UnidentifiedImageError
 
-from lingbot_eval.errors import BadInput
+from lingbot_eval.errors import BadInput, NotReady
 from lingbot_eval.files import placed, scratch
 from lingbot_eval.names import video_name
 from lingbot_eval.types import Episode, Image, Outcome
@@ -28,6 +30,32 @@ def data_mp4(path: Path, rate: int) -> Any:
     at once."""
     params = ["-crf", "18", "-g", "2", "-bf", "0"]
     return imageio.get_writer(path, fps=rate, macro_block_size=2, quality=None, output_params=params)
+
+
+def pictures_at(file: Path, numbers: Sequence[int], rate: float) -> Image:
+    """Return (T, H, W, 3): the pictures of these ``numbers``, which rise or stay, of a video that has ``rate`` pictures
+    per second; what lies before the first is skipped at once.
+
+    Raises NotReady for a file that is missing, BadInput for one that cannot be read or has fewer pictures.
+    """
+    if not file.is_file():
+        raise NotReady(f"{file} is missing")
+    first, wanted = numbers[0], set(numbers)
+    skipped = ["-ss", f"{(first - 0.5) / rate:.6f}"] if first else []
+    last = ["-fps_mode", "passthrough", "-frames:v", str(numbers[-1] - first + 1)]
+    frames = imageio_ffmpeg.read_frames(file, input_params=["-threads", "1", *skipped], output_params=last)
+    found: dict[int, Image] = {}
+    with contextlib.closing(frames):
+        try:
+            width, height = next(frames)["size"]
+            for number, content in enumerate(frames, start=first):
+                if number in wanted:
+                    found[number] = np.frombuffer(content, np.uint8).reshape(height, width, 3)
+        except (RuntimeError, OSError, StopIteration) as error:
+            raise BadInput(f"{file} cannot be read as a video: {' '.join(str(error).split())[-200:]}") from None
+    if missing := sorted(wanted - found.keys()):
+        raise BadInput(f"{file} has no picture {missing[0]} (counted from 0; rows and pictures must be as many)")
+    return np.stack([found[number] for number in numbers])
 
 
 class Film:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Mapping, Sequence
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import imageio
 import imageio_ffmpeg
@@ -41,21 +42,31 @@ def pictures_at(file: Path, numbers: Sequence[int], rate: float) -> Image:
     if not file.is_file():
         raise NotReady(f"{file} is missing")
     first, wanted = numbers[0], set(numbers)
-    skipped = ["-ss", f"{(first - 0.5) / rate:.6f}"] if first else []
-    last = ["-fps_mode", "passthrough", "-frames:v", str(numbers[-1] - first + 1)]
-    frames = imageio_ffmpeg.read_frames(file, input_params=["-threads", "1", *skipped], output_params=last)
-    found: dict[int, Image] = {}
-    with contextlib.closing(frames):
-        try:
-            width, height = next(frames)["size"]
-            for number, content in enumerate(frames, start=first):
-                if number in wanted:
-                    found[number] = np.frombuffer(content, np.uint8).reshape(height, width, 3)
-        except (RuntimeError, OSError, StopIteration) as error:
-            raise BadInput(f"{file} cannot be read as a video: {' '.join(str(error).split())[-200:]}") from None
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-nostdin", "-threads", "1"]
+    command += ["-ss", f"{(first - 0.5) / rate:.6f}"] if first else []
+    command += ["-i", str(file), "-fps_mode", "passthrough", "-frames:v", str(numbers[-1] - first + 1)]
+    command += ["-f", "image2pipe", "-c:v", "ppm", "-"]  # which says its size
+    with tempfile.TemporaryFile() as words:
+        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=words) as process:
+            frames = enumerate(_ppms(process.stdout), start=first) if process.stdout else ()
+            found = {number: frame for number, frame in frames if number in wanted}
+        if not found:
+            words.seek(0)
+            said = " ".join(words.read(2000).decode(errors="replace").split())
+            raise BadInput(f"{file} cannot be read as a video from picture {first} on: {said or 'it ends before'}")
     if missing := sorted(wanted - found.keys()):
         raise BadInput(f"{file} has no picture {missing[0]} (counted from 0; rows and pictures must be as many)")
     return np.stack([found[number] for number in numbers])
+
+
+def _ppms(stream: IO[bytes]) -> Iterator[Image]:
+    """Return the pictures of a stream, one after another."""
+    while stream.readline() == b"P6\n":
+        width, height = map(int, stream.readline().split())
+        stream.readline()  # the largest value, 255
+        content = stream.read(width * height * 3)
+        if len(content) == width * height * 3:
+            yield np.frombuffer(content, np.uint8).reshape(height, width, 3)
 
 
 class Film:

@@ -137,6 +137,8 @@ def _opened(dataset: LeRobot, robot: Robot, encoders: Encoders) -> Iterator[None
             write_made(dataset.folder, now)
         elif differences := before.differences(now):
             raise BadInput(f"{place} was made otherwise: {'; '.join(differences)}; remove it, or say the same again")
+        for part in place.glob("chunk-*/*/.episode_*.pth.*"):  # of who was killed while it wrote
+            part.unlink(missing_ok=True)
         yield
 
 
@@ -214,6 +216,7 @@ def _in_processes(jobs: Sequence[Job], add: Callable[[int], None]) -> None:
     command = [sys.executable, "-m", "lingbot_eval.datasets.encoding"]
     said: queue.Queue[bytes | None] = queue.Queue()
     running: list[subprocess.Popen[bytes]] = []
+    listeners: list[threading.Thread] = []
     try:
         for job in jobs:
             with tempfile.TemporaryFile() as words:
@@ -221,7 +224,8 @@ def _in_processes(jobs: Sequence[Job], add: Callable[[int], None]) -> None:
                 words.seek(0)
                 process = subprocess.Popen(command, stdin=words, stdout=subprocess.PIPE)
             running.append(process)
-            threading.Thread(target=_listen, args=(process.stdout, said), daemon=True).start()
+            listeners.append(threading.Thread(target=_listen, args=(process.stdout, said), daemon=True))
+            listeners[-1].start()
         left = len(running)
         while left:
             line = said.get()
@@ -238,11 +242,15 @@ def _in_processes(jobs: Sequence[Job], add: Callable[[int], None]) -> None:
         for process in running:
             process.kill()
             process.wait()
+        for listener in listeners:
+            listener.join()
 
 
 def _listen(stream: IO[bytes] | None, said: queue.Queue[bytes | None]) -> None:
-    for line in stream or ():
-        said.put(line)
+    if stream is not None:
+        with stream:
+            for line in stream:
+                said.put(line)
     said.put(None)
 
 

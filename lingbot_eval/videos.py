@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import imageio
+import imageio_ffmpeg
 import numpy as np
 from PIL import Image as Canvas
 from PIL import ImageDraw, ImageFont, UnidentifiedImageError
 
-from lingbot_eval.errors import BadInput
+from lingbot_eval.errors import BadInput, NotReady
 from lingbot_eval.files import placed, scratch
 from lingbot_eval.names import video_name
 from lingbot_eval.types import Episode, Image, Outcome
@@ -28,6 +31,42 @@ def data_mp4(path: Path, rate: int) -> Any:
     at once."""
     params = ["-crf", "18", "-g", "2", "-bf", "0"]
     return imageio.get_writer(path, fps=rate, macro_block_size=2, quality=None, output_params=params)
+
+
+def pictures_at(file: Path, numbers: Sequence[int], rate: float) -> Image:
+    """Return (T, H, W, 3): the pictures of these ``numbers``, which rise or stay, of a video that has ``rate`` pictures
+    per second; what lies before the first is skipped at once.
+
+    Raises NotReady for a file that is missing, BadInput for one that cannot be read or has fewer pictures.
+    """
+    if not file.is_file():
+        raise NotReady(f"{file} is missing")
+    first, wanted = numbers[0], set(numbers)
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-nostdin", "-threads", "1"]
+    command += ["-ss", f"{(first - 0.5) / rate:.6f}"] if first else []
+    command += ["-i", str(file), "-fps_mode", "passthrough", "-frames:v", str(numbers[-1] - first + 1)]
+    command += ["-f", "image2pipe", "-c:v", "ppm", "-"]  # which says its size
+    with tempfile.TemporaryFile() as words:
+        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=words) as process:
+            frames = enumerate(_ppms(process.stdout), start=first) if process.stdout else ()
+            found = {number: frame for number, frame in frames if number in wanted}
+        if not found:
+            words.seek(0)
+            said = " ".join(words.read(2000).decode(errors="replace").split())
+            raise BadInput(f"{file} cannot be read as a video from picture {first} on: {said or 'it ends before'}")
+    if missing := sorted(wanted - found.keys()):
+        raise BadInput(f"{file} has no picture {missing[0]} (counted from 0; rows and pictures must be as many)")
+    return np.stack([found[number] for number in numbers])
+
+
+def _ppms(stream: IO[bytes]) -> Iterator[Image]:
+    """Return the pictures of a stream, one after another."""
+    while stream.readline() == b"P6\n":
+        width, height = map(int, stream.readline().split())
+        stream.readline()  # the largest value, 255
+        content = stream.read(width * height * 3)
+        if len(content) == width * height * 3:
+            yield np.frombuffer(content, np.uint8).reshape(height, width, 3)
 
 
 class Film:

@@ -11,7 +11,7 @@ import pytest
 
 from lingbot_eval import hashes
 from lingbot_eval.errors import NotReady
-from lingbot_eval.hashes import cache_file, sha256
+from lingbot_eval.hashes import cache_file, sha256, together_sha256
 
 
 @pytest.fixture
@@ -187,3 +187,17 @@ def test_a_link_is_the_file_that_it_leads_to(file, tmp_path):
     (tmp_path / "link").symlink_to(file)
     assert sha256(tmp_path / "link") == of(b"one")
     assert list(json.loads(cache_file().read_text())) == [str(file)]
+
+
+def test_many_files_have_one_hash_which_is_remembered_apart(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr("lingbot_eval.hashes.SETTLED_NS", 0)
+    files = [tmp_path / name for name in "abc"]
+    for file in files:
+        file.write_text(file.name)
+    first = together_sha256(files)
+    assert first == together_sha256(files)
+    assert [file.name.startswith("together-") for file in (tmp_path / "cache" / "lingbot_eval").iterdir()] == [True]
+    assert together_sha256(files[::-1]) != first
+    files[1].write_text("other")
+    assert together_sha256(files) != first

@@ -35,6 +35,7 @@ ONLY_IN = {
     "sapien": r"envs/(tabletop|robotwin)",
     "mplib": r"envs/robotwin/ik",
     "imageio": r"videos",
+    "imageio_ffmpeg": r"videos",
     "PIL": r"videos|envs/libero",
     "tensorboard": r"trackers/tensorboard",
     "wandb": r"trackers/wandb",

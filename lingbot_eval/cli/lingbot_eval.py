@@ -11,7 +11,22 @@ from typing import NoReturn
 
 from lingbot_eval.agents import kind_names
 from lingbot_eval.agents.lingbot_va.kind import require_lingbot
-from lingbot_eval.cli import compare, diff, export, imagine, plan, plots, report, status, train, trial, verify, view
+from lingbot_eval.cli import (
+    compare,
+    dataset,
+    diff,
+    export,
+    imagine,
+    latents,
+    plan,
+    plots,
+    report,
+    status,
+    train,
+    trial,
+    verify,
+    view,
+)
 from lingbot_eval.cli.doctor import doctor
 from lingbot_eval.cli.places import refused, text_place
 from lingbot_eval.cli.screen import Screen
@@ -86,6 +101,8 @@ def _parser() -> argparse.ArgumentParser:
     add("diff", diff.add_arguments, diff.diff, "what differs between two runs; what can move a score first")
     add("verify", verify.add_arguments, verify.verify, "play a few recorded episodes again and compare")
     add("export", export.add_arguments, export.export, "a run in LeRobot's formats, or as Parquet")
+    add("latents", latents.add_arguments, latents.latents, "encode a dataset's videos and sentences for post-training")
+    add("dataset", dataset.add_arguments, dataset.dataset, "check a dataset before training; make its quantiles")
     add("plot", plots.add_arguments, plots.plot, "draw rates, curves and times to RUN/report, as SVG and PNG")
     add("view", view.add_arguments, view.view, "a run's page in the browser, live while it goes on")
     add("plan", plan.add_arguments, plan.run, "find the scenes that a benchmark's expert solves")

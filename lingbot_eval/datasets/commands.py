@@ -37,6 +37,8 @@ def commands(rows: Rows, robot: Robot, names: Sequence[str]) -> Commands:
         rows = rows[:, [selected(names, one.column) for one in robot.columns]]
     found = rows.astype(np.float64)
     for pose in robot.relative:
+        if (last := max(*pose.position, *pose.rotation)) >= rows.shape[1]:
+            raise BadInput(f"a pose is said to be in columns up to {last}, and the dataset has {rows.shape[1]}")
         _make_relative(found, rows, pose)
     return found
 

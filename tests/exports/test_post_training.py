@@ -2,52 +2,37 @@
 
 from __future__ import annotations
 
-import json
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 
+pytest.importorskip("pyarrow", reason="pyarrow is not installed: pip install -e '.[export]'")
+
 from lingbot_eval.cli.lingbot_eval import main
 from lingbot_eval.cli.run_suite import main as run_suite
+from lingbot_eval.datasets.commands import commands as commands_of
+from lingbot_eval.datasets.commands import normalised
+from lingbot_eval.datasets.lerobot import LeRobot
+from lingbot_eval.datasets.robots import load_robot, settings_of
+from lingbot_eval.datasets.segments import frame_ids, latent_frames
 from lingbot_eval.envs.robotwin import poses
-from lingbot_eval.models.lingbot_va.configuration import load_benchmark
-from tests.exports.post_training import actions
-
-GOLDEN = Path(os.environ.get("LINGBOT_EVAL_GOLDEN", Path(__file__).parents[3] / "shared" / "golden"))
-
-
-@pytest.mark.parametrize("benchmark", ["libero", "robotwin"])
-def test_our_reading_of_an_item_is_upstreams(benchmark):
-    """The reading is the tests' own; recorded items of the original hold it."""
-    if not (GOLDEN / f"data_{benchmark}.json").is_file():
-        pytest.skip("no recorded items: LINGBOT_EVAL_GOLDEN names their folder")
-    safetensors = pytest.importorskip("safetensors.torch")
-    case = json.loads((GOLDEN / f"data_{benchmark}.json").read_text())
-    tensors = safetensors.load_file(GOLDEN / f"data_{benchmark}.safetensors")
-    rows = tensors["in/action"].numpy()
-    ours = actions(rows, case["frame_ids"], case["local_start_frame"], load_benchmark(benchmark))
-    np.testing.assert_allclose(ours, tensors["out/actions"].numpy(), atol=2e-6)
 
 
 def test_an_exported_episode_becomes_the_commands_that_were_played(tmp_path, capsys):
     """Relative to the first command, as post-training has it, where play has them relative to the first state."""
-    pq = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed: pip install -e '.[export]'")
     pytest.importorskip("sapien", reason="the tabletop extra is not installed")
     run, out = tmp_path / "run", tmp_path / "out"
     words = ["tabletop", "--tasks", "press_button", "--episodes", "1", "--out", str(run), "actions=true"]
     assert run_suite([*words, f"suite.manifest={tmp_path / 'scenes'}", "agent.commands_per_action=1"]) == 0
     assert main(["export", str(run), "--to", "lerobot-2.1", "--out", str(out)]) == 0
-    settings = load_benchmark("robotwin")
-    segment = json.loads((out / "meta" / "episodes.jsonl").read_text())["action_config"][0]
-    frame_ids = range(segment["start_frame"], segment["end_frame"], 4)  # 16 commands per latent frame
-    table = pq.read_table(out / "data" / "chunk-000" / "episode_000000.parquet")
-    rows, states = (np.array(table[name].to_pylist()) for name in ("action", "observation.state"))
-    item = actions(rows, list(frame_ids), 0, settings)
+    robot, dataset = load_robot("robotwin"), LeRobot(out)
+    settings, (episode,) = settings_of(robot), dataset.episodes
+    (segment,) = episode.segments
+    ids = frame_ids(segment, settings.commands_per_look, robot.tail)
+    rows, states = dataset.rows(episode), dataset.rows(episode, "observation.state")
+    item = normalised(commands_of(rows, robot, dataset.names()), settings, latent_frames(ids), 4)
     with np.load(next(run.glob("actions/*/*.npz"))) as kept:
         commands = kept["actions"].reshape(-1, 16)
-    assert len(rows) == len(commands) == segment["end_frame"]
+    assert len(rows) == len(commands) == segment.end_frame
     absolute = poses.absolute(states[0], commands)
     np.testing.assert_allclose(rows, absolute, atol=1e-6)
     low, high = (np.array(bounds)[list(settings.channels)] for bounds in (settings.q01, settings.q99))

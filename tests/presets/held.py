@@ -8,9 +8,9 @@ from typing import Any
 
 import yaml
 
-from tests.presets import libero, lingbot_va, ours, robotwin
+from tests.presets import libero, lingbot_va, ours, robots, robotwin
 
-TABLES = {**libero.TABLES, **robotwin.TABLES, **lingbot_va.TABLES, **ours.TABLES}
+TABLES = {**libero.TABLES, **robotwin.TABLES, **lingbot_va.TABLES, **ours.TABLES, **robots.TABLES}
 """By file below ``conf/``: all that it says."""
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

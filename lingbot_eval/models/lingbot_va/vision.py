@@ -7,7 +7,7 @@ and stream, and share the weights.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,9 @@ Memory = dict[str, list[Any]]
 
 Pictures = npt.NDArray[np.float32]
 """(T, H, W, 3) in [0, 1]."""
+
+PIECE = 16
+"""So many pictures of a whole video are encoded at a time, for the sake of memory; a multiple of four."""
 
 Watch = Callable[[str, Tensor, Tensor], None]
 """It is told the stream's name, its pixels and the encoder's output."""
@@ -52,10 +55,32 @@ class Vision:
             out = self._encoded(pixels, memory.setdefault(name, [None] * self._convolutions))
             if watch is not None:
                 watch(name, pixels, out)
-            mean = out.chunk(2, dim=1)[0].float()  # the second half is a log variance, which nobody samples
-            done[name] = ((mean - self._mean) * (1 / self._std)).to(self._dtype)
+            done[name] = self._normalised(out)
         wide = {name: torch.cat(list(latents), dim=-1)[None] for name, latents in done.items()}
         return torch.cat([wide["wrist"], wide["main"]], dim=-2) if "wrist" in wide else wide["main"]
+
+    @torch.no_grad()
+    def of_videos(self, videos: Sequence[Mapping[str, Image]]) -> list[dict[str, Tensor]]:
+        """Turn whole videos of one length, per camera (1 + 4 n, H, W, 3) uint8, into the normalised latents that
+        :meth:`encode` makes of them: per video, by camera, (48, 1 + n, h, w)."""
+        memory: Memory = {}
+        parts: dict[str, list[Tensor]] = {}
+        for piece in _pieces(len(next(iter(videos[0].values())))):
+            squares = []
+            for video in videos:
+                images = {name: video[name][piece] for name in self._settings.cameras}
+                self._check(images, started=bool(memory))
+                squares.append(self.pixels(images))
+            for stream in squares[0]:
+                pixels = torch.cat([one[stream] for one in squares])
+                out = self._encoded(pixels, memory.setdefault(stream, [None] * self._convolutions))
+                parts.setdefault(stream, []).append(self._normalised(out))
+        apart = [torch.cat(latents, dim=2).unflatten(0, (len(videos), -1)) for latents in parts.values()]
+        names = list(self._settings.cameras)
+        return [
+            dict(zip(names, (one for stream in apart for one in stream[number]), strict=True))
+            for number in range(len(videos))
+        ]
 
     def pixels(self, images: Mapping[str, Image]) -> dict[str, Tensor]:
         """Return by stream (``main``; ``wrist`` in the T layout): (cameras, 3, T, H, W) in [-1, 1], the model's
@@ -127,6 +152,11 @@ class Vision:
         encoded: Tensor = self._vae.quant_conv(out)
         return encoded
 
+    def _normalised(self, encoded: Tensor) -> Tensor:
+        """(B, 96, T, h, w) -> (B, 48, T, h, w); the second half is a log variance, which nobody samples."""
+        mean = encoded.chunk(2, dim=1)[0].float()
+        return ((mean - self._mean) * (1 / self._std)).to(self._dtype)
+
     def _unshuffled(self, pixels: Tensor) -> Tensor:
         """Make each p x p square of pixels channels, ordered (colour, column, row)."""
         p = self._patch
@@ -144,6 +174,13 @@ class Vision:
         batch, channels, time, height, width = squares.shape
         apart = squares.view(batch, channels // (p * p), p, p, time, height, width)
         return apart.permute(0, 1, 4, 5, 3, 6, 2).reshape(batch, channels // (p * p), time, height * p, width * p)
+
+
+def _pieces(length: int) -> Iterator[slice]:
+    """Cut a video as the encoder takes it: its first picture, then PIECE pictures at a time."""
+    yield slice(0, 1)
+    for start in range(1, length, PIECE):
+        yield slice(start, start + PIECE)
 
 
 def _convolutions(part: Any) -> int:

@@ -14,6 +14,7 @@ from lingbot_eval.exports.model_card import model_card, rates_of
 from lingbot_eval.plain import say
 from lingbot_eval.runs import contents
 from lingbot_eval.runs.directory import RunDirectory
+from lingbot_eval.settings.trained import Rate
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,7 +28,8 @@ def run(given: argparse.Namespace) -> int:
     from lingbot_eval.models.lingbot_va.checkpoint import locate
     from lingbot_eval.models.lingbot_va.own_file import add_rates
 
-    folder, rates = Path(given.folder), []
+    folder = Path(given.folder)
+    rates: list[Rate] = []
     hash = locate(str(folder)).hash()
     for name in given.runs:
         said = contents.read(RunDirectory(Path(name)))

@@ -110,8 +110,8 @@ def _played(settings: LingBotSettings) -> Iterator[str]:
     yield ""
     yield (
         f"Cameras {markdown_text(', '.join(settings.cameras))} at {settings.height} × {settings.width} pixels (layout "
-        f"{settings.layout}, latents {rows} × {columns}); {settings.frames} latent frames of "
-        f"{settings.commands_per_frame} commands in a chunk; commands in the shared channels "
+        f"{settings.layout}, latents {rows} × {columns}); chunks of {settings.frames} × "
+        f"{settings.commands_per_frame} commands (latent frames, commands of each), in the shared channels "
         f"{', '.join(map(str, settings.channels))}, normalised by the quantiles of its data."
     )
 
@@ -120,9 +120,8 @@ def _recipe(training: Training) -> Iterator[str]:
     yield "## Recipe"
     yield ""
     curve = ", ".join(f"{name} {value:.4g}" for name, value in training.curve.items())
-    yield f"Last values: {markdown_text(curve)}." if curve else "No curve was kept."
     versions = ", ".join(f"{name} {value}" for name, value in training.versions.items())
-    yield f"Computed with {markdown_text(versions)}." if versions else ""
+    yield f"Last values: {markdown_text(curve or 'not kept')}. Computed with: {markdown_text(versions or 'not kept')}."
     yield ""
     yield "```json"
     yield json.dumps(training.recipe, indent=2, default=str)  # whose lines begin with no fence

@@ -266,9 +266,9 @@ def placed(part: Path, target: Path) -> None:
 
 
 @contextlib.contextmanager
-def folder_whole(target: Path, ours: str) -> Iterator[Path]:
+def folder_whole(target: Path, ours: str = "") -> Iterator[Path]:
     """Give a hidden folder beside ``target`` to be filled, which then takes its place; what raises leaves neither it
-    nor a trace. A folder with a file ``ours`` in it is one that we wrote, and is replaced.
+    nor a trace. A folder with a file of the name ``ours`` in it is one that we wrote, and is replaced.
 
     Raises BadInput for any other that is not empty, NotReady where nothing can be written.
     """

@@ -18,6 +18,12 @@ from lingbot_eval.cli import (
     export,
     imagine,
     latents,
+    card,
+    compare,
+    diff,
+    export,
+    imagine,
+    make_base,
     plan,
     plots,
     report,
@@ -107,6 +113,8 @@ def _parser() -> argparse.ArgumentParser:
     add("view", view.add_arguments, view.view, "a run's page in the browser, live while it goes on")
     add("plan", plan.add_arguments, plan.run, "find the scenes that a benchmark's expert solves")
     add("make-tiny", _tiny_arguments, tiny, "write a random LingBot-VA checkpoint: it plays, and cannot win")
+    add("card", card.add_arguments, card.run, "a trained checkpoint's MODEL_CARD.md, with the rates of runs")
+    add("make-base", make_base.add_arguments, make_base.run, "write a LingBot-VA checkpoint to train from nothing")
     add("imagine", imagine.add_arguments, imagine.imagine, "LingBot-VA's video and actions from pictures alone")
     add("trial", trial.add_arguments, trial.trial, "a real robot: plan trials, score them key by key")
     add("train", train.add_arguments, train.train, "post-train LingBot-VA on a dataset with latents")

@@ -77,7 +77,7 @@ def test_ls_alone_lists_everything(capsys):
     [
         (
             ["ls", "task"],
-            "unknown list 'task'; did you mean 'tasks'? (valid: suites, tasks, agents, checkpoints, protocols, published, ",
+            "unknown list 'task'; did you mean 'tasks'? (valid: suites, tasks, agents, checkpoints, protocols, ",
         ),
         (["lst"], "'lst'"),
         ([], "--help"),

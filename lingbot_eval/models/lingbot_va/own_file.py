@@ -4,16 +4,17 @@ and what it was trained on. No torch here."""
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from lingbot_eval.errors import BadInput
-from lingbot_eval.files import checksum, with_checksum
+from lingbot_eval.files import checksum, unwritable, with_checksum, write_whole
 from lingbot_eval.models.lingbot_va.reading import BadCheckpoint, read_json
 from lingbot_eval.settings.lingbot_va import LingBotSettings
-from lingbot_eval.settings.trained import Training
+from lingbot_eval.settings.trained import Rate, Training
 
 NAME = "lingbot_eval.json"
 SCHEMA = 1
@@ -66,3 +67,26 @@ def read_own(folder: Path) -> OwnFile | None:
         return msgspec.convert(data, OwnFile)
     except (msgspec.ValidationError, BadInput) as error:
         raise BadCheckpoint(f"{file}: {str(error).replace('`', '')}") from None
+
+
+def add_rates(folder: Path, rates: Sequence[Rate]) -> OwnFile:
+    """Keep ``rates`` in the file in ``folder``, in place of earlier ones of the same tasks under the same rules; the
+    checkpoint stays the same one. Return what the file now says.
+
+    Raises BadInput for a checkpoint that does not say what it was trained on, BadCheckpoint, NotReady.
+    """
+    own = read_own(folder)
+    if own is None or own.training is None:
+        raise BadInput(f"{folder} does not say what it was trained on: it has no {NAME} of a training")
+    new = {_place(rate): rate for rate in (*own.training.rates, *rates)}
+    training = msgspec.structs.replace(own.training, rates=tuple(new.values()))
+    own = msgspec.structs.replace(own, training=training)
+    try:
+        write_whole(folder / NAME, own.content())
+    except OSError as error:
+        raise unwritable(folder, error) from None
+    return own
+
+
+def _place(rate: Rate) -> tuple[str, ...]:
+    return rate.part, rate.task, rate.setting, rate.protocol_hash

@@ -22,6 +22,8 @@ Shapes = Iterable[tuple[str, tuple[int, ...]]]
 
 WORDS = ("pick", "up", "the", "and", "place", "it", "in", "basket", "put", "on", "plate", "open", "drawer", "bowl")
 
+TEXT_HEADS = 4
+
 
 def make_tiny(folder: Path, *, mid: bool = False, seed: int = 0) -> None:
     """Write ``folder``; the same seed writes the same weights.
@@ -38,10 +40,10 @@ def make_tiny(folder: Path, *, mid: bool = False, seed: int = 0) -> None:
         raise BadInput(f"cannot write to {folder}: {error.strerror}; name a new folder") from None
     generator = torch.Generator().manual_seed(seed)
     text_dim = 1024 if mid else 32
-    _write(folder / "transformer", "diffusion_pytorch_model", *_transformer(text_dim, generator, mid=mid))
-    _write(folder / "vae", "diffusion_pytorch_model", *_vae(generator))
-    vocabulary = _write_tokenizer(folder / "tokenizer")
-    _write(folder / "text_encoder", "model", *_text_encoder(text_dim, vocabulary, generator))
+    write_part(folder / "transformer", "diffusion_pytorch_model", *_transformer(text_dim, generator, mid=mid))
+    write_part(folder / "vae", "diffusion_pytorch_model", *random_vae(generator))
+    vocabulary = write_tokenizer(folder / "tokenizer", WORDS)
+    write_part(folder / "text_encoder", "model", *random_text_encoder(text_dim, vocabulary, generator))
 
 
 def _transformer(text_dim: int, generator: torch.Generator, *, mid: bool) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -70,7 +72,7 @@ def _transformer(text_dim: int, generator: torch.Generator, *, mid: bool) -> tup
     return config, _random(shapes.items(), generator)
 
 
-def _vae(generator: torch.Generator) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def random_vae(generator: torch.Generator) -> tuple[dict[str, Any], dict[str, Tensor]]:
     config = {
         "_class_name": "AutoencoderKLWan",
         "attn_scales": [],
@@ -96,8 +98,10 @@ def _vae(generator: torch.Generator) -> tuple[dict[str, Any], dict[str, Tensor]]
     return config, _random(((name, tuple(value.shape)) for name, value in vae.state_dict().items()), generator)
 
 
-def _text_encoder(width: int, vocabulary: int, generator: torch.Generator) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    heads, layers, hidden = 4, 2, 2 * width
+def random_text_encoder(
+    width: int, vocabulary: int, generator: torch.Generator
+) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    heads, layers, hidden = TEXT_HEADS, 2, 2 * width
     config = {
         "architectures": ["UMT5EncoderModel"],
         "model_type": "umt5",
@@ -131,11 +135,11 @@ def _text_encoder(width: int, vocabulary: int, generator: torch.Generator) -> tu
     return config, _random(shapes.items(), generator)
 
 
-def _write_tokenizer(folder: Path) -> int:
-    """Write a unigram tokenizer of single characters and a few words; return the size of its vocabulary."""
+def write_tokenizer(folder: Path, words: Iterable[str]) -> int:
+    """Write a unigram tokenizer of single characters and ``words``; return the size of its vocabulary."""
     characters = string.ascii_letters + string.digits + string.punctuation
     pieces = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁", -2.0)]
-    pieces += [(f"▁{word}", -3.0) for word in WORDS] + [(character, -6.0) for character in characters]
+    pieces += [(f"▁{word}", -3.0) for word in words] + [(character, -6.0) for character in characters]
     tokenizer: Any = Tokenizer(models.Unigram(pieces, unk_id=2, byte_fallback=False))
     tokenizer.normalizer = normalizers.NFKC()
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
@@ -159,7 +163,7 @@ def _random(shapes: Shapes, generator: torch.Generator) -> dict[str, Tensor]:
     return tensors
 
 
-def _write(folder: Path, name: str, config: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+def write_part(folder: Path, name: str, config: dict[str, Any], tensors: dict[str, Tensor]) -> None:
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps(config, indent=2))
     save_file(tensors, folder / f"{name}.safetensors")

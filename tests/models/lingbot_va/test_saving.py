@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 
 from lingbot_eval.agents.lingbot_va.sessions import Sessions
 from lingbot_eval.errors import BadInput, NotReady
+from lingbot_eval.files import with_checksum
 from lingbot_eval.models.lingbot_va import loading
 from lingbot_eval.models.lingbot_va.checkpoint import BadCheckpoint, Checkpoint, locate
 from lingbot_eval.models.lingbot_va.configuration import load_benchmark
@@ -165,3 +166,28 @@ def test_a_damaged_file_of_ours_is_refused_in_a_line(base, tmp_path, change, wor
         locate(str(tmp_path / "it"))
     assert NAME in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda data: data["settings"].update(height="x"), "Expected `int`, got `str`"),
+        (lambda data: data["settings"].update(height=50), "2 x 2 patches"),
+        (lambda data: data["settings"].update(channels=[30]), "must be distinct and within"),
+        (lambda data: data["settings"].update(colour=1), "unknown field `colour`"),
+        (lambda data: data["settings"].pop("q01"), "missing required field `q01`"),
+        (lambda data: data.pop("training"), "missing required field `training`"),
+        (lambda data: data["training"]["tasks"].update(tabletop=3), "Expected `object`, got `int`"),
+        (lambda data: data["training"].update(regime=""), "length >= 1"),
+    ],
+)
+def test_a_file_of_ours_that_makes_no_sense_is_named(base, tmp_path, change, words):
+    write_upstream(tmp_path / "it", trained(base), base, SETTINGS, TRAINING)
+    file = tmp_path / "it" / NAME
+    data = json.loads(file.read_text())
+    change(data)
+    file.write_bytes(with_checksum({name: value for name, value in data.items() if name != "checksum"}))
+    with pytest.raises(BadCheckpoint) as error:
+        locate(str(tmp_path / "it"))
+    assert words.replace("`", "") in str(error.value)
+    assert str(error.value).startswith(f"{file}: ")

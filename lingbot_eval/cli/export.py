@@ -50,8 +50,8 @@ def export(given: argparse.Namespace) -> int:
         raise UnknownName("format", given.to, FORMATS)
     if given.outcome not in OUTCOMES:
         raise UnknownName("outcome", given.outcome, OUTCOMES)
-    if given.to != "eval-info" and importlib.util.find_spec("pyarrow") is None:
-        raise NotReady(f"--to {given.to} needs pyarrow: pip install 'lingbot_eval[export]'")
+    if given.to != "eval-info":
+        require_pyarrow(f"--to {given.to}")
     folder = RunDirectory(Path(given.run))
     said = contents.read(folder)
     warn(said)
@@ -67,6 +67,12 @@ def export(given: argparse.Namespace) -> int:
         raise NotReady(f"cannot write {out}: {error.strerror or error}") from None
     say(out)
     return int(left_out > 0)
+
+
+def require_pyarrow(what: str) -> None:
+    """Raise NotReady where pyarrow is not installed, which ``what`` needs."""
+    if importlib.util.find_spec("pyarrow") is None:
+        raise NotReady(f"{what} needs pyarrow: pip install 'lingbot_eval[export]'")
 
 
 def _file(said: contents.Contents, to: str, out: Path) -> int:
@@ -99,9 +105,9 @@ def _dataset(folder: RunDirectory, given: argparse.Namespace, out: Path) -> int:
 
     part = out.with_name(f".{out.name}.{given.to}")
     files.made(part)
-    version, outcomes = given.to.removeprefix("lerobot-"), OUTCOMES[given.outcome]
+    form, outcomes = lerobot.Form(given.to.removeprefix("lerobot-")), OUTCOMES[given.outcome]
     try:
-        left_out = lerobot.write(folder, version, outcomes, part, _tell, given.workers)
+        left_out = lerobot.write(folder, form, outcomes, part, _tell, given.workers)
     finally:
         with contextlib.suppress(OSError):  # it is not empty: there is something to go on with
             part.rmdir()

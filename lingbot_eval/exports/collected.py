@@ -15,8 +15,9 @@ from lingbot_eval.types import EnvSpec, EpisodeRecord
 SCHEMA = 1
 
 
-def collected(experiment: Experiment, records: Sequence[EpisodeRecord]) -> dict[str, Any]:
-    """Return what ``meta/collected.json`` holds: who played what, under which rules, in which scenes."""
+def collected(experiment: Experiment, records: Sequence[EpisodeRecord], fills: int) -> dict[str, Any]:
+    """Return what ``meta/collected.json`` holds: who played what, under which rules, in which scenes. ``fills`` is as of
+    ``lerobot.Form``."""
     episodes = by_task(record.episode for record in records)
     tasks = [
         {
@@ -44,6 +45,7 @@ def collected(experiment: Experiment, records: Sequence[EpisodeRecord]) -> dict[
         "versions": versions,
         "outcomes": sorted(outcomes),
         "commands": sum(record.commands for record in records),
+        "fills": fills,
         "tasks": tasks,
     }
 
@@ -69,6 +71,10 @@ def card(experiment: Experiment, spec: EnvSpec, said: dict[str, Any]) -> str:
     }
     if most := experiment.agent.get("waypoints_per_command"):
         words["thinned"] = f"at most {most} waypoints of the expert's path per command"
+    if fills := said["fills"]:
+        words["end"] = (
+            f"what was seen last, with the last command again until the rows but one are a multiple of {fills}"
+        )
     if "command" in spec.conventions and "relative" in spec.conventions["command"]:
         words["command"] = "absolute end-effector poses, world frame, quaternion w first; played were relative ones"
     lines = [f"- {name}: {value}" for name, value in words.items()]

@@ -1,9 +1,10 @@
 """A run's played episodes as a LeRobotDataset.
 
-    <dataset>/.parts/    each episode, once it was played again (parts.py)
+    <dataset>/.parts/              each episode, once it was played again (parts.py)
     <dataset>/.parts/order.json    which of them the dataset has, once all were
 
-Whoever is stopped, however hard, goes on by the same call; files of the dataset are the same, however many play.
+Whoever is stopped, however hard, goes on by the same call. Rows and descriptions are the same, byte for byte, however
+many play.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import contextlib
 import shutil
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from lingbot_eval import files
@@ -32,12 +34,27 @@ PARTS, ORDER, LOCK = ".parts", "order.json", ".lock"
 Tell = Callable[[str], None]
 
 
+@dataclass(frozen=True)
+class Form:
+    """Says how a dataset is laid out."""
+
+    version: str
+    """LeRobot's, 2.1 or 3.0."""
+    fills: int = 0
+    """At an episode's end the last command is repeated until the last look has its row and the rows before that one
+    are a multiple of this; 0: a row for each command, and no other."""
+
+    def held(self, commands: int) -> int:
+        """Return how many rows are added to an episode of so many ``commands``."""
+        return -commands % self.fills + 1 if self.fills else 0
+
+
 def write(
-    folder: RunDirectory, version: str, outcomes: Collection[Outcome], target: Path, tell: Tell, workers: int = 1
+    folder: RunDirectory, form: Form, outcomes: Collection[Outcome], target: Path, tell: Tell, workers: int = 1
 ) -> int:
     """Have ``workers`` play the run's episodes of these ``outcomes`` again, and write them to ``target``, which is
-    there; return how many were left out because they did not end as recorded. ``tell`` hears of each, in a thread of
-    theirs.
+    there; return how many were left out because they did not end as recorded. ``tell`` hears of each, in one of several
+    threads.
 
     Raises BadInput, NotReady, RunMismatch, CorruptRecords, and PlaybackDiffers where none ended as recorded.
     """
@@ -47,13 +64,12 @@ def write(
     if not chosen:
         raise BadInput(f"{folder.path} has no episode that ended in {' or '.join(sorted(o.value for o in outcomes))}")
     settings = settings_of(folder)
-    suite = suite_named(settings.suite.name)
-    spec = suite.env_spec(env_settings(settings, chosen[0]))
+    spec = suite_named(settings.suite.name).env_spec(env_settings(settings, chosen[0]))
     with _locked(target):
-        order = _order(target)
-        if order is None:
-            order = _play(folder, chosen, target, spec, tell, workers)
-        _assemble(folder, {record.episode.id: record for record in records}, order, version, target, spec)
+        if (order := _order(target)) is None:
+            store = _Store(folder, form, target, spec, len(chosen), tell)
+            order = _play(store, chosen, workers)
+        _assemble(folder, [final[id] for id in order], form, target, spec)
         shutil.rmtree(target / PARTS)
     return len(chosen) - len(order)
 
@@ -66,15 +82,10 @@ def _locked(target: Path) -> Iterator[None]:
         try:
             yield
         finally:
-            for empty in sorted((target / PARTS).glob("*/"), reverse=True):
-                _remove_empty(empty)
-            _remove_empty(target / PARTS)
+            for folder in (*(target / PARTS).glob("*/"), target / PARTS):
+                with contextlib.suppress(OSError):
+                    folder.rmdir()
             lock.unlink(missing_ok=True)
-
-
-def _remove_empty(folder: Path) -> None:
-    with contextlib.suppress(OSError):
-        folder.rmdir()
 
 
 def _order(target: Path) -> list[str] | None:
@@ -84,48 +95,51 @@ def _order(target: Path) -> list[str] | None:
     return None if content is None else [str(id) for id in files.parsed(content, file)["episodes"]]
 
 
-def _play(
-    folder: RunDirectory, chosen: Sequence[EpisodeRecord], target: Path, spec: EnvSpec, tell: Tell, workers: int
-) -> list[str]:
+def _play(store: _Store, chosen: Sequence[EpisodeRecord], workers: int) -> list[str]:
     """Play all of ``chosen`` that has no part yet; return the ids of those that ended as recorded, in their order."""
-    marks = {}
     for record in chosen:  # what is missing is said before anything is played
-        marks[record.episode.id] = parts.mark(record, commands_of(folder, record), round(spec.commands_per_second))
-    settings = settings_here(folder)
-    cameras, _ = names(settings.suite.name, spec)
-    store = _Store(target / PARTS, marks, cameras, round(spec.commands_per_second), len(chosen), tell)
+        store.expect(record)
     todo = [record for record in chosen if not store.has(record)]
     todo.sort(key=lambda record: (record.episode.suite, record.episode.task))  # each task's simulator starts once
-    in_parallel(todo, min(workers, len(todo)), lambda: Playback(folder, settings), store.add)
+    settings = settings_here(store.run)
+    in_parallel(todo, max(1, min(workers, len(todo))), lambda: Playback(store.run, settings), store.add)
     order = [record.episode.id for record in chosen if record.episode.id not in store.left_out]
     if not order:
         raise PlaybackDiffers("no episode ended as recorded when it was played again: nothing was written")
-    files.write_whole(target / PARTS / ORDER, files.with_checksum({"episodes": order}))
+    files.write_whole(store.folder / ORDER, files.with_checksum({"episodes": order}))
     return order
 
 
 class _Store:
     """The parts of a dataset; threads add to it."""
 
-    def __init__(
-        self, folder: Path, marks: Mapping[str, str], cameras: Mapping[str, str], rate: int, planned: int, tell: Tell
-    ) -> None:
-        self._folder, self._marks, self._cameras, self._rate = folder, marks, cameras, rate
-        self._planned, self._tell = planned, tell
+    def __init__(self, run: RunDirectory, form: Form, target: Path, spec: EnvSpec, planned: int, tell: Tell) -> None:
+        self.run, self.folder = run, target / PARTS
+        self._form, self._planned, self._tell = form, planned, tell
+        self._rate = round(spec.commands_per_second)
+        self._cameras = names(run.run().experiment.suite.name, spec)[0]
         self._lock, self._done = threading.Lock(), 0
+        self._marks: dict[str, str] = {}
         self.left_out: set[str] = set()
+
+    def expect(self, record: EpisodeRecord) -> None:
+        """Learn of what the episode's part is to be made. Raises as ``commands_of``."""
+        commands, held = commands_of(self.run, record), self._form.held(record.commands)
+        self._marks[record.episode.id] = parts.mark(record, commands, self._rate, held)
 
     def has(self, record: EpisodeRecord) -> bool:
         """Say whether the episode's part is there; one of other commands is not its own."""
-        there = parts.read(parts.place(self._folder, record), self._marks[record.episode.id]) is not None
+        there = parts.read(parts.place(self.folder, record), self._marks[record.episode.id]) is not None
         self._done += there
         return there
 
     def add(self, playback: Playback, record: EpisodeRecord) -> None:
-        id, place = record.episode.id, parts.place(self._folder, record)
+        """Play the episode, and keep its part unless it ends otherwise than it did."""
+        id, place = record.episode.id, parts.place(self.folder, record)
+        moments = playback.moments(record, self._form.held(record.commands))
+        words = ""
         try:
-            parts.write(place, playback.moments(record), self._cameras, self._rate, self._marks[id])
-            words = ""
+            parts.write(place, moments, self._cameras, self._rate, self._marks[id])
         except PlaybackDiffers as error:
             words = f"left out: {error}"
         with self._lock:
@@ -135,27 +149,19 @@ class _Store:
             self._tell(words or f"{self._done}/{self._planned} {id}")
 
 
-def _assemble(
-    folder: RunDirectory,
-    records: Mapping[str, EpisodeRecord],
-    order: Sequence[str],
-    version: str,
-    target: Path,
-    spec: EnvSpec,
-) -> None:
+def _assemble(folder: RunDirectory, records: Sequence[EpisodeRecord], form: Form, target: Path, spec: EnvSpec) -> None:
     """Make the dataset of its parts; films that have moved to their places already stay there."""
     experiment = folder.run().experiment
     suite = suite_named(experiment.suite.name)
-    dataset = Dataset(target, LAYOUTS[version], round(spec.commands_per_second), names(suite.name, spec)[1])
-    chosen = [records[id] for id in order]
-    for record in chosen:
+    dataset = Dataset(target, LAYOUTS[form.version], round(spec.commands_per_second), names(suite.name, spec)[1])
+    for record in records:
         place = parts.place(target / PARTS, record)
         if (part := parts.read(place)) is None:
             raise BadInput(f"{place} is gone; delete {target / PARTS}, and all episodes are played again")
         dataset.add(part, record.episode)
-    said = collected(experiment, chosen)
+    said = collected(experiment, records, form.fills)
     more = {"collected.json": files.with_checksum(said)}
-    if others := wordings(suite, chosen):
+    if others := wordings(suite, records):
         more["wordings.jsonl"] = others
     dataset.close(card(experiment, spec, said), more)
 

@@ -62,8 +62,9 @@ class Playback:
             self._env.close()
             self._env = None
 
-    def moments(self, record: EpisodeRecord) -> Iterator[Moment]:
-        """Play the episode, and yield a moment for each of the record's commands.
+    def moments(self, record: EpisodeRecord, held: int = 0) -> Iterator[Moment]:
+        """Play the episode, and yield a moment for each of the record's commands, then so many that are ``held``: what
+        was seen in the end, and the last command again.
 
         Raises BadInput where its commands were not kept, CorruptRecords where they are not its own, and after the last
         moment PlaybackDiffers where the episode did not end as recorded.
@@ -73,6 +74,7 @@ class Playback:
         scene = {name: getattr(episode, name) for name in ("task", "setting", "initial_state", "index")}
         observation, info = env.reset(seed=episode.seed, options=scene)
         first, over, success = cast("Info", info), False, False
+        absolute = commands[0]
         for command in commands:
             if over:
                 break
@@ -89,6 +91,8 @@ class Playback:
                 f"{episode.id}: recorded were {_words(then)}; played again it was {_words(now)}. Was it played on "
                 "another kind of machine?"
             )
+        for _ in range(held):
+            yield Moment(observation, absolute, success, over)
 
     def _at(self, record: EpisodeRecord) -> RemoteEnv:
         task = (record.episode.suite, record.episode.task)

@@ -49,7 +49,5 @@ def refuse_evaluated(episodes: Iterable[Episode]) -> None:
     """Raise BadInput for an episode whose scene may be evaluated: nothing is to be learnt from it."""
     for episode in episodes:
         if not trained_on(episode):
-            what = "a stored scene" if episode.initial_state is not None else f"seed {episode.seed}"
-            raise BadInput(
-                f"{episode.id}: {what} may be evaluated; scenes to learn from have seeds from {FIRST_SEED} on"
-            )
+            scene = "a stored scene" if episode.initial_state is not None else f"seed {episode.seed}"
+            raise BadInput(f"{episode.id}: {scene} may be evaluated; to learn from are seeds from {FIRST_SEED} on")

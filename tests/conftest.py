@@ -16,6 +16,7 @@ from lingbot_eval.settings import (
     LocalSettings,
     RunSettings,
     SuiteSettings,
+    as_struct,
     default_limits,
 )
 from lingbot_eval.settings.toy import ToySettings
@@ -66,6 +67,14 @@ def toy(
     )
 
 
+def scripted(name: str) -> AgentSettings:
+    """The settings of a scripted agent that looks at nothing."""
+    plain = {"name": name, "looks": False, "commands_per_action": 1, "sessions": 1}
+    more = {"waypoints_per_command": 1} if name == "expert" else {}
+    settings: AgentSettings = as_struct({**plain, **more}, kind_named(name).settings)
+    return settings
+
+
 def toy_run(
     agent: str | AgentSettings = "expert", faults: dict[int, str] | None = None, **changes: object
 ) -> RunSettings:
@@ -76,7 +85,7 @@ def toy_run(
         ),
         "env": toy(faults=faults).simulator,
         "protocol": load_protocol("toy", "toy"),
-        "agent": kind_named(agent).settings(False, 1, 1) if isinstance(agent, str) else agent,
+        "agent": scripted(agent) if isinstance(agent, str) else agent,
         "limits": default_limits(),
         "cluster": LocalSettings(gpus=None),
         "workers": 1,

@@ -25,8 +25,8 @@ class Expertise(Protocol):
     """This is the suite's scripted expert in the simulator's process, and all that a privileged agent gets of a
     simulator."""
 
-    def use_expert(self) -> None:
-        """Load the expert there."""
+    def use_expert(self, waypoints_per_command: int = 1) -> None:
+        """Load the expert there; it gives one command for at most so many waypoints of its path."""
 
     def expert_reset(self) -> None: ...
 

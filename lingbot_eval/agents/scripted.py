@@ -105,8 +105,8 @@ class Expert:
     enters an observation.
     """
 
-    def __init__(self, expertise: Expertise) -> None:
-        expertise.use_expert()
+    def __init__(self, expertise: Expertise, waypoints_per_command: int = 1) -> None:
+        expertise.use_expert(waypoints_per_command)
         self._expertise = expertise
 
     def reset(self, instruction: str, *, seed: int) -> None:
@@ -162,7 +162,7 @@ class ExpertKind(AgentKind[ExpertSettings]):
         return settings, ""
 
     def load(self, settings: ExpertSettings, limits: Limits, log: Path) -> Callable[[Any], Expert]:
-        return Expert
+        return lambda expertise: Expert(expertise, settings.waypoints_per_command)
 
 
 def _recordings_of(settings: ReplaySettings) -> dict[int, Path]:

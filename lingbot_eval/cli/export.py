@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.util
 import json
 import secrets
-import shutil
 import sys
 from pathlib import Path
 
@@ -38,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--outcome", metavar="WORD", default="success", help="lerobot-*: success (default) | failure | all"
     )
+    parser.add_argument("--workers", metavar="N", type=int, default=1, help="lerobot-*: simulators that play at once")
 
 
 def export(given: argparse.Namespace) -> int:
@@ -49,46 +50,69 @@ def export(given: argparse.Namespace) -> int:
         raise UnknownName("format", given.to, FORMATS)
     if given.outcome not in OUTCOMES:
         raise UnknownName("outcome", given.outcome, OUTCOMES)
-    if given.to != "eval-info" and importlib.util.find_spec("pyarrow") is None:
-        raise NotReady(f"--to {given.to} needs pyarrow: pip install 'lingbot_eval[export]'")
+    if given.to != "eval-info":
+        require_pyarrow(f"--to {given.to}")
     folder = RunDirectory(Path(given.run))
     said = contents.read(folder)
     warn(said)
     name = {"eval-info": "eval_info.json", "parquet": "records.parquet"}.get(given.to, given.to)
     out = Path(given.out) if given.out else folder.path / "export" / name
-    part = out.with_name(f".{out.name}.{secrets.token_hex(4)}")
-    left_out = 0
     try:
         if given.out:
             out.parent.mkdir(parents=True, exist_ok=True)
         else:
             files.made(out.parent)
-        if given.to == "eval-info":
+        left_out = _dataset(folder, given, out) if given.to.startswith("lerobot-") else _file(said, given.to, out)
+    except OSError as error:
+        raise NotReady(f"cannot write {out}: {error.strerror or error}") from None
+    say(out)
+    return int(left_out > 0)
+
+
+def require_pyarrow(what: str) -> None:
+    """Raise NotReady where pyarrow is not installed, which ``what`` needs."""
+    if importlib.util.find_spec("pyarrow") is None:
+        raise NotReady(f"{what} needs pyarrow: pip install 'lingbot_eval[export]'")
+
+
+def _file(said: contents.Contents, to: str, out: Path) -> int:
+    """Write a format that is one file. Return 0: nothing was left out."""
+    part = out.with_name(f".{out.name}.{secrets.token_hex(4)}")
+    try:
+        if to == "eval-info":
             from lingbot_eval.exports.eval_info import eval_info
 
-            info = eval_info(said.run.experiment.suite.name, said.plan, said.final, folder.path)
+            info = eval_info(said.run.experiment.suite.name, said.plan, said.final, said.folder.path)
             part.write_text(json.dumps(info, indent=2) + "\n")
-        elif given.to == "parquet":
+        else:
             from lingbot_eval.exports import records as table
 
             table.write(said.records, said.run.experiment, part)
-        else:
-            if out.exists():
-                raise BadInput(f"{out} exists; choose another with --out DIR, or remove it")
-            from lingbot_eval.exports import lerobot
-
-            version = given.to.removeprefix("lerobot-")
-            left_out = lerobot.write(folder, version, OUTCOMES[given.outcome], part, _tell)
         part.replace(out)
-    except OSError as error:
-        raise NotReady(f"cannot write {out}: {error.strerror or error}") from None
     finally:
-        if part.is_dir():
-            shutil.rmtree(part, ignore_errors=True)
-        else:
-            part.unlink(missing_ok=True)
-    say(out)
-    return int(left_out > 0)
+        part.unlink(missing_ok=True)
+    return 0
+
+
+def _dataset(folder: RunDirectory, given: argparse.Namespace, out: Path) -> int:
+    """Write a format that is a folder, which grows beside ``out`` and stays there when we are stopped: the same command
+    goes on. Return how many episodes were left out."""
+    if out.exists():
+        raise BadInput(f"{out} exists; choose another with --out DIR, or remove it")
+    if given.workers < 1:
+        raise BadInput(f"--workers {given.workers}: at least one simulator plays")
+    from lingbot_eval.exports import lerobot
+
+    part = out.with_name(f".{out.name}.{given.to}")
+    files.made(part)
+    form, outcomes = lerobot.Form(given.to.removeprefix("lerobot-")), OUTCOMES[given.outcome]
+    try:
+        left_out = lerobot.write(folder, form, outcomes, part, _tell, given.workers)
+    finally:
+        with contextlib.suppress(OSError):  # it is not empty: there is something to go on with
+            part.rmdir()
+    part.replace(out)
+    return left_out
 
 
 def _tell(words: str) -> None:

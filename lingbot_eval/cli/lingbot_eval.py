@@ -12,17 +12,14 @@ from typing import NoReturn
 from lingbot_eval.agents import kind_names
 from lingbot_eval.agents.lingbot_va.kind import require_lingbot
 from lingbot_eval.cli import (
+    card,
+    collect,
     compare,
     dataset,
     diff,
     export,
     imagine,
     latents,
-    card,
-    compare,
-    diff,
-    export,
-    imagine,
     make_base,
     plan,
     plots,
@@ -46,6 +43,9 @@ from lingbot_eval.trials.rubric import shipped
 
 Arguments = Callable[[argparse.ArgumentParser], None]
 Command = Callable[[argparse.Namespace], int]
+
+_WITH_SETTINGS = ("collect", "plan", "verify")
+"""These commands take settings, group.key=value."""
 
 _PLACE = "place of "
 """What flags of suites are kept under begins so, which no flag of a command does."""
@@ -79,7 +79,7 @@ def _parsed(argv: Sequence[str] | None) -> argparse.Namespace:
     if any("\0" in word for word in argv or ()):
         raise BadInput("an argument contains a NUL character, which no name or path may have")
     given, rest = parser.parse_known_args(argv)
-    if given.command in ("plan", "verify") and all("=" in word and not word.startswith("-") for word in rest):
+    if given.command in _WITH_SETTINGS and all("=" in word and not word.startswith("-") for word in rest):
         given.overrides += rest
     elif rest:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
@@ -109,6 +109,7 @@ def _parser() -> argparse.ArgumentParser:
     add("export", export.add_arguments, export.export, "a run in LeRobot's formats, or as Parquet")
     add("latents", latents.add_arguments, latents.latents, "encode a dataset's videos and sentences for post-training")
     add("dataset", dataset.add_arguments, dataset.dataset, "check a dataset before training; make its quantiles")
+    add("collect", collect.add_arguments, collect.collect, "play a benchmark's expert, for a dataset to train on")
     add("plot", plots.add_arguments, plots.plot, "draw rates, curves and times to RUN/report, as SVG and PNG")
     add("view", view.add_arguments, view.view, "a run's page in the browser, live while it goes on")
     add("plan", plan.add_arguments, plan.run, "find the scenes that a benchmark's expert solves")

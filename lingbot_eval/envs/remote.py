@@ -64,7 +64,7 @@ class RemoteEnv(gym.Env[Observation, Action]):
 
     def __init__(self, settings: EnvSettings, limits: Limits, log: Path | None = None) -> None:
         self._settings, self._limits, self._log = settings, limits, log
-        self._has_expert = False
+        self._expert: requests.Expert | None = None
         self._child: Child | None = None
         self.render_mode = "rgb_array" if settings.render else None
         self._start()
@@ -92,14 +92,15 @@ class RemoteEnv(gym.Env[Observation, Action]):
             raise self._impossible("render", f"a picture of {shape}")
         return self._shared.read_picture(shape)
 
-    def use_expert(self) -> None:
-        """Load the suite's privileged expert in the simulator's process.
+    def use_expert(self, waypoints_per_command: int = 1) -> None:
+        """Load the suite's privileged expert in the simulator's process; it gives one command for at most so many
+        waypoints of its path.
 
         It is asked with :meth:`expert_reset` and :meth:`expert_command` and never appears in an observation or info.
         """
-        self._has_expert = True
+        self._expert = requests.Expert(waypoints_per_command)
         self._deadline = math.inf
-        self._ask(Done, requests.Expert(), self._limits.start_seconds)
+        self._ask(Done, self._expert, self._limits.start_seconds)
 
     def expert_reset(self) -> None:
         self._ask(Done, requests.ExpertReset(), self._limits.reset_seconds)  # it may play the scene to its end first
@@ -144,8 +145,8 @@ class RemoteEnv(gym.Env[Observation, Action]):
         self._box = self.action_space = action_space(spec)
         self.observation_space = look_space(spec)
         self.metadata = made.metadata
-        if self._has_expert:
-            self._ask(Done, requests.Expert(), self._limits.start_seconds)
+        if self._expert is not None:
+            self._ask(Done, self._expert, self._limits.start_seconds)
 
     def _not_asked_for(self, spec: EnvSpec) -> str:
         """Say in words what of ``spec`` is not as the settings ask; empty where everything is."""

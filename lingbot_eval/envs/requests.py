@@ -31,6 +31,8 @@ class Render(Request, tag="render"):
 class Expert(Request, tag="expert"):
     """Load the suite's privileged expert."""
 
+    waypoints_per_command: int
+
 
 class ExpertReset(Request, tag="expert_reset"):
     pass

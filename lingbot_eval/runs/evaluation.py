@@ -21,7 +21,7 @@ from lingbot_eval.runs.experiment import Experiment, experiment_of
 from lingbot_eval.runs.lanes import EpisodeUpdate
 from lingbot_eval.runs.workers import decided
 from lingbot_eval.settings import AgentSettings, EnvSettings, Limits, RaySettings, RunSettings
-from lingbot_eval.suites import suite_named
+from lingbot_eval.suites import suite_named, training
 from lingbot_eval.suites.machine import Machine, inspect
 from lingbot_eval.suites.suite import Asked
 from lingbot_eval.trackers import require
@@ -47,11 +47,13 @@ class Evaluation:
     def episodes(self, search: bool) -> list[Episode]:
         """Return the plan. ``search``: scenes that are missing are looked for first.
 
-        Raises NotReady.
+        Raises NotReady, and BadInput where another agent than the expert would play in scenes for training.
         """
         suite, chosen = suite_named(self.settings.suite.name), self.settings
         workers = chosen.workers or 1
-        return suite.plan(suite, Asked(chosen.suite, chosen.protocol, self.machine, search, chosen.limits, workers))
+        planned = suite.plan(suite, Asked(chosen.suite, chosen.protocol, self.machine, search, chosen.limits, workers))
+        training.refuse_mixture(planned, expert=kind_of(chosen.agent).privileged)
+        return planned
 
     def provenance(self) -> Provenance:
         """Return what is known of each record before a worker adds what it computes on."""

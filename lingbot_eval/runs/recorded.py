@@ -82,6 +82,8 @@ def _today(settings: Mapping[str, Any]) -> Mapping[str, Any]:
     if not isinstance(agent, dict):
         return settings
     agent = {name: value for name, value in agent.items() if value is not None or name not in _OF_EVERY_AGENT}
+    if agent.get("name") == "expert":
+        agent = {"waypoints_per_command": 1, **agent}
     if isinstance(lingbot := agent.get("lingbot"), dict):
         agent["lingbot"] = {"parts": None, **lingbot}
     return {**settings, "agent": agent}

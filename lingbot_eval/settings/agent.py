@@ -72,6 +72,20 @@ class RandomSettings(ModelFree, frozen=True, forbid_unknown_fields=True, tag="ra
 class ExpertSettings(ModelFree, frozen=True, forbid_unknown_fields=True, tag="expert"):
     """The benchmark's own scripted expert, which sees the simulator's state."""
 
+    waypoints_per_command: Count
+    """One command is given for at most so many waypoints of a path that the expert knows beforehand (RoboTwin's and
+    tabletop's; ``envs/robotwin/thinned.py``); 1: for each."""
+
+    @property
+    def name(self) -> str:
+        return self.kind if self.waypoints_per_command == 1 else f"thinned-{self.kind}"
+
+    def identity(self) -> dict[str, Any]:
+        known = ModelFree.identity(self)
+        if self.waypoints_per_command == 1:  # older versions had no such setting
+            del known["waypoints_per_command"]
+        return known
+
 
 class ReplaySettings(ModelFree, frozen=True, forbid_unknown_fields=True, tag="replay"):
     """The agent that plays recorded commands again."""

@@ -25,6 +25,9 @@ EXPERT = "lingbot_eval.agents.experts.rehearsed:Rehearsed"
 BIMANUAL_AGENTS = {"lingbot-va": "lingbot-va-bimanual"}
 """LingBot-VA plays two arms with the settings and the checkpoint of its RoboTwin results."""
 
+SEEN_ONLY = {"protocol.instructions.easy": "seen", "protocol.instructions.hard": "seen"}
+"""Unseen sentences are for evaluation alone."""
+
 COMMANDS = "what an agent's commands come to; before 2 they were rounded (docs/pitfalls.md)"
 
 
@@ -107,5 +110,6 @@ SUITE = Suite(
     instead="run-suite tabletop needs no checkout, no assets and no checkpoint",
     places={"robotwin": ("root", "a RoboTwin checkout, as env.root")},
     absolute=absolute,
+    to_collect=SEEN_ONLY,
     moves_a_score={"facts.bimanual-commands": COMMANDS},
 )

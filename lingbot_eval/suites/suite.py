@@ -136,6 +136,10 @@ def nothing_to_say(protocol: Protocol) -> list[str]:
     return []
 
 
+def no_wordings(task: str, instruction: str) -> Sequence[str]:
+    return ()
+
+
 def as_it_was(protocol: Protocol, first: Info, command: Command) -> Command:
     return command
 
@@ -205,6 +209,12 @@ class Suite:
     two benchmarks have sets the fields of both."""
     absolute: Callable[[Protocol, Info, Command], Command] = as_it_was
     """Returns a recorded command in the world frame, given the info of the episode's reset, for whoever exports it."""
+    wordings: Callable[[str, str], Sequence[str]] = no_wordings
+    """Returns how a task's instruction (both are given) may be said otherwise to a model in training: never a sentence
+    that evaluation keeps back."""
+    to_collect: Mapping[str, str] = field(default_factory=dict)
+    """By name, settings of the protocol that demonstrations are collected under, where evaluation's would give away
+    what it keeps back: sentences that are never trained on, stored scenes."""
     moves_a_score: Mapping[str, str] = field(default_factory=dict)
     """By fact of :attr:`look_around`: why another value of it can move a score."""
     paper: Paper | None = None

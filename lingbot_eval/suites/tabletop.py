@@ -35,5 +35,7 @@ SUITE = Suite(
     scenes=robotwin.scenes,
     expert_finds_scenes=True,
     absolute=robotwin.absolute,
+    wordings=tabletop.wordings,
+    to_collect=robotwin.SEEN_ONLY,
     moves_a_score={"facts.bimanual-commands": robotwin.COMMANDS},
 )

@@ -37,7 +37,8 @@ What RoboTwin's tasks do not have:
 ``plan_failures``
     It counts arms that held because their pose had no joint solution, per arm and command.
 
-There are, without SAPIEN (a plan needs no simulator): ``TASKS``, ``command_limit(name)``, ``sentences(name, info)``.
+There are, without SAPIEN (a plan needs no simulator): ``TASKS``, ``command_limit(name)``, ``sentences(name, info)``,
+``wordings(name, sentence)``.
 With it: ``task_class(name)``, whose instances take no argument.
 """
 
@@ -45,13 +46,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lingbot_eval.envs.tabletop.catalogue import catalogue, command_limit, sentences
+from lingbot_eval.envs.tabletop.catalogue import catalogue, command_limit, sentences, wordings
 from lingbot_eval.errors import UnknownName
 
 if TYPE_CHECKING:
     from lingbot_eval.envs.tabletop.task import TabletopTask
 
-__all__ = ["SCORE_VERSION", "TASKS", "command_limit", "sentences", "task_class"]
+__all__ = ["SCORE_VERSION", "TASKS", "command_limit", "sentences", "task_class", "wordings"]
 
 SCORE_VERSION = "1"
 """The version of the suite, which is in the protocol hash. Raise it with every change that can move a score."""

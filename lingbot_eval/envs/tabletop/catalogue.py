@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from lingbot_eval.errors import UnknownName
+from lingbot_eval.errors import BadInput, UnknownName
 
 
 @cache
@@ -35,6 +36,34 @@ def sentences(task: str, info: Mapping[str, str]) -> dict[str, list[str]]:
     Raises UnknownName.
     """
     return {split: [_fill(template, info) for template in _entry(task)[split]] for split in ("seen", "unseen")}
+
+
+def wordings(task: str, sentence: str) -> list[str]:
+    """Return the other ``seen`` instructions that say no more than ``sentence``, which may be of either split, in the
+    order of the file: where it names no arm, none of them does.
+
+    Raises UnknownName; BadInput for a sentence that is none of the task's.
+    """
+    entry = _entry(task)
+    known = [*entry["seen"], *entry["unseen"]]
+    if not (found := [match for template in known if (match := _match(template, sentence))]):
+        raise BadInput(f"{sentence!r} is no instruction of {task}")
+    info = {f"{{{blank}}}": words for blank, words in found[0].groupdict().items()}
+    filled = [_fill(template, info) for template in entry["seen"]]
+    return [text for text in filled if "{" not in text and text != sentence]
+
+
+_THING, _ARM = "[a-z]+(?: [a-z]+)?", "left|right"
+"""What fills a blank: a thing, which may have a colour, or an arm."""
+
+
+def _match(template: str, sentence: str) -> re.Match[str] | None:
+    """Match ``sentence``, with a group for each blank of the template that it may be made of."""
+    pattern = re.escape(template)
+    for blank in "ABCab":
+        escaped, words = re.escape(f"{{{blank}}}"), _THING if blank.isupper() else _ARM
+        pattern = pattern.replace(escaped, f"(?P<{blank}>{words})", 1).replace(escaped, f"(?P={blank})")
+    return re.fullmatch(pattern, sentence)
 
 
 def _entry(task: str) -> dict[str, Any]:

@@ -1,0 +1,152 @@
+"""``lingbot-eval collect BENCHMARK --episodes N --out DIR``: demonstrations to train on (``docs/collect.md``).
+
+It is run-suite, export and latents, one after another. Each goes on where it was stopped, and so does this.
+
+    DIR/run/                     the run directory
+    DIR/meta/ data/ videos/      the dataset, a LeRobotDataset of version 2.1, once all was played again
+    DIR/latents/                 what LingBot-VA is trained on, where --checkpoint says what encodes
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import importlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from lingbot_eval.agents import kind_of
+from lingbot_eval.cli import export, run_suite
+from lingbot_eval.cli.places import text_place
+from lingbot_eval.errors import BadInput
+from lingbot_eval.models.lingbot_va.configuration import load_benchmark
+from lingbot_eval.plain import say
+from lingbot_eval.runs.directory import RunDirectory
+from lingbot_eval.settings import RunSettings
+from lingbot_eval.settings.agent import ExpertSettings
+from lingbot_eval.suites import suite_named, training
+from lingbot_eval.suites.suite import Asked, Suite
+from lingbot_eval.types import Episode, Outcome
+
+VERSION = "2.1"
+"""The version of LeRobot's layout that LingBot-VA's post-training reads."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("benchmark", metavar="BENCHMARK", help="tabletop | robotwin | libero, or one of yours")
+    parser.add_argument("overrides", nargs="*", metavar="group.key=value", help="any setting of run-suite")
+    parser.add_argument("--episodes", metavar="N", type=int, required=True, help="per task and setting")
+    parser.add_argument("--out", metavar="DIR", type=text_place, required=True, help="the dataset's folder")
+    parser.add_argument("--agent", metavar="NAME", default="expert", help="who shows it: expert (default)")
+    for flag, words in _PASSED.items():
+        parser.add_argument(f"--{flag}", metavar="NAMES", help=words)
+    parser.add_argument(
+        "--seed", metavar="BLOCK", type=int, default=0, help="another block of training scenes (default: 0)"
+    )
+    parser.add_argument(
+        "--commands-per-frame",
+        metavar="N",
+        type=int,
+        help="of a latent frame of the model to be trained: at an episode's end the last command is repeated until its "
+        "commands are whole frames (default: as LingBot-VA was trained on the benchmark)",
+    )
+    parser.add_argument("--workers", metavar="N", type=int, default=1, help="simulators that play at once (default: 1)")
+    parser.add_argument("--checkpoint", metavar="DIR", help="encodes pictures and words; without it, no latents")
+    parser.add_argument("--robot", metavar="NAME", help="as of lingbot-eval latents (default: the benchmark's name)")
+
+
+_PASSED = {
+    "suite": "parts of the benchmark, as of run-suite",
+    "tasks": "indices or names, comma-separated (default: all)",
+    "setting": "easy | hard | both",
+    "protocol": "preset of conventions",
+}
+"""These flags are run-suite's."""
+
+
+def collect(given: argparse.Namespace) -> int:
+    """Return 0; 1 where an episode ended in ERROR, or not as recorded when it was played again.
+
+    Raises BadInput, UnknownName, NotReady, RunMismatch and CorruptRecords.
+    """
+    export.require_pyarrow("collect")
+    out, suite = Path(given.out), suite_named(given.benchmark)
+    _check_place(out)
+    words = _words(given, suite, out / "run")
+    chosen = run_suite.chosen_settings(run_suite.parsed(words))
+    _check(suite, chosen)
+    fills = _commands_per_frame(suite, given.commands_per_frame)
+    words += ["--seed", str(training.base_seed(chosen.protocol, given.seed))]
+    if not suite.expert_finds_scenes:
+        seeded = run_suite.chosen_settings(run_suite.parsed(words))
+        training.refuse_evaluated(suite.plan(suite, Asked(seeded.suite, seeded.protocol)))
+    folder, planned = run_suite.play(run_suite.parsed(words), words)
+    training.refuse_evaluated(planned)
+    missing = _without_result(folder, planned) + _dataset(folder, out, given.workers, fills)
+    if given.checkpoint:
+        _latents(out, given, suite)
+    say(out)
+    return int(missing > 0)
+
+
+def _check_place(out: Path) -> None:
+    if out.exists() and not (out / "run" / "run.json").exists() and any(out.iterdir()):
+        raise BadInput(f"{out} is not empty, and nothing was collected there; choose another --out DIR")
+
+
+def _words(given: argparse.Namespace, suite: Suite, run: Path) -> list[str]:
+    """Return what run-suite is told, but for the seed."""
+    flags = {name: getattr(given, name) for name in ("agent", *_PASSED, "episodes", "workers")}
+    words = [given.benchmark]
+    for name, value in flags.items():
+        words += [] if value is None else [f"--{name}", str(value)]
+    settings = [f"{name}={value}" for name, value in suite.to_collect.items()]
+    return [*words, "--video", "off", "--out", str(run), "actions=true", *settings, *given.overrides]
+
+
+def _check(suite: Suite, chosen: RunSettings) -> None:
+    """Raise BadInput for an agent that shows nothing to learn from, or not so."""
+    if not kind_of(chosen.agent).privileged:
+        raise BadInput(f"--agent {chosen.agent.name}: demonstrations are a suite's expert's (--agent expert)")
+    thins = isinstance(chosen.agent, ExpertSettings) and chosen.agent.waypoints_per_command > 1
+    if thins and not suite.expert_finds_scenes:
+        raise BadInput(
+            f"agent.waypoints_per_command={chosen.agent.waypoints_per_command}: the expert of {suite.name} decides at "
+            "every command, so there is no path to thin; leave it at 1"
+        )
+
+
+def _without_result(folder: RunDirectory, planned: Sequence[Episode]) -> int:
+    """Say how the episodes ended; return how many have no result."""
+    final = folder.records().final()
+    ends = [final[episode.id].outcome for episode in planned if episode.id in final]
+    won, lost = ends.count(Outcome.SUCCESS), ends.count(Outcome.FAILURE)
+    say(f"{folder.path}: {won} of {len(planned)} shown, {lost} failed, {len(planned) - won - lost} without a result")
+    return len(planned) - won - lost
+
+
+def _commands_per_frame(suite: Suite, given: int | None) -> int:
+    if given is None:
+        return load_benchmark(suite.post_training).commands_per_frame if suite.post_training else 1
+    if given < 1:
+        raise BadInput(f"--commands-per-frame {given}: a latent frame has at least one command")
+    return given
+
+
+def _dataset(folder: RunDirectory, out: Path, workers: int, fills: int) -> int:
+    """Write the dataset, if it is not whole; return how many episodes were left out."""
+    if (out / "meta" / "info.json").exists():
+        return 0
+    from lingbot_eval.exports import lerobot
+
+    tell = functools.partial(say, file=sys.stderr)
+    return lerobot.write(folder, lerobot.Form(VERSION, fills), {Outcome.SUCCESS}, out, tell, workers)
+
+
+def _latents(out: Path, given: argparse.Namespace, suite: Suite) -> None:
+    latents = importlib.import_module("lingbot_eval.cli.latents")
+    parser = argparse.ArgumentParser()
+    latents.add_arguments(parser)
+    words = [str(out), "--checkpoint", given.checkpoint, "--robot", given.robot or suite.name]
+    latents.latents(parser.parse_args([*words, "--workers", str(given.workers)]))

@@ -1,0 +1,79 @@
+"""A path that an expert plays in small waypoints, in fewer commands: for demonstrations that a model learns from."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Path = npt.NDArray[np.float64]
+"""(n, 16): a path of two arms as RoboTwin and tabletop have it, left first, each a pose (xyz in metres, four quaternion
+numbers) and a gripper (0 closed .. 1 open)."""
+
+GRIPPERS = (7, 15)
+"""The columns that are no pose."""
+
+BEND = 0.25
+"""A path turns where two of its motions, one after the other, differ by more than this share of the longer one. Along
+an arc of 0.15 rad per waypoint they differ by 0.08, at the corners of tabletop's experts by 0.7 and more."""
+
+
+class Rehearses(Protocol):
+    """A simulator with an expert whose path is known beforehand."""
+
+    def rehearse(self) -> Path: ...
+
+
+class ThinnedPaths:
+    """A simulator whose expert's paths are :func:`thinned`."""
+
+    def __init__(self, domain: Rehearses, most: int) -> None:
+        """``most``: as :func:`thinned` takes it."""
+        self._domain, self._most = domain, most
+
+    def rehearse(self) -> Path:
+        return thinned(np.asarray(self._domain.rehearse()), self._most)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._domain, name)
+
+
+def thinned(path: Path, most: int) -> Path:
+    """Return (m, 16): one command for at most ``most`` of the path's waypoints (n, 16); 1 leaves it as it is.
+
+    The end of every stretch stays, so that hands turn where they turned and grippers close where they closed. A stretch
+    is cut into equal parts, and of one in which nothing moves, which gives a gripper time to close, the last waypoint
+    stays alone: the command takes the simulator as long as the gripper needs.
+    """
+    if most == 1:
+        return path
+    kept, before = list[int](), -1
+    for end in ends(path):
+        length = end - before
+        parts = 1 if _stands(path, before, end) else -(-length // most)
+        kept += [before + -(-part * length // parts) for part in range(1, parts + 1)]
+        before = end
+    return path[kept]
+
+
+def ends(path: Path) -> list[int]:
+    """Return the index of each stretch's last waypoint: the motion turns, begins or stops after it, or a gripper is
+    told something else."""
+    motions, grippers = np.diff(_poses(path), axis=0), path[:, GRIPPERS]
+    lengths = np.linalg.norm(motions, axis=1)
+    turned = np.linalg.norm(np.diff(motions, axis=0), axis=1) > BEND * np.maximum(lengths[1:], lengths[:-1])
+    gripped = (grippers[1:] != grippers[:-1]).any(axis=1)
+    last = gripped.copy()
+    last[1:] |= turned
+    return [*np.flatnonzero(last).tolist(), len(path) - 1]
+
+
+def _stands(path: Path, before: int, end: int) -> bool:
+    """Say whether no hand moves from the waypoint ``before`` a stretch (-1: there is none) to its ``end``."""
+    poses = _poses(path[max(before, 0) : end + 1])
+    return bool((poses == poses[0]).all())
+
+
+def _poses(path: Path) -> Path:
+    return np.delete(path, GRIPPERS, axis=1)

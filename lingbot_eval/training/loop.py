@@ -25,7 +25,6 @@ from lingbot_eval.training.preparing import Prepared
 from lingbot_eval.training.ranks import Ranks
 from lingbot_eval.training.told import Tell, Told
 
-
 Played = Callable[[int, Learner], dict[str, Any] | None]
 """Plays with the weights after so many steps; all processes call it, and the first one's answer goes to the curve."""
 
@@ -180,7 +179,7 @@ def split(prepared: Prepared) -> tuple[Order, list[list[int]]]:
     size = settings.batch
     batches = [group[at : at + size] for group in groups.values() for at in range(0, len(group), size)]
     learnt = {n: length for n, length in lengths.items() if episodes[n] not in apart}
-    return Order(learnt, settings.batch, settings.seed), batches
+    return Order(learnt, settings.batch, settings.seed, settings.stretch, settings.balance), batches
 
 
 class _Interrupts(contextlib.AbstractContextManager["_Interrupts"]):

@@ -67,9 +67,8 @@ def _answer(asked: Asked) -> dict[str, Any]:
     if asked.play.film:
         from lingbot_eval.training.films import film
 
-        film(
-            asked.checkpoint, Path(asked.data), load_robot(asked.robot), asked.item, Path(asked.folder) / "imagined.mp4"
-        )
+        target = Path(asked.folder) / "imagined.mp4"
+        film(asked.checkpoint, Path(asked.data), load_robot(asked.robot), asked.item, target)
     choices = {"agent": "lingbot-va", **asked.play.choices}
     agent = str(choices.pop("agent"))
     mine = {"agent.checkpoint": asked.checkpoint} if agent.startswith("lingbot-va") else {}  # or it is compared with

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,8 @@ def prepare(settings: TrainSettings, ranks: Ranks) -> Prepared:
     items = open_items(Path(settings.data), load_robot(settings.robot))
     shifts = {name: getattr(settings.noising, name) for name in ("video_shift", "action_shift")}
     model = msgspec.structs.replace(items.settings, **shifts)
+    if settings.stretch is not None:  # nothing farther back was ever seen
+        model = msgspec.structs.replace(model, window=2 * math.ceil(settings.stretch / model.frames))
     _require_same(base, model, settings)
     _require_fit(base, model, items, settings)
     _require_memory(base, items, settings, ranks)
@@ -115,7 +118,8 @@ def sequence(items: Items, longest: int, settings: TrainSettings) -> int:
     """Return about how many tokens an item's sequence has: its frames noisy, in copies, and clean."""
     rows, columns = items.settings.latent_size
     per_frame = rows // PATCH * (columns // PATCH) + items.settings.commands_per_frame
-    return items.frames(longest) * per_frame * (settings.noising.copies + 1)
+    frames = min(items.frames(longest), settings.stretch or items.frames(longest))
+    return frames * per_frame * (settings.noising.copies + 1)
 
 
 def _count(shape: tuple[int, ...]) -> int:

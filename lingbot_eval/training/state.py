@@ -68,9 +68,7 @@ def save(folder: Path, step: int, lines: int, tensors: Mapping[str, Tensor], ran
         if ranks.first:
             _published(part, target, step, lines)
     except CheckpointException as error:
-        failed = "; ".join(
-            " ".join(str(one[0] if isinstance(one, tuple) else one).split()) for one in error.failures.values()
-        )
+        failed = "; ".join(_words(one) for one in error.failures.values())
     except OSError as error:
         failed = error.strerror or str(error)
     if any(ranks.summed([float(bool(failed))])):
@@ -123,6 +121,11 @@ def _published(part: Path, target: Path, step: int, lines: int) -> None:
         shutil.rmtree(target)
     part.rename(target)
     _flush(target.parent)
+
+
+def _words(failure: object) -> str:
+    """Return what one process's failure says: an exception, or a pair of it and where it was raised."""
+    return " ".join(str(failure[0] if isinstance(failure, tuple) else failure).split())
 
 
 def _flush(place: Path) -> None:

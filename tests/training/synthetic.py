@@ -64,9 +64,8 @@ def _write_rows(folder: Path, rows: list[int]) -> None:
 
 def _write_latents(folder: Path, cameras: list[str], width: int) -> None:
     dice = torch.Generator().manual_seed(0)
-    texts = {
-        words: torch.randn(3, width, generator=dice) for task in TASKS for words in (f"do {task}", f"please {task}")
-    }
+    sentences = [f"{start} {task}" for task in TASKS for start in ("do", "please")]
+    texts = {words: torch.randn(3, width, generator=dice) for words in sentences}
     (dataset,) = datasets_in(folder)
     for episode in dataset.episodes:
         for segment in episode.segments:

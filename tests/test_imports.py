@@ -37,6 +37,7 @@ ONLY_IN = {
     "imageio": r"videos",
     "imageio_ffmpeg": r"videos",
     "PIL": r"videos|envs/libero",
+    "peft": r"training/lora",
     "tensorboard": r"trackers/tensorboard",
     "wandb": r"trackers/wandb",
     "pandas": r"reports/(frames|plots)|exports/records",

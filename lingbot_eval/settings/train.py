@@ -106,10 +106,6 @@ class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """So many items are in a micro-batch."""
     micro_batches: Count
     """So many micro-batches make an optimizer step, over all processes."""
-    stretch: Annotated[int, msgspec.Meta(ge=2)] | None
-    """Of a longer item so many latent frames are taken, from a frame on that is drawn anew every time; the first of
-    them is then what the episode's first picture is. The checkpoint is played with a window of as many. None: items are
-    taken whole."""
     balance: NotNegative
     """An item of n latent frames is drawn in proportion to n to this power. 0: all items as often."""
     text_dropout: Share

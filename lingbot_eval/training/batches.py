@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import msgspec
 import torch
 from torch import Tensor
 
@@ -23,20 +22,16 @@ class Batches:
 
     def __init__(self, items: Items, settings: TrainSettings) -> None:
         self._items, self._settings = items, settings
-        self._noising = msgspec.structs.replace(settings.noising, first_actions="raw-zeros")  # as _begun has made them
 
     def drawn(self, numbers: Sequence[int], *purpose: str | int) -> Noised:
         """Return the micro-batch as it is learnt from; ``purpose`` says for what it is drawn."""
         dice = generator(self._settings.seed, "text", *purpose)
-        items = [self._begun(self._items[number]) for number in numbers]
-        texts = [self._text(item, dice) for item in items]
-        if self._settings.stretch is not None:
-            items = [stretch(item, self._settings.stretch, dice) for item in items]
-        return self._noised(items, texts, *purpose)
+        items = [self._items[number] for number in numbers]
+        return self._noised(items, [self._text(item, dice) for item in items], *purpose)
 
     def plain(self, numbers: Sequence[int], *purpose: str | int) -> Noised:
         """Return the micro-batch with its own instructions, none dropped."""
-        items = [self._begun(self._items[number]) for number in numbers]
+        items = [self._items[number] for number in numbers]
         return self._noised(items, [item.texts[0] for item in items], *purpose)
 
     def _noised(self, items: Sequence[Item], texts: Sequence[Tensor], *purpose: str | int) -> Noised:
@@ -46,29 +41,13 @@ class Batches:
             torch.stack([item.mask for item in items]),
             tuple(texts),
         )
-        return noised(batch, self._noising, generator(self._settings.seed, "noise", *purpose))
-
-    def _begun(self, item: Item) -> Item:
-        """Return the item with the commands before its first frame as the recipe has them."""
-        if self._settings.noising.first_actions == "raw-zeros":
-            return item
-        return replace(item, actions=torch.cat([torch.zeros_like(item.actions[:, :1]), item.actions[:, 1:]], dim=1))
+        return noised(batch, self._settings.noising, generator(self._settings.seed, "noise", *purpose))
 
     def _text(self, item: Item, dice: torch.Generator) -> Tensor:
         dropped, chosen = torch.rand(2, generator=dice).tolist()
         if dropped < self._settings.text_dropout:
             return self._items.empty
         return item.texts[int(chosen * len(item.texts))] if self._settings.wordings == "any" else item.texts[0]
-
-
-def stretch(item: Item, frames: int, dice: torch.Generator) -> Item:
-    """Return so many latent frames of the item, from one on that is drawn; all of a shorter item."""
-    spare = item.latents.shape[1] - frames
-    if spare <= 0:
-        return item
-    start = int(torch.randint(spare + 1, (), generator=dice))
-    latents, actions, mask = (part[:, start : start + frames] for part in (item.latents, item.actions, item.mask))
-    return replace(item, latents=latents, actions=actions, mask=mask)
 
 
 def moved(batch: Noised, device: torch.device) -> Noised:

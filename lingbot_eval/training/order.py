@@ -17,16 +17,16 @@ class Order:
     may have fewer items than ``batch``."""
 
     def __init__(
-        self, lengths: Mapping[int, int], batch: int, seed: int, stretch: int | None = None, balance: float = 0.0
+        self, lengths: Mapping[int, int], batch: int, seed: int, longest: int | None = None, balance: float = 0.0
     ) -> None:
-        """``lengths``: the number of latent frames of every item that is trained on, by its number. ``stretch``: at
+        """``lengths``: the number of latent frames of every item that is trained on, by its number. ``longest``: at
         most so many are read of each."""
         self._batch, self._seed = batch, seed
         self._groups: dict[int, list[int]] = {}
         shortest = min(lengths.values())
         for item in sorted(lengths):
             times = round((lengths[item] / shortest) ** balance)
-            read = min(lengths[item], stretch or lengths[item])
+            read = min(lengths[item], longest or lengths[item])
             self._groups.setdefault(read, []).extend([item] * times)
         self.per_epoch = sum(math.ceil(len(group) / batch) for group in self._groups.values())
         self._known: tuple[int, list[list[int]]] = (-1, [])

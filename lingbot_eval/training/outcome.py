@@ -12,7 +12,9 @@ from torch import Tensor
 
 from lingbot_eval.datasets.items import Items
 from lingbot_eval.errors import CorruptRecords
-from lingbot_eval.files import bounded
+from lingbot_eval.exports.model_card import model_card
+from lingbot_eval.files import bounded, write_whole
+from lingbot_eval.models.lingbot_va.checkpoint import locate
 from lingbot_eval.models.lingbot_va.model import DTYPES
 from lingbot_eval.models.lingbot_va.saving import write_lerobot, write_upstream
 from lingbot_eval.settings.trained import Rate, Training
@@ -45,6 +47,9 @@ def _write(prepared: Prepared, directory: Directory, weights: Mapping[str, Tenso
         weights = lora.merged(weights, settings.lora)
     dtype = DTYPES[settings.dtype]
     write_upstream(directory.checkpoint, weights, base, model, training, dtype)
+    hash = locate(str(directory.checkpoint)).hash()
+    card = model_card(directory.path.resolve().name, hash, model, training)
+    write_whole(directory.checkpoint / "MODEL_CARD.md", card.encode())
     if settings.lerobot:
         write_lerobot(directory.lerobot, weights, base, model, training, dtype, parts=directory.checkpoint)
 

@@ -51,8 +51,8 @@ def prepare(settings: TrainSettings, ranks: Ranks) -> Prepared:
     items = open_items(Path(settings.data), load_robot(settings.robot))
     shifts = {name: getattr(settings.noising, name) for name in ("video_shift", "action_shift")}
     model = msgspec.structs.replace(items.settings, **shifts)
-    if settings.stretch is not None:  # nothing farther back was ever seen
-        model = msgspec.structs.replace(model, window=2 * math.ceil(settings.stretch / model.frames))
+    if (longest := settings.noising.longest) is not None:  # nothing farther back was ever seen
+        model = msgspec.structs.replace(model, window=2 * math.ceil(longest / model.frames))
     _require_same(base, model, settings)
     _require_fit(base, model, items, settings)
     _require_memory(base, items, settings, ranks)
@@ -118,7 +118,7 @@ def sequence(items: Items, longest: int, settings: TrainSettings) -> int:
     """Return about how many tokens an item's sequence has: its frames noisy, in copies, and clean."""
     rows, columns = items.settings.latent_size
     per_frame = rows // PATCH * (columns // PATCH) + items.settings.commands_per_frame
-    frames = min(items.frames(longest), settings.stretch or items.frames(longest))
+    frames = min(items.frames(longest), settings.noising.longest or items.frames(longest))
     return frames * per_frame * (settings.noising.copies + 1)
 
 

@@ -8,9 +8,12 @@ from typing import Any
 
 import yaml
 
-from tests.presets import libero, lingbot_va, ours, robots, robotwin
+from tests.presets import libero, lingbot_va, ours, robots, robotwin, training
 
-TABLES = {**libero.TABLES, **robotwin.TABLES, **lingbot_va.TABLES, **ours.TABLES, **robots.TABLES}
+TABLES = {
+    **{**libero.TABLES, **robotwin.TABLES, **lingbot_va.TABLES},
+    **{**ours.TABLES, **robots.TABLES, **training.TABLES},
+}
 """By file below ``conf/``: all that it says."""
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

@@ -114,9 +114,8 @@ class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """own: an item is told by its own instruction. any: by any wording of it, drawn anew every time."""
     noising: Noising
     optimizer: Optimizer
-    precision: Literal["float32", "bf16", "autocast"]
-    """bf16: as the original, float32 weights and moments of which forwards have bfloat16 copies. autocast: float32
-    weights, products in bfloat16."""
+    precision: Literal["float32", "bf16"]
+    """bf16: as the original, float32 weights and moments of which forwards have bfloat16 copies."""
     attention: Literal["dense", "flex", "chunks"]
     recompute: bool
     """Whether blocks forget what they computed until the gradient needs it: less memory, a third more time."""

@@ -178,7 +178,5 @@ class Learner:
             self._adamw.state[value] = dict(zip(("step", "exp_avg", "exp_avg_sq"), (count, *zeros), strict=True))
 
     def _forward(self, batch: Noised) -> Losses:
-        half = self._settings.precision == "autocast"
-        with torch.autocast(self._ranks.device.type, torch.bfloat16, enabled=half):
-            losses: Losses = self.module(moved(batch, self._ranks.device))
+        losses: Losses = self.module(moved(batch, self._ranks.device))
         return losses

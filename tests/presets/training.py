@@ -89,7 +89,7 @@ TABLETOP: dict[str, Any] = {
         **{"schedule": "cosine", "floor": 0.02, "average": 0.995},
     },
     "precision": "float32",
-    "attention": "chunks",
+    "attention": "dense",
     "recompute": False,
     "lora": LORA,
     "held_out": {"share": 0.04, "every": 250, "most": 64},

@@ -62,6 +62,16 @@ def test_levels_are_of_the_shifted_schedule_and_the_middle_of_it_counts_most():
     assert levels.weights(torch.tensor([LEVELS])) == levels.times(torch.tensor([LEVELS])) == 0
 
 
+def test_each_stream_has_the_levels_of_its_own_shift():
+    for action_shift in (1.0, 0.05):
+        made = noised(batch(), changed(action_shift=action_shift), dice())
+        for half, shift in ((made.video, 5.0), (made.actions, action_shift)):
+            known = Levels(shift, 0.0)
+            off = (half.times[..., None] - known.times(torch.arange(LEVELS))).abs()
+            assert off.amin(-1).max() < 1e-3
+            torch.testing.assert_close(half.weights, known.weights(off.argmin(-1)))
+
+
 def test_the_past_is_noised_in_half_of_the_steps_by_the_less_noisy_half_of_the_levels():
     draws = [draw(batch(frames=2), ORIGINAL, dice(seed)).past.levels for seed in range(200)]
     hit = [levels for levels in draws if (levels < LEVELS).any()]

@@ -179,7 +179,7 @@ def split(prepared: Prepared) -> tuple[Order, list[list[int]]]:
     size = settings.batch
     batches = [group[at : at + size] for group in groups.values() for at in range(0, len(group), size)]
     learnt = {n: length for n, length in lengths.items() if episodes[n] not in apart}
-    return Order(learnt, settings.batch, settings.seed, settings.noising.longest, settings.balance), batches
+    return Order(learnt, settings.batch, settings.seed, settings.balance), batches
 
 
 class _Interrupts(contextlib.AbstractContextManager["_Interrupts"]):

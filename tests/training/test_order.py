@@ -50,3 +50,9 @@ def test_chance_depends_on_seed_and_purpose_alone():
 
     assert draw(0, "noise", 3) == draw(0, "noise", 3)
     assert len({draw(0, "noise", 3), draw(0, "noise", 4), draw(1, "noise", 3), draw(0, "text", 3)}) == 4
+
+
+def test_with_balance_longer_items_are_drawn_oftener():
+    order = Order({0: 2, 1: 4, 2: 8}, 1, 0, balance=1.0)
+    drawn = [item for items in epoch(order, 0) for item in items]
+    assert [drawn.count(item) for item in range(3)] == [1, 2, 4]

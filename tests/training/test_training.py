@@ -134,3 +134,8 @@ def test_datasets_that_say_no_task_are_learnt_from_all_the_same(tiny, tmp_path):
     episodes.write_text(episodes.read_text().replace('"suite": "tabletop", ', ""))
     trained(folder, tiny, tmp_path / "out", "steps=3", "wordings=own")
     assert locate(str(tmp_path / "out" / "checkpoint")).training.tasks == {}
+
+
+def test_of_long_items_a_stretch_is_learnt_and_played_with_a_window_of_as_much(data, tiny, tmp_path):
+    trained(data, tiny, tmp_path / "out", "steps=3", "noising.longest=2", "batch=4")
+    assert locate(str(tmp_path / "out" / "checkpoint")).sampling["window"] == 4

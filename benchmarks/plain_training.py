@@ -21,7 +21,7 @@ from torch import Tensor
 from lingbot_eval.models.lingbot_va.masks import Layout, places
 from lingbot_eval.models.lingbot_va.noising import Half, Noised
 from lingbot_eval.models.lingbot_va.padding import MAX_TOKENS
-from lingbot_eval.models.lingbot_va.training import Losses, Predicted, losses
+from lingbot_eval.models.lingbot_va.training import Losses, Predicted, compared
 from lingbot_eval.models.lingbot_va.transformer import (
     Attention,
     Block,
@@ -48,7 +48,7 @@ class Tokens:
 
 def plain_losses(model: VideoActionTransformer, noised: Noised) -> Losses:
     """``noised`` must have every frame in each part (``masks.whole``)."""
-    return losses(predict(model, noised), noised)
+    return compared(predict(model, noised), noised)
 
 
 def predict(model: VideoActionTransformer, noised: Noised) -> Predicted:

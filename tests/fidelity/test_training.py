@@ -20,7 +20,7 @@ from lingbot_eval.models.lingbot_va import loading
 from lingbot_eval.models.lingbot_va.checkpoint import locate
 from lingbot_eval.models.lingbot_va.masks import seen, whole
 from lingbot_eval.models.lingbot_va.noising import applied, draw
-from lingbot_eval.models.lingbot_va.training import Trainable, losses
+from lingbot_eval.models.lingbot_va.training import Trainable, compared
 from tests.fidelity.replay import main
 from tests.fidelity.training import TrainingReplay, is_training
 from tests.models.lingbot_va.noisy import ORIGINAL, batch, dice
@@ -62,7 +62,7 @@ def record(checkpoint: Path, folder: Path) -> Path:
     noised = applied(items, noising, replace(draw(items, noising, dice(1)), layout=layout))
     model = loading.load_transformer(locate(str(checkpoint)), torch.float32, torch.device("cpu"))
     predicted = Trainable(model, "dense").predict(noised)
-    found = losses(predicted, noised)
+    found = compared(predicted, noised)
     found.total.backward()
     tensors = {"in/latents": items.latents, "in/actions": items.actions, "in/actions_mask": items.mask}
     tensors |= {f"in/text_emb.{row}": text for row, text in enumerate(items.texts)}

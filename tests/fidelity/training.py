@@ -18,7 +18,7 @@ from lingbot_eval.models.lingbot_va.checkpoint import locate
 from lingbot_eval.models.lingbot_va.masks import Layout, needed, seen, whole
 from lingbot_eval.models.lingbot_va.noising import LEVELS, Batch, Draw, Draws, Half, Levels, Noised, applied
 from lingbot_eval.models.lingbot_va.padding import MAX_TOKENS
-from lingbot_eval.models.lingbot_va.training import Predicted, Trainable, losses
+from lingbot_eval.models.lingbot_va.training import Predicted, Trainable, compared
 from lingbot_eval.models.lingbot_va.transformer import PATCH, action_grid, video_grid
 from lingbot_eval.settings import Count
 from lingbot_eval.settings.training import Noising
@@ -257,7 +257,7 @@ class TrainingReplay:
             self.report.close(kind, name, got, self.tensors.get(name))
 
     def _losses(self, predicted: Predicted, step: Noised) -> None:
-        found = losses(predicted, step)
+        found = compared(predicted, step)
         for part, got, recorded in (
             ("latent", found.video, self.case.loss_latent),
             ("action", found.action, self.case.loss_action),

@@ -64,7 +64,7 @@ class Trainable(nn.Module):
         self.transformer, self._attention = transformer, attention
 
     def forward(self, noised: Noised) -> Losses:
-        return losses(self.predict(noised), noised)
+        return compared(self.predict(noised), noised)
 
     def predict(self, noised: Noised) -> Predicted:
         """Return the noisy frames' predictions."""
@@ -130,7 +130,7 @@ class Texts:
         return attended(queries.to(values.dtype), keys.to(values.dtype), values, self._bias.to(values.dtype))
 
 
-def losses(predicted: Predicted, noised: Noised) -> Losses:
+def compared(predicted: Predicted, noised: Noised) -> Losses:
     """Compare in float32."""
     video, actions = noised.video, noised.actions
     off = (predicted.video - video.target.float()).square().mean((1, 3, 4))

@@ -17,8 +17,8 @@ from lingbot_eval.models.lingbot_va import loading
 from lingbot_eval.models.lingbot_va.checkpoint import locate
 from lingbot_eval.models.lingbot_va.configuration import load_benchmark
 from lingbot_eval.models.lingbot_va.noising import Noised, noised
-from lingbot_eval.models.lingbot_va.padding import MAX_TOKENS, padded_once
-from lingbot_eval.models.lingbot_va.training import Losses, Texts, Trainable
+from lingbot_eval.models.lingbot_va.padding import padded_once
+from lingbot_eval.models.lingbot_va.training import Losses, Predicted, Texts, Trainable, compared
 from lingbot_eval.models.lingbot_va.transformer import VideoActionTransformer
 from tests.models.lingbot_va.noisy import ORIGINAL, batch, dice
 
@@ -113,11 +113,11 @@ def test_the_text_is_512_positions_of_which_the_zeros_are_one_key(transformer):
     """In float64: sums of 512 in float32 are off by more."""
     texts = batch(dtype=torch.float64).texts
     queries = torch.randn(2, 7, 3, 32, generator=dice()).double()
-    padded = torch.zeros(2, MAX_TOKENS, transformer.double().shape.text_dim).double()
+    padded = torch.zeros(2, 512, transformer.double().shape.text_dim).double()
     for row, text in zip(padded, texts, strict=True):
         row[: len(text)] = text
     folded = Texts(transformer, *padded_once(texts))
-    every = Texts(transformer, padded, torch.zeros(2, 1, 1, MAX_TOKENS))
+    every = Texts(transformer, padded, torch.zeros(2, 1, 1, 512))
     for layer, _ in transformer.layers():
         torch.testing.assert_close(folded.attend(layer, queries), every.attend(layer, queries), atol=1e-6, rtol=0)
 
@@ -132,6 +132,15 @@ def test_losses_are_weighted_means_over_frames_and_streams(transformer):
         torch.testing.assert_close(loss, (frames * half.weights).mean())
     torch.testing.assert_close(losses.total, 2 * losses.video + losses.action / 2)
     assert torch.equal(losses.video_times, given.video.times)
+
+
+def test_an_error_counts_in_the_channels_that_the_robot_has():
+    given = step()
+    everywhere = Predicted(given.video.target + 3, given.actions.target + 2)
+    found = compared(everywhere, given)
+    torch.testing.assert_close(found.action_frames, torch.full((2, 5), 4.0))
+    torch.testing.assert_close(found.video_frames, torch.full((2, 5), 9.0))
+    assert not compared(Predicted(given.video.target, given.actions.target + 2 * ~given.mask), given).total.any()
 
 
 def test_a_given_frame_has_no_share_in_the_mean(transformer):

@@ -35,7 +35,6 @@ Row = Annotated[int, msgspec.Meta(ge=0)]
 Rows = npt.NDArray[np.float32]
 """(n, D)"""
 
-
 Table = tuple[npt.NDArray[np.int64], Rows]
 """The episode of each row of a file, and the rows."""
 
@@ -128,7 +127,8 @@ class LeRobot:
                 del self._tables[next(iter(self._tables))]
             self._tables[key] = _table(episode.file, column)
         indices, values = self._tables[key]
-        return values[indices == episode.index]
+        rows: Rows = values[indices == episode.index]
+        return rows
 
     def film(self, episode: Recorded, camera: str) -> Film:
         """Return where the pictures of a camera's key lie.
@@ -221,7 +221,7 @@ def _info(folder: Path) -> dict[str, Any]:
     version = info.get("codebase_version")
     if version not in VERSIONS:
         raise BadInput(f"{file}: codebase_version {version!r} (valid: {', '.join(VERSIONS)})")
-    kinds = {"fps": (int, float), "features": dict, "data_path": str}
+    kinds: dict[str, Any] = {"fps": (int, float), "features": dict, "data_path": str}
     if bad := [key for key, kind in kinds.items() if not isinstance(info.get(key), kind)]:
         raise BadInput(f"{file}: {bad[0]} is {json.dumps(info.get(bad[0]))[:60]}, which is none")
     if not 0 < info["fps"] < 10_000:

@@ -185,7 +185,7 @@ def ls(given: argparse.Namespace) -> int:
     for name, lines in sections.items():
         if what == "all":
             say(f"{name}:")
-        if what in (name, "all"):
+        if lines and what in (name, "all"):
             say("\n".join(f"  {line}" if what == "all" else line for line in lines))
     return 0
 

@@ -13,6 +13,7 @@ from lingbot_eval.agents import kind_names
 from lingbot_eval.cli.lingbot_eval import main
 from lingbot_eval.cli.run_suite import main as run_suite
 from lingbot_eval.envs import tabletop
+from lingbot_eval.models.lingbot_va.builtin import builtin_names
 from lingbot_eval.suites import protocol_names
 from tests.reports.folders import copy_plan
 
@@ -57,6 +58,10 @@ def test_ls_lists_agents_and_protocols(capsys):
     assert listed("agents", capsys) == [[name] for name in kind_names()]
     expected = [[suite, name] for suite in ("libero", "robotwin", "tabletop", "toy") for name in protocol_names(suite)]
     assert listed("protocols", capsys) == expected
+
+
+def test_ls_lists_the_checkpoints_that_are_shipped(capsys):
+    assert listed("checkpoints", capsys) == [[f"builtin:{name}"] for name in builtin_names()]
 
 
 def test_ls_lists_published_methods_as_against_takes_them(capsys):

@@ -6,7 +6,9 @@ import pytest
 
 from lingbot_eval.reports.compare import (
     HEADINGS,
+    Side,
     against_published,
+    cautions,
     compare,
     disagreement,
     evidence,
@@ -18,7 +20,9 @@ from lingbot_eval.reports.compare import (
     trials,
 )
 from lingbot_eval.reports.stats import Count
+from lingbot_eval.runs import contents
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome
+from tests.reports.folders import directory, many
 
 
 def run(outcomes: str, task: str = "reach", first_seed: int = 0, setting: str = ""):
@@ -36,6 +40,15 @@ def run(outcomes: str, task: str = "reach", first_seed: int = 0, setting: str = 
 def row(comparison, task: str = "") -> dict[str, str]:
     found = next(known for known in comparison.differences if known.task == task)
     return dict(zip(HEADINGS, texts(found), strict=True))
+
+
+def test_a_task_that_one_runs_training_data_lacks_is_said(tmp_path):
+    plan, records = many(2, 2)
+    known = {plan[0].suite: {plan[0].task: {"": 3}}}
+    lacking = next(episode.task for episode in plan if episode.task != plan[0].task)
+    a = Side(contents.read(directory(tmp_path / "a", plan, records)))
+    b = Side(contents.read(directory(tmp_path / "b", plan, records, trained={"regime": "none", "tasks": known})))
+    assert cautions(a, b, anyway=False) == [f"The training data of B does not contain {lacking}."]
 
 
 def test_errors_and_missing_episodes_are_no_trials():

@@ -107,6 +107,15 @@ def test_records_outside_the_plan_are_warned_about(tmp_path):
     assert shown.warnings == ["1 episodes in records/ are not in the plan and count nowhere"]
 
 
+def test_a_task_that_the_training_data_lacks_is_marked_and_said_above(tmp_path):
+    plan, records = many(2, 2)
+    known = {plan[0].suite: {plan[0].task: {"": 3}}}
+    shown = page.read(directory(tmp_path, plan, records, trained={"regime": "toys", "tasks": known}))
+    lacking = next(episode.task for episode in plan if episode.task != plan[0].task)
+    assert [line.task for line in shown.tasks if line.unseen] == [lacking]
+    assert f"† The training data does not contain {lacking}." in shown.warnings
+
+
 def test_the_version_changes_with_the_records(tmp_path):
     plan, records = many(1, 10)
     folder = directory(tmp_path, plan, records[:3])

@@ -13,7 +13,6 @@ import argparse
 import functools
 import importlib
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from lingbot_eval.agents import kind_of
@@ -27,7 +26,7 @@ from lingbot_eval.settings import RunSettings
 from lingbot_eval.settings.agent import ExpertSettings
 from lingbot_eval.suites import suite_named, training
 from lingbot_eval.suites.suite import Asked, Suite
-from lingbot_eval.types import Episode, Outcome
+from lingbot_eval.types import Outcome
 
 VERSION = "2.1"
 """The version of LeRobot's layout that LingBot-VA's post-training reads."""
@@ -109,21 +108,12 @@ def _check(suite: Suite, chosen: RunSettings) -> None:
     """Raise BadInput for an agent that shows nothing to learn from, or not so."""
     if not kind_of(chosen.agent).privileged:
         raise BadInput(f"--agent {chosen.agent.name}: demonstrations are a suite's expert's (--agent expert)")
-    thins = isinstance(chosen.agent, ExpertSettings) and chosen.agent.waypoints_per_command > 1
-    if thins and not suite.expert_finds_scenes:
+    most = chosen.agent.waypoints_per_command if isinstance(chosen.agent, ExpertSettings) else 1
+    if most > 1 and not suite.expert_finds_scenes:
         raise BadInput(
-            f"agent.waypoints_per_command={chosen.agent.waypoints_per_command}: the expert of {suite.name} decides at "
-            "every command, so there is no path to thin; leave it at 1"
+            f"agent.waypoints_per_command={most}: the expert of {suite.name} decides at every command, so there is no "
+            "path to thin; leave it at 1"
         )
-
-
-def _without_result(folder: RunDirectory, planned: Sequence[Episode]) -> int:
-    """Say how the episodes ended; return how many have no result."""
-    final = folder.records().final()
-    ends = [final[episode.id].outcome for episode in planned if episode.id in final]
-    won, lost = ends.count(Outcome.SUCCESS), ends.count(Outcome.FAILURE)
-    say(f"{folder.path}: {won} of {len(planned)} shown, {lost} failed, {len(planned) - won - lost} without a result")
-    return len(planned) - won - lost
 
 
 def _commands_per_frame(suite: Suite, given: int | None) -> int:

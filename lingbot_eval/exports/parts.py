@@ -101,7 +101,7 @@ def read(folder: Path, made_of: str = "") -> Part | None:
             rows = dict(kept)
     except (OSError, ValueError) as error:
         raise CorruptRecords(f"{folder / ROWS} cannot be read ({error}); delete {folder}: it is made again") from None
-    return Part(folder, rows, about["pictures"], {key: tuple(size) for key, size in about["sizes"].items()})
+    return Part(folder, rows, about["pictures"], {key: (size[0], size[1]) for key, size in about["sizes"].items()})
 
 
 def _play(
@@ -118,7 +118,7 @@ def _play(
                 image: Image = images[name]
                 films[key].append_data(image)
                 colours[key] += histogram(image)
-                sizes[key] = image.shape[:2]
+                sizes[key] = image.shape[0], image.shape[1]
             seen.append(moment)
     success = np.array([moment.success for moment in seen])
     rows = {

@@ -13,6 +13,7 @@ import argparse
 import functools
 import importlib
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from lingbot_eval.agents import kind_of
@@ -26,7 +27,7 @@ from lingbot_eval.settings import RunSettings
 from lingbot_eval.settings.agent import ExpertSettings
 from lingbot_eval.suites import suite_named, training
 from lingbot_eval.suites.suite import Asked, Suite
-from lingbot_eval.types import Outcome
+from lingbot_eval.types import Episode, Outcome
 
 VERSION = "2.1"
 """The version of LeRobot's layout that LingBot-VA's post-training reads."""
@@ -114,6 +115,15 @@ def _check(suite: Suite, chosen: RunSettings) -> None:
             f"agent.waypoints_per_command={most}: the expert of {suite.name} decides at every command, so there is no "
             "path to thin; leave it at 1"
         )
+
+
+def _without_result(folder: RunDirectory, planned: Sequence[Episode]) -> int:
+    """Say how the episodes ended; return how many have no result."""
+    final = folder.records().final()
+    ends = [final[episode.id].outcome for episode in planned if episode.id in final]
+    won, lost = ends.count(Outcome.SUCCESS), ends.count(Outcome.FAILURE)
+    say(f"{folder.path}: {won} of {len(planned)} shown, {lost} failed, {len(planned) - won - lost} without a result")
+    return len(planned) - won - lost
 
 
 def _commands_per_frame(suite: Suite, given: int | None) -> int:

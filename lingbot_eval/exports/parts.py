@@ -72,7 +72,7 @@ def write(folder: Path, moments: Iterable[Moment], cameras: Mapping[str, str], r
     beside.mkdir(parents=True)
     try:
         rows, colours, sizes = _play(beside, moments, cameras, rate)
-        np.savez(beside / ROWS, **rows)  # type: ignore[arg-type]
+        np.savez(beside / ROWS, **rows)
         length = len(rows["action"])
         pictures = {key: of_pixels(colours[key], length) for key in cameras.values()}
         files.write_whole(

@@ -114,7 +114,7 @@ def in_words(line: dict[str, Any]) -> dict[str, str]:
 
 def numbers(line: dict[str, Any]) -> dict[str, float]:
     """Return the numbers of a line by names for a tracker: ``video``, ``held_out/action``, ``played/TASK``."""
-    found = {name: float(line[name]) for name in ("video", "action", "norm", "rate") if name in line}
+    found: dict[str, float] = {name: line[name] for name in ("video", "action", "norm", "rate") if name in line}
     for stream, values in line.get("levels", {}).items():
         found |= {f"levels/{stream}_{n}": value for n, value in enumerate(values) if value is not None}
     found |= {f"held_out/{name}": line["held_out"][name] for name in ("video", "action") if "held_out" in line}
@@ -134,7 +134,7 @@ def duration(seconds: float) -> str:
 
 
 def _mean(told: deque[Told], name: str) -> float:
-    return sum(one.line[name] for one in told) / len(told)
+    return sum(float(one.line[name]) for one in told) / len(told)
 
 
 def _levels(line: dict[str, Any], stream: str) -> str:

@@ -49,7 +49,7 @@ class Lora(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     rank: Whole
     """0: there are none, and all weights are trained."""
-    alpha: Positive
+    alpha: Count
     """The adapters' product counts alpha / rank times."""
     modules: tuple[str, ...]
     """The linear layers whose names end so."""

@@ -62,7 +62,8 @@ class Sums:
         lists = [found[4 + n * LEVELS : 4 + (n + 1) * LEVELS] for n in range(4)]
         streams = ("video", "action")
         levels, frames = dict(zip(streams, lists[:2], strict=True)), dict(zip(streams, lists[2:], strict=True))
-        return Sums(*found[:4], levels, frames)
+        batches, items, video, action = found[:4]
+        return Sums(batches, items, video, action, levels, frames)
 
     def told(self) -> dict[str, Any]:
         """Return means, as the curve has them."""
@@ -103,7 +104,7 @@ class Learner:
             if isinstance(self.module, FSDPModule):
                 self.module.set_requires_gradient_sync(number == len(batches) - 1)
             losses = self._forward(batch)
-            (losses.total / len(batches)).backward()
+            (losses.total / len(batches)).backward()  # type: ignore[no-untyped-call]
             sums.add(losses, len(batch.texts))
         sums = sums.together(self._ranks)
         norm = torch.nn.utils.clip_grad_norm_(self.parameters.values(), self._settings.optimizer.clip)

@@ -85,7 +85,8 @@ def joined(device: str, grouped: bool) -> Iterator[Ranks]:
         if count > 1:
             dist.init_process_group(backend, timeout=PATIENCE)
         else:
-            dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)
+            alone = dist.HashStore()  # type: ignore[attr-defined]
+            dist.init_process_group(backend, store=alone, rank=0, world_size=1)
     except (RuntimeError, ValueError) as error:
         raise NotReady(f"the {count} processes of torchrun did not meet: {str(error).splitlines()[0]}") from None
     try:

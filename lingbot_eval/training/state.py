@@ -19,10 +19,12 @@ from pathlib import Path
 from typing import Any
 
 import torch.distributed as dist
-import torch.distributed.checkpoint as dcp
 from safetensors import SafetensorError
 from torch import Tensor
 from torch.distributed.checkpoint.api import CheckpointException
+from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader, HuggingFaceStorageWriter
+from torch.distributed.checkpoint.state_dict_loader import load as load_sharded
+from torch.distributed.checkpoint.state_dict_saver import save as save_sharded
 
 from lingbot_eval import files
 from lingbot_eval.errors import CorruptRecords, NotReady
@@ -62,8 +64,8 @@ def save(folder: Path, step: int, lines: int, tensors: Mapping[str, Tensor], ran
             _fresh(folder, part)
         ranks.meet()
         with _alone_or_not() as alone:
-            writer = dcp.HuggingFaceStorageWriter(path=str(part), save_distributed=True)
-            dcp.save(dict(tensors), storage_writer=writer, no_dist=alone)
+            writer = HuggingFaceStorageWriter(path=str(part), save_distributed=True)
+            save_sharded(dict(tensors), storage_writer=writer, no_dist=alone)
         ranks.meet()
         if ranks.first:
             _published(part, target, step, lines)
@@ -86,8 +88,8 @@ def load(state: Saved, tensors: dict[str, Tensor]) -> None:
     """Fill ``tensors``, in place, with those of ``state``. Raises CorruptRecords for a damaged one."""
     try:
         with _alone_or_not() as alone:
-            reader = dcp.HuggingFaceStorageReader(path=str(state.folder))
-            dcp.load(tensors, storage_reader=reader, no_dist=alone)
+            reader = HuggingFaceStorageReader(path=str(state.folder))
+            load_sharded(tensors, storage_reader=reader, no_dist=alone)
     except (CheckpointException, SafetensorError, OSError, ValueError) as error:
         words = " ".join(str(error).split())[:300]
         raise CorruptRecords(

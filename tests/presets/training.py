@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-LORA = {"rank": 0, "alpha": 16.0, "modules": ["to_q", "to_k", "to_v", "to_out.0"], "merged": True}  # ours
+LORA = {"rank": 0, "alpha": 16, "modules": ["to_q", "to_k", "to_v", "to_out.0"], "merged": True}  # ours
 
 # wan_va/train.py, and wan_va/configs/va_robotwin_cfg.py:30, 31 for the shifts
 NOISING: dict[str, Any] = {

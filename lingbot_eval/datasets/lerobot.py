@@ -250,6 +250,8 @@ def _within(folder: Path, template: object, places: Mapping[str, Any]) -> Path:
 
 def _table(file: Path, column: str) -> Table:
     try:
+        if missing := {"episode_index", column} - set(pq.read_schema(file).names):
+            raise ValueError(f"it has no column {' or '.join(sorted(missing))}")
         table = pq.read_table(file, columns=["episode_index", column])
         indices = table["episode_index"].to_numpy()
         values = numbers(table[column])

@@ -223,7 +223,7 @@ def test_poses_may_be_relative_to_where_the_hands_were(tmp_path):
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(file.read_bytes())
     torch.save(text(2, rows=1), no_states / "empty_emb.pt")
-    with pytest.raises(BadInput, match=r"observation\.state"):
+    with pytest.raises(BadInput, match=r"episode_000000\.parquet cannot be read: it has no column observation\.state"):
         open_items(no_states, robot)[0]
     narrow = msgspec.structs.replace(
         robot, relative=(msgspec.structs.replace(robot.relative[0], rotation=(3, 4, 5, 16)),)

@@ -109,11 +109,11 @@ def _check(suite: Suite, chosen: RunSettings) -> None:
     """Raise BadInput for an agent that shows nothing to learn from, or not so."""
     if not kind_of(chosen.agent).privileged:
         raise BadInput(f"--agent {chosen.agent.name}: demonstrations are a suite's expert's (--agent expert)")
-    thins = isinstance(chosen.agent, ExpertSettings) and chosen.agent.waypoints_per_command > 1
-    if thins and not suite.expert_finds_scenes:
+    most = chosen.agent.waypoints_per_command if isinstance(chosen.agent, ExpertSettings) else 1
+    if most > 1 and not suite.expert_finds_scenes:
         raise BadInput(
-            f"agent.waypoints_per_command={chosen.agent.waypoints_per_command}: the expert of {suite.name} decides at "
-            "every command, so there is no path to thin; leave it at 1"
+            f"agent.waypoints_per_command={most}: the expert of {suite.name} decides at every command, so there is no "
+            "path to thin; leave it at 1"
         )
 
 

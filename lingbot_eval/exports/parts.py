@@ -72,7 +72,7 @@ def write(folder: Path, moments: Iterable[Moment], cameras: Mapping[str, str], r
     beside.mkdir(parents=True)
     try:
         rows, colours, sizes = _play(beside, moments, cameras, rate)
-        np.savez(beside / ROWS, **rows)  # type: ignore[arg-type]
+        np.savez(beside / ROWS, **rows)
         length = len(rows["action"])
         pictures = {key: of_pixels(colours[key], length) for key in cameras.values()}
         files.write_whole(
@@ -101,7 +101,7 @@ def read(folder: Path, made_of: str = "") -> Part | None:
             rows = dict(kept)
     except (OSError, ValueError) as error:
         raise CorruptRecords(f"{folder / ROWS} cannot be read ({error}); delete {folder}: it is made again") from None
-    return Part(folder, rows, about["pictures"], {key: tuple(size) for key, size in about["sizes"].items()})
+    return Part(folder, rows, about["pictures"], {key: (size[0], size[1]) for key, size in about["sizes"].items()})
 
 
 def _play(
@@ -118,7 +118,7 @@ def _play(
                 image: Image = images[name]
                 films[key].append_data(image)
                 colours[key] += histogram(image)
-                sizes[key] = image.shape[:2]
+                sizes[key] = image.shape[0], image.shape[1]
             seen.append(moment)
     success = np.array([moment.success for moment in seen])
     rows = {

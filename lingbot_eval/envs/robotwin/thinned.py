@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-Path = npt.NDArray[np.float64]
+Waypoints = npt.NDArray[np.float64]
 """(n, 16): a path of two arms as RoboTwin and tabletop have it, left first, each a pose (xyz in metres, four quaternion
 numbers) and a gripper (0 closed .. 1 open)."""
 
@@ -26,7 +26,7 @@ LEAST = 1e-6
 class Rehearses(Protocol):
     """A simulator with an expert whose path is known beforehand."""
 
-    def rehearse(self) -> Path: ...
+    def rehearse(self) -> Waypoints: ...
 
 
 class ThinnedPaths:
@@ -36,14 +36,11 @@ class ThinnedPaths:
         """``most``: as :func:`thinned` takes it."""
         self._domain, self._most = domain, most
 
-    def rehearse(self) -> Path:
+    def rehearse(self) -> Waypoints:
         return thinned(np.asarray(self._domain.rehearse()), self._most)
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._domain, name)
 
-
-def thinned(path: Path, most: int) -> Path:
+def thinned(path: Waypoints, most: int) -> Waypoints:
     """Return (m, 16): one command for at most ``most`` of the path's waypoints (n, 16); 1 leaves it as it is.
 
     The end of every stretch stays, so that hands turn where they turned and grippers close where they closed. A stretch
@@ -61,7 +58,7 @@ def thinned(path: Path, most: int) -> Path:
     return path[kept]
 
 
-def ends(path: Path) -> list[int]:
+def ends(path: Waypoints) -> list[int]:
     """Return the index of each stretch's last waypoint: the motion turns, begins or stops after it, or a gripper is
     told something else."""
     motions, grippers = np.diff(_poses(path), axis=0), path[:, GRIPPERS]
@@ -74,11 +71,11 @@ def ends(path: Path) -> list[int]:
     return [*np.flatnonzero(last).tolist(), len(path) - 1]
 
 
-def _stands(path: Path, before: int, end: int) -> bool:
+def _stands(path: Waypoints, before: int, end: int) -> bool:
     """Say whether no hand moves from the waypoint ``before`` a stretch (-1: there is none) to its ``end``."""
     poses = _poses(path[max(before, 0) : end + 1])
     return bool((np.abs(poses - poses[0]) < LEAST).all())
 
 
-def _poses(path: Path) -> Path:
+def _poses(path: Waypoints) -> Waypoints:
     return np.delete(path, GRIPPERS, axis=1)

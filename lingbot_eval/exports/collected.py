@@ -16,7 +16,7 @@ SCHEMA = 1
 
 
 def collected(experiment: Experiment, records: Sequence[EpisodeRecord], fills: int) -> dict[str, Any]:
-    """Return what ``meta/collected.json`` holds: who played what, under which rules, in which scenes. ``fills`` is as of
+    """Return what ``meta/collected.json`` holds: who played what, under which rules, in which scenes. ``fills``: as of
     ``lerobot.Form``."""
     episodes = by_task(record.episode for record in records)
     tasks = [

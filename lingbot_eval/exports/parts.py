@@ -59,8 +59,8 @@ def place(parts: Path, record: EpisodeRecord) -> Path:
 
 
 def mark(record: EpisodeRecord, commands: npt.NDArray[np.float32], rate: int, held: int) -> str:
-    """Return 16 hex digits over what a part is made of: the ``commands`` (n, D) of this record, its ``rate`` in rows per
-    second, and how many rows are ``held`` at its end."""
+    """Return 16 hex digits over what a part is made of: the ``commands`` (n, D) of this record, the ``rate`` of rows
+    per second, and how many rows are ``held`` at its end."""
     said = json.dumps([record.episode.id, record.outcome.value, record.commands, record.progress, rate, held])
     return hashlib.sha256(said.encode() + commands.tobytes()).hexdigest()[:16]
 

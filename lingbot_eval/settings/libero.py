@@ -45,8 +45,9 @@ class LiberoProtocol(Protocol, frozen=True, forbid_unknown_fields=True, tag="lib
     gets the state it has at the k-th reset. drawn: upstream never seeds; the plan draws one seed per episode."""
     seed_block: int
     """per-episode: episode k of every task has seed ``base * seed_block + k``."""
-    initial_states: Literal["index", "modulo"]
-    """The stored state of episode k is k itself (more episodes than states are refused), or k modulo their number."""
+    initial_states: Literal["index", "modulo", "sampled"]
+    """The stored state of episode k is k itself (more episodes than states are refused), or k modulo their number.
+    sampled: none; LIBERO places the objects anew, as its seed has it, in the regions where the stored ones were."""
     prompt: Literal["file-name", "bddl"]
     """Where the instruction comes from; the two differ in wording."""
 

@@ -51,7 +51,8 @@ def _plan(suite: Suite, asked: Asked) -> list[Episode]:
             f"{asked.episodes} episodes per task: protocol {protocol.name} gives episode k stored state k, and LIBERO "
             f"stores {states} per task (strict, lingbot-va and lerobot begin again after the last)"
         )
-    return by_seed(suite, asked, instruction, seed, lambda k: k % states)
+    sampled = protocol.initial_states == "sampled"
+    return by_seed(suite, asked, instruction, seed, lambda k: None if sampled else k % states)
 
 
 def _bddl_sentence(part: str, task: str) -> str:
@@ -126,6 +127,11 @@ SUITE = Suite(
     remarks=_remarks,
     optional=False,
     places={"assets": ("assets", "LIBERO's assets, as env.assets")},
+    to_collect={
+        "protocol.initial_states": "sampled",  # the stored ones are evaluated
+        "protocol.seeding": "per-episode",
+        "protocol.seed_block": "10000",
+    },
     moves_a_score={
         "facts.mujoco": "trajectories differ between versions; 3.4 tilts a bowl of libero_spatial (lerobot#4390)",
     },

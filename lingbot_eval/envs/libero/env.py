@@ -77,8 +77,9 @@ class LiberoEnv(gym.Env[Observation, Action]):
     ) -> tuple[Observation, dict[str, Any]]:
         """Begin an episode.
 
-        Options: ``initial_state`` (index of the stored state; drawn from the seed when absent), ``index`` (k, see
-        Episode; 0 when absent), and ``task`` and ``setting``, which must be this environment's own.
+        Options: ``initial_state`` (index of the stored state; drawn from the seed when absent, and absent where the
+        protocol's states are sampled), ``index`` (k, see Episode; 0 when absent), and ``task`` and ``setting``, which
+        must be this environment's own.
 
         Raises BadInput.
         """
@@ -90,7 +91,7 @@ class LiberoEnv(gym.Env[Observation, Action]):
         self._over = False
         warmup = np.asarray(self.protocol.warmup_command)
         self._want_picture(self.protocol.warmup_count == 0)
-        sample = self._control.set_init_state(self._states[state])
+        sample = self._control.set_init_state(self._now() if state is None else self._states[state])
         for left in reversed(range(self.protocol.warmup_count)):
             self._want_picture(left == 0)
             sample = self._control.step(warmup)[0]
@@ -132,7 +133,12 @@ class LiberoEnv(gym.Env[Observation, Action]):
             self._control.close()
             self._control = None
 
-    def _initial_state(self, options: dict[str, Any]) -> int:
+    def _now(self) -> npt.NDArray[np.float64]:
+        """Return MuJoCo's state, laid out as the stored ones."""
+        state: npt.NDArray[np.float64] = self.domain.sim.get_state().flatten()
+        return state
+
+    def _initial_state(self, options: dict[str, Any]) -> int | None:
         own = {"task": self._task, "setting": ""}
         for key, value in options.items():
             if key not in ("initial_state", "index") and (key not in own or value != own[key]):
@@ -141,6 +147,10 @@ class LiberoEnv(gym.Env[Observation, Action]):
                     "and setting=''"
                 )
         index = options.get("initial_state")
+        if self.protocol.initial_states == "sampled":
+            if index is not None:
+                raise BadInput(f"initial_state {index}: protocol.initial_states=sampled plays no stored state")
+            return None
         if index is None:
             return int(self.np_random.integers(len(self._states)))
         if not 0 <= index < len(self._states):

@@ -19,6 +19,10 @@ BEND = 0.25
 an arc of 0.15 rad per waypoint they differ by 0.08, at the corners of tabletop's experts by 0.7 and more."""
 
 
+LEAST = 1e-6
+"""Metres, and numbers of a quaternion: what moves less stands. Poses that are made relative lose their last digits."""
+
+
 class Rehearses(Protocol):
     """A simulator with an expert whose path is known beforehand."""
 
@@ -62,7 +66,8 @@ def ends(path: Path) -> list[int]:
     told something else."""
     motions, grippers = np.diff(_poses(path), axis=0), path[:, GRIPPERS]
     lengths = np.linalg.norm(motions, axis=1)
-    turned = np.linalg.norm(np.diff(motions, axis=0), axis=1) > BEND * np.maximum(lengths[1:], lengths[:-1])
+    longer = np.maximum(lengths[1:], lengths[:-1])
+    turned = np.linalg.norm(np.diff(motions, axis=0), axis=1) > np.maximum(BEND * longer, LEAST)
     gripped = (grippers[1:] != grippers[:-1]).any(axis=1)
     last = gripped.copy()
     last[1:] |= turned
@@ -72,7 +77,7 @@ def ends(path: Path) -> list[int]:
 def _stands(path: Path, before: int, end: int) -> bool:
     """Say whether no hand moves from the waypoint ``before`` a stretch (-1: there is none) to its ``end``."""
     poses = _poses(path[max(before, 0) : end + 1])
-    return bool((poses == poses[0]).all())
+    return bool((np.abs(poses - poses[0]) < LEAST).all())
 
 
 def _poses(path: Path) -> Path:

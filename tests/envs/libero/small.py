@@ -28,11 +28,12 @@ class SmallDomain:
         self.robots = [SimpleNamespace(gripper=SimpleNamespace(current_action=np.zeros(1)))]
         self.x = 0.0
         self.events: list[Any] = []
+        self.sim = SimpleNamespace(get_state=lambda: np.array([self.x]))
 
     def reset(self) -> None:
         for _ in self.object_property_initializers:
             np.random.uniform()
-        self.fixture = np.random.uniform()
+        self.fixture = self.x = np.random.uniform()
         self.events.append(("reset", self.robots[0].gripper.current_action.copy()))
 
     def _eval_predicate(self, conjunct: str) -> bool:

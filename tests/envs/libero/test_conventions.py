@@ -14,6 +14,7 @@ from lingbot_eval.envs.libero.camera import developed
 from lingbot_eval.envs.libero.env import LiberoEnv, as_commanded, state_of
 from lingbot_eval.envs.libero.seeding import Seeding
 from lingbot_eval.envs.libero.spec import CAMERAS
+from lingbot_eval.errors import BadInput
 from lingbot_eval.settings import EnvSettings
 from lingbot_eval.settings.libero import LiberoProtocol, LiberoSettings
 from lingbot_eval.suites import load_protocol
@@ -236,3 +237,15 @@ def test_an_episode_is_seeded_with_its_own_seed_and_k(made):
     kept = made("lerobot")
     kept.reset(seed=5, options={"initial_state": 0, "index": 3})
     assert kept.domain.fixture == np.random.RandomState(5).uniform(size=6)[-1]
+
+
+def test_a_sampled_scene_is_the_one_that_the_reset_made_and_no_stored_one(made):
+    env = made(initial_states="sampled", seeding="per-episode")
+    env.reset(seed=5)
+    env.reset(seed=6)
+    env.reset(seed=5)
+    first, second, again = events(env, "state")
+    assert first == again != second
+    assert not {first, second} & set(STATES[:, 0])
+    with pytest.raises(BadInput, match="plays no stored state"):
+        env.reset(seed=5, options={"initial_state": 3})

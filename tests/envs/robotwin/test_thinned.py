@@ -35,6 +35,12 @@ def test_ends_stay_a_wait_is_one_command_and_no_command_is_for_more_waypoints_th
     np.testing.assert_array_equal(thinned(REACH, 1), REACH)
 
 
+def test_digits_that_relative_poses_lose_are_no_motion():
+    dice = np.random.default_rng(0)
+    assert ends(REACH + dice.normal(0.0, 1e-9, REACH.shape) * (np.arange(16) % 8 != 7)) == [6, 11, 17, 20]
+    assert len(thinned(REACH + dice.normal(0.0, 1e-9, REACH.shape) * (np.arange(16) % 8 != 7), 100)) == 4
+
+
 def test_an_arc_is_one_stretch():
     turn = np.linspace(0.0, 1.5, 11)
     rows = np.tile(path((1, (0, 0, 0), OPEN)), (11, 1))

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from lingbot_eval.datasets.commands import commands
+from lingbot_eval.datasets.commands import chosen, commands, state_at
 from lingbot_eval.datasets.findings import Findings
-from lingbot_eval.datasets.lerobot import LeRobot, Recorded, Rows, selected
+from lingbot_eval.datasets.lerobot import LeRobot, Recorded, Rows
 from lingbot_eval.datasets.robots import settings_of
 from lingbot_eval.datasets.segments import LEAST, frame_ids, in_bounds, latent_frames
 from lingbot_eval.errors import BadAction, BadInput, NotReady
@@ -107,13 +107,13 @@ def check_commands(datasets: Sequence[LeRobot], robot: Robot, found: Findings) -
         for episode in dataset.episodes:
             try:
                 rows = dataset.rows(episode)
-                if robot.columns:
-                    rows = rows[:, [selected(dataset.names(), one.column) for one in robot.columns]]
                 if len(rows) == 0 or not np.isfinite(rows).all():
                     continue
-                parts = [rows[one.start_frame : one.end_frame] for one in episode.segments if in_bounds(episode, one)]
-                whole += [commands(part, _unselected(robot), ()) for part in parts]
-                apart.append(rows)
+                apart.append(chosen(rows, robot, dataset.names()))
+                for one in episode.segments:
+                    if in_bounds(episode, one):
+                        state = state_at(dataset, episode, one.start_frame, robot)
+                        whole.append(commands(rows[one.start_frame : one.end_frame], robot, dataset.names(), state))
             except (BadInput, NotReady, BadAction) as error:
                 found.wrong(f"{dataset.folder}: the rows do not fit the robot {robot.name}: {error}")
                 return
@@ -123,11 +123,6 @@ def check_commands(datasets: Sequence[LeRobot], robot: Robot, found: Findings) -
     for pose in robot.relative:
         quaternions = [rows[:, list(pose.rotation)] for rows in apart]
         _check_quaternions(quaternions, pose.quaternion, f"columns {pose.rotation[0]}..{pose.rotation[-1]}", found)
-
-
-def _unselected(robot: Robot) -> Robot:
-    """Return the robot for rows whose columns were chosen already."""
-    return Robot(robot.name, robot.preset, relative=robot.relative)
 
 
 def _check_quantiles(rows: npt.NDArray[np.float64], robot: Robot, found: Findings) -> None:
@@ -172,7 +167,8 @@ _SHOWN = {True: "passes 0 where signs change", False: "is never negative, or nea
 
 def _flips(rows: Rows) -> Rows:
     """Return (n, 4): the quaternions before which the sign changed."""
-    return rows[1:][np.einsum("ij,ij->i", rows[1:], rows[:-1]) < 0]
+    changed: Rows = rows[1:][np.einsum("ij,ij->i", rows[1:], rows[:-1]) < 0]
+    return changed
 
 
 def likely_order(rows: Rows, flips: Rows) -> tuple[str, bool]:

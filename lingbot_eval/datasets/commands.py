@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from lingbot_eval.datasets.lerobot import Rows, selected
+from lingbot_eval.datasets.lerobot import LeRobot, Recorded, Rows, selected
 from lingbot_eval.envs.robotwin.poses import product, unit
 from lingbot_eval.errors import BadInput
 from lingbot_eval.settings.lingbot_va import IMAGES_PER_FRAME, LingBotSettings
@@ -27,28 +27,56 @@ EPSILON = 1e-6
 """Added to every range, as at play (``models/lingbot_va/normalisation.py``)."""
 
 
-def commands(rows: Rows, robot: Robot, names: Sequence[str]) -> Commands:
+def commands(rows: Rows, robot: Robot, names: Sequence[str], state: Rows | None = None) -> Commands:
     """Return the command columns (n, D) of a segment's rows, from its first picture on; poses are made relative.
 
-    ``names``: those of the rows' columns. Raises BadInput for columns that there are not, and BadAction for a
-    quaternion of length zero.
+    ``names``: those of the rows' columns. ``state``: (1, D) the observation at the first picture, for a robot whose
+    poses are relative to it. Raises BadInput for columns that there are not, and BadAction for a quaternion of length
+    zero.
     """
-    if robot.columns:
-        rows = rows[:, [selected(names, one.column) for one in robot.columns]]
+    rows = chosen(rows, robot, names)
     found = rows.astype(np.float64)
     for pose in robot.relative:
-        if (last := max(*pose.position, *pose.rotation)) >= rows.shape[1]:
-            raise BadInput(f"a pose is said to be in columns up to {last}, and the dataset has {rows.shape[1]}")
-        _make_relative(found, rows, pose)
+        origin = rows[:1] if pose.origin == "command" else chosen(_required(state), robot, names)
+        count, last = min(rows.shape[1], origin.shape[1]), max(*pose.position, *pose.rotation)
+        if last >= count:
+            raise BadInput(f"a pose is said to be in columns up to {last}, and the dataset has {count}")
+        _make_relative(found, rows, pose, origin)
     return found
 
 
-def _make_relative(found: Commands, rows: Rows, pose: RelativePose) -> None:
-    """Positions are subtracted in the rows' own float32, and rotations multiplied in float64: first^-1 * rotation."""
+def chosen(rows: Rows, robot: Robot, names: Sequence[str]) -> Rows:
+    """Return the robot's command columns of (n, D) rows. Raises BadInput for one that there is not."""
+    if not robot.columns:
+        return rows
+    numbers = [selected(names, one.column) for one in robot.columns]
+    if max(numbers) >= rows.shape[1]:
+        raise BadInput(f"column {max(numbers)} is none of the {rows.shape[1]} of observation.state")
+    return rows[:, numbers]
+
+
+def state_at(dataset: LeRobot, episode: Recorded, row: int, robot: Robot) -> Rows | None:
+    """Return (1, D) of ``observation.state`` at a row, where the robot's poses are relative to it.
+
+    Raises BadInput and NotReady as :meth:`LeRobot.rows`.
+    """
+    if all(pose.origin == "command" for pose in robot.relative):
+        return None
+    return dataset.rows(episode, "observation.state")[row : row + 1]
+
+
+def _required(state: Rows | None) -> Rows:
+    if state is None or not len(state):
+        raise BadInput("poses are relative to the state (origin), and there is no observation.state")
+    return state
+
+
+def _make_relative(found: Commands, rows: Rows, pose: RelativePose, origin: Rows) -> None:
+    """Positions are subtracted in the rows' own float32, and rotations multiplied in float64: origin^-1 * rotation."""
     position, rotation = list(pose.position), list(pose.rotation)
-    found[:, position] = rows[:, position] - rows[:1, position]
-    turns = unit(found[:, rotation])
-    found[:, rotation] = unit(product(turns[:1] * (-1, -1, -1, 1), turns))
+    found[:, position] = rows[:, position] - origin[:, position]
+    first = unit(origin[:, rotation].astype(np.float64)) * (-1, -1, -1, 1)
+    found[:, rotation] = unit(product(first, unit(found[:, rotation])))
 
 
 def normalised(found: Commands, settings: LingBotSettings, frames: int, stride: int) -> npt.NDArray[np.float32]:
@@ -67,7 +95,10 @@ def normalised(found: Commands, settings: LingBotSettings, frames: int, stride: 
     full[per_frame:, list(settings.channels)] = found[:wanted]
     low, high = np.array(settings.q01), np.array(settings.q99)
     scaled = np.clip((full - low) / (high - low + EPSILON) * 2 - 1, -CLIPPED, CLIPPED) * used(settings)
-    return scaled.reshape(frames, per_frame, -1).transpose(2, 0, 1)[..., None].astype(np.float32)
+    by_channel: npt.NDArray[np.float32] = (
+        scaled.reshape(frames, per_frame, -1).transpose(2, 0, 1)[..., None].astype(np.float32)
+    )
+    return by_channel
 
 
 def used(settings: LingBotSettings) -> npt.NDArray[np.bool_]:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from lingbot_eval.datasets.commands import commands, normalised, used
+from lingbot_eval.datasets.commands import commands, normalised, state_at, used
 from lingbot_eval.datasets.latent_files import EMPTY, Latents, read_latents, read_tensors, real_tokens, together
 from lingbot_eval.datasets.lerobot import LeRobot, Recorded, Rows, Segment, datasets_in
 from lingbot_eval.datasets.robots import settings_of
@@ -137,7 +137,9 @@ class Items(Dataset[Item]):
                 f"{self.settings.commands_per_look} commands per look; encode it again with lingbot-eval latents"
             )
         try:
-            found = commands(self._rows(place, ids[0], frames, stride), self.robot, place.dataset.names())
+            rows = self._rows(place, ids[0], frames, stride)
+            state = state_at(place.dataset, place.episode, ids[0], self.robot)
+            found = commands(rows, self.robot, place.dataset.names(), state)
             actions = torch.from_numpy(normalised(found, self.settings, frames, stride))
         except BadInput as error:
             raise BadInput(f"{self._name(place)}: {error}") from None

@@ -6,7 +6,6 @@ episodes share a file of rows and a video.
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,10 +27,16 @@ VERSIONS = ("v2.0", "v2.1", "v3.0")
 DEEPEST = 3
 """Datasets are looked for in so many folders within one another."""
 
+TABLES = 32
+"""Rows of so many files are kept in memory."""
+
 Row = Annotated[int, msgspec.Meta(ge=0)]
 
 Rows = npt.NDArray[np.float32]
 """(n, D)"""
+
+Table = tuple[npt.NDArray[np.int64], Rows]
+"""The episode of each row of a file, and the rows."""
 
 
 class Segment(msgspec.Struct, frozen=True):
@@ -95,7 +100,7 @@ class LeRobot:
             raise BadInput(f"{folder / 'meta'}: the episodes cannot be read ({error})") from None
         except OSError as error:
             raise NotReady(f"cannot read {error.filename or folder / 'meta'}: {error.strerror or error}") from None
-        self._table = functools.lru_cache(maxsize=8)(_table)
+        self._tables: dict[tuple[Path, str], Table] = {}
 
     def cameras(self) -> list[str]:
         """Return the keys of what is stored as video."""
@@ -116,8 +121,14 @@ class LeRobot:
 
         Raises BadInput and NotReady for a file that is missing, damaged or lacks the column.
         """
-        indices, values = self._table(episode.file, column)
-        return values[indices == episode.index]
+        key = (episode.file, column)
+        if key not in self._tables:
+            if len(self._tables) == TABLES:
+                del self._tables[next(iter(self._tables))]
+            self._tables[key] = _table(episode.file, column)
+        indices, values = self._tables[key]
+        rows: Rows = values[indices == episode.index]
+        return rows
 
     def film(self, episode: Recorded, camera: str) -> Film:
         """Return where the pictures of a camera's key lie.
@@ -210,7 +221,7 @@ def _info(folder: Path) -> dict[str, Any]:
     version = info.get("codebase_version")
     if version not in VERSIONS:
         raise BadInput(f"{file}: codebase_version {version!r} (valid: {', '.join(VERSIONS)})")
-    kinds = {"fps": (int, float), "features": dict, "data_path": str}
+    kinds: dict[str, Any] = {"fps": (int, float), "features": dict, "data_path": str}
     if bad := [key for key, kind in kinds.items() if not isinstance(info.get(key), kind)]:
         raise BadInput(f"{file}: {bad[0]} is {json.dumps(info.get(bad[0]))[:60]}, which is none")
     if not 0 < info["fps"] < 10_000:
@@ -237,8 +248,7 @@ def _within(folder: Path, template: object, places: Mapping[str, Any]) -> Path:
     return folder / path
 
 
-def _table(file: Path, column: str) -> tuple[npt.NDArray[np.int64], Rows]:
-    """Return the episode of each row, and the rows' values."""
+def _table(file: Path, column: str) -> Table:
     try:
         table = pq.read_table(file, columns=["episode_index", column])
         indices = table["episode_index"].to_numpy()

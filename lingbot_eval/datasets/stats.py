@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import yaml
 
-from lingbot_eval.datasets.commands import Commands, commands
+from lingbot_eval.datasets.commands import Commands, commands, state_at
 from lingbot_eval.datasets.lerobot import LeRobot, Recorded, Segment, datasets_in
 from lingbot_eval.datasets.robots import settings_of
 from lingbot_eval.datasets.segments import in_bounds
@@ -34,7 +34,8 @@ def commands_in(datasets: Sequence[LeRobot], robot: Robot) -> Iterator[tuple[LeR
             rows = dataset.rows(episode)
             for segment in filter(lambda one: in_bounds(episode, one), episode.segments):
                 try:
-                    found = commands(rows[segment.start_frame : segment.end_frame], robot, dataset.names())
+                    state = state_at(dataset, episode, segment.start_frame, robot)
+                    found = commands(rows[segment.start_frame : segment.end_frame], robot, dataset.names(), state)
                 except (BadAction, BadInput) as error:
                     raise BadInput(f"{dataset.folder}, episode {episode.index}: {error}") from None
                 yield dataset, episode, segment, found

@@ -23,7 +23,7 @@ class RobotColumn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RelativePose(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Names the seven command columns, counted from 0, of a pose that is made relative to the segment's first."""
+    """Names the seven command columns, counted from 0, of a pose that is made relative."""
 
     position: tuple[int, int, int]
     rotation: tuple[int, int, int, int]
@@ -31,6 +31,10 @@ class RelativePose(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     (``envs/robotwin/poses.py`` says why that comes out right)."""
     quaternion: Literal["xyzw", "wxyz"]
     """The order that the dataset has its numbers in."""
+    origin: Literal["command", "state"] = "command"
+    """What the pose is relative to, at the segment's first picture. command: the command given there, as the original
+    does it. state: where the hand was, by the same columns of ``observation.state``, as at play; where commands are far
+    apart, this is another thing."""
 
 
 class Robot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

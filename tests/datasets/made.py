@@ -26,6 +26,7 @@ class Made:
     """None: the file says none."""
     tasks: tuple[str, ...] = ("do it",)
     more: Mapping[str, Any] = field(default_factory=dict)
+    states: np.ndarray | None = None
 
 
 def walk(rows: int, columns: int, seed: int = 0) -> np.ndarray:
@@ -114,7 +115,14 @@ def _rows(file: Path, episodes: Sequence[tuple[int, Made]]) -> None:
     index = [number for number, one in episodes for _ in one.actions]
     times = [np.float32(row / FPS) for _, one in episodes for row in range(len(one.actions))]
     file.parent.mkdir(parents=True, exist_ok=True)
-    columns = {"action": pa.array(actions, pa.list_(pa.float32())), "episode_index": index, "timestamp": times}
+    columns: dict[str, Any] = {
+        "action": pa.array(actions, pa.list_(pa.float32())),
+        "episode_index": index,
+        "timestamp": times,
+    }
+    if all(one.states is not None for _, one in episodes):
+        states = [list(row) for _, one in episodes for row in one.states]
+        columns["observation.state"] = pa.array(states, pa.list_(pa.float32()))
     pq.write_table(pa.table(columns), file)
 
 

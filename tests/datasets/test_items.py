@@ -194,3 +194,43 @@ def test_pictures_at_another_distance_than_the_robots_are_refused(small):
         save_latents(small, key, 3, (0, 14), [0, 2, 4, 6, 8], torch.zeros(2 * 64, 48).bfloat16(), (8, 8))
     with pytest.raises(BadInput, match="2 rows apart, and the robot libero has 1"):
         open_items(small, load_robot("libero"))[0]
+
+
+def test_poses_may_be_relative_to_where_the_hands_were(tmp_path):
+    """What an exported episode's commands become is then what is played: relative to the state that is seen."""
+    import msgspec
+
+    from lingbot_eval.envs.robotwin import poses
+
+    robot = load_robot("tabletop")
+    states, actions = (walk(10, 16, seed) for seed in (1, 2))
+    folder = write_21(tmp_path, [Made(actions, [(1, 10, "do it")], states=states)], {})
+    for key, size in zip(robot_cameras(), [(4, 6), (2, 3), (2, 3)], strict=True):
+        latent = torch.zeros(4 * size[0] * size[1], 48).bfloat16()
+        save_latents(folder, key, 0, (1, 10), list(range(1, 14)), latent, size)
+    torch.save(text(2, rows=1), folder / "empty_emb.pt")
+    item = open_items(folder, robot)[0]
+    settings = open_items(folder, robot).settings
+    low, high = (np.array(bounds)[list(settings.channels)] for bounds in (settings.q01, settings.q99))
+    played = poses.relative(states[1], actions[1:])
+    expected = np.clip((played - low) / (high - low + 1e-6) * 2 - 1, -1.5, 1.5)
+    found = item.actions[list(settings.channels), 1:, :, 0].reshape(16, 12).T
+    np.testing.assert_allclose(found[:9], expected, atol=1e-4)
+    assert torch.equal(found[9:], found[8:9].expand(3, 16))
+    no_states = write_21(tmp_path / "none", [Made(actions, [(1, 10, "do it")])], {})
+    for file in (folder / "latents").rglob("*.pth"):
+        target = no_states / file.relative_to(folder)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(file.read_bytes())
+    torch.save(text(2, rows=1), no_states / "empty_emb.pt")
+    with pytest.raises(BadInput, match=r"observation\.state"):
+        open_items(no_states, robot)[0]
+    narrow = msgspec.structs.replace(
+        robot, relative=(msgspec.structs.replace(robot.relative[0], rotation=(3, 4, 5, 16)),)
+    )
+    with pytest.raises(BadInput, match=r"relative names column 16, and the robot has columns 0\.\.15"):
+        open_items(folder, narrow)
+
+
+def robot_cameras() -> list[str]:
+    return [f"observation.images.cam_{name}" for name in ("high", "left_wrist", "right_wrist")]

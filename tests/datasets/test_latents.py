@@ -148,6 +148,19 @@ def test_other_wordings_are_encoded_and_become_texts(strangers, robot, tiny):
     assert items[1].texts[1].shape[1] == 32
 
 
+def test_a_folder_of_several_datasets_is_encoded_as_one(tmp_path, robot, tiny):
+    for name, episode in zip("ab", EPISODES, strict=False):
+        write_21(tmp_path / "all" / name, [episode], CAMERAS)
+    assert latents(tmp_path / "all", robot, tiny) == 0
+    items = open_items(tmp_path / "all", load_robot(str(robot)))
+    assert [(items.episode(n), items.task(n)) for n in range(2)] == [
+        ("a/0", "pick up the bowl"),
+        ("b/0", "open the drawer"),
+    ]
+    assert (tmp_path / "all" / "empty_emb.pt").is_file()
+    assert main(["dataset", "check", str(tmp_path / "all")]) == 0
+
+
 def contents(folder: Path) -> dict[str, bytes]:
     files = [file for file in (folder / "latents").rglob("*") if file.suffix in (".pth", ".safetensors")]
     return {str(file.relative_to(folder)): file.read_bytes() for file in files}

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 ARMS = [  # _action_post_process: get_relative_pose of columns 0-6 and 8-14, the grippers 7 and 15 kept
-    {"position": [0, 1, 2], "rotation": [3, 4, 5, 6], "quaternion": "wxyz"},
-    {"position": [8, 9, 10], "rotation": [11, 12, 13, 14], "quaternion": "wxyz"},
+    {"position": [0, 1, 2], "rotation": [3, 4, 5, 6], "quaternion": "wxyz", "origin": "command"},
+    {"position": [8, 9, 10], "rotation": [11, 12, 13, 14], "quaternion": "wxyz", "origin": "command"},
 ]
 
 
@@ -44,5 +44,7 @@ TABLES = {
     "robot/robotwin.yaml": robot("robotwin", "robotwin", relative=ARMS),
     "robot/libero.yaml": robot("libero", "libero"),
     "robot/demo.yaml": robot("demo", "demo"),
-    "robot/tabletop.yaml": robot("tabletop", "robotwin", relative=ARMS, settings=SMALL, tail="hold"),
+    "robot/tabletop.yaml": robot(
+        "tabletop", "robotwin", relative=[{**arm, "origin": "state"} for arm in ARMS], settings=SMALL, tail="hold"
+    ),
 }

@@ -6,6 +6,7 @@ The struct itself is ``lingbot_eval/settings/lingbot_va.py``. No torch here.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Collection, Mapping
 from importlib import resources
@@ -26,6 +27,7 @@ def benchmark_names() -> list[str]:
     return sorted(entry.name[: -len(".yaml")] for entry in folder.iterdir() if entry.name.endswith(".yaml"))
 
 
+@functools.cache
 def load_benchmark(name: str) -> LingBotSettings:
     """Return the settings shipped for a benchmark.
 

@@ -75,7 +75,8 @@ class Vision:
                 pixels = torch.cat([one[stream] for one in squares])
                 out = self._encoded(pixels, memory.setdefault(stream, [None] * self._convolutions))
                 parts.setdefault(stream, []).append(self._normalised(out))
-        apart = [torch.cat(latents, dim=2).unflatten(0, (len(videos), -1)) for latents in parts.values()]
+        wholes = [torch.cat(latents, dim=2) for latents in parts.values()]
+        apart = [whole.reshape(len(videos), -1, *whole.shape[1:]) for whole in wholes]
         names = list(self._settings.cameras)
         return [
             dict(zip(names, (one for stream in apart for one in stream[number]), strict=True))

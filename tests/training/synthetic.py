@@ -30,13 +30,14 @@ def write_dataset(folder: Path, episodes: int = 8, text_width: int = WIDTH) -> P
     robot = load_robot("tabletop")
     cameras = list(settings_of(robot).cameras.values())
     video = {"dtype": "video", "shape": [64, 96, 3]}
+    numbers = {"dtype": "float32", "shape": [16], "names": None}
     info = {
         "codebase_version": "v2.1",
         "fps": 10,
         "chunks_size": 1000,
         "data_path": "data/chunk-{episode_chunk:03d}/episode_{episode_index:06d}.parquet",
         "video_path": "videos/{video_key}/episode_{episode_index:06d}.mp4",
-        "features": {"action": {"dtype": "float32", "shape": [16], "names": None}, **dict.fromkeys(cameras, video)},
+        "features": {"action": numbers, "observation.state": numbers, **dict.fromkeys(cameras, video)},
     }
     (meta / "info.json").write_text(json.dumps(info))
     with (meta / "episodes.jsonl").open("w") as lines:
@@ -56,7 +57,8 @@ def _write_rows(folder: Path, rows: list[int]) -> None:
     dice = np.random.default_rng(0)
     for n, count in enumerate(rows):
         actions = dice.normal(size=(count, 16)).astype(np.float32)
-        table = pa.table({"episode_index": np.full(count, n), "action": list(actions)})
+        columns = {"action": list(actions), "observation.state": list(actions + 0.01)}
+        table = pa.table({"episode_index": np.full(count, n), **columns})
         file = folder / f"data/chunk-000/episode_{n:06d}.parquet"
         file.parent.mkdir(parents=True, exist_ok=True)
         pq.write_table(table, file)

@@ -164,6 +164,16 @@ def checksum(content: Mapping[str, Any]) -> str:
 
 
 @contextlib.contextmanager
+def as_any_new(file: Path) -> Iterator[None]:
+    """Give what is written to ``file`` within the permissions of any new file, also where a library's are narrower
+    (safetensors makes files that nobody but their owner reads)."""
+    file.touch()
+    mode = stat.S_IMODE(file.stat().st_mode)
+    yield
+    file.chmod(mode)
+
+
+@contextlib.contextmanager
 def locked(file: Path) -> Iterator[None]:
     """Hold a lock on ``file``, which is made where there is none and never changed. The kernel lets go of it however we
     end.

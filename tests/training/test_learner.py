@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import shutil
 from pathlib import Path
 
 import pytest
@@ -29,12 +30,13 @@ def settings(*more: str, data: Path = Path("a"), tiny: Path = Path("b")):
     return training_settings(words(data, tiny, Path("c"), *more))
 
 
-def micro_batch(chosen, seed: int) -> Noised:
+def micro_batch(chosen, seed: int, items: int = 2, texts: tuple[int, ...] = (3, 3)) -> Noised:
+    """``texts``: how many tokens each item's has."""
     dice = torch.Generator().manual_seed(seed)
-    actions = torch.randn(2, 30, 2, 4, 1, generator=dice)
-    latents = torch.randn(2, 48, 2, 2, 2, generator=dice)
-    texts = tuple(torch.randn(3, 8, generator=dice) for _ in range(2))
-    return noised(Batch(latents, actions, torch.ones_like(actions, dtype=torch.bool), texts), chosen.noising, dice)
+    actions = torch.randn(items, 30, 2, 4, 1, generator=dice)
+    latents = torch.randn(items, 48, 2, 2, 2, generator=dice)
+    words = tuple(torch.randn(count + seed, 8, generator=dice) for count in texts[:items])
+    return noised(Batch(latents, actions, torch.ones_like(actions, dtype=torch.bool), words), chosen.noising, dice)
 
 
 def gradients(transformer: VideoActionTransformer, batches: list[Noised], clip: float) -> tuple[dict, float]:
@@ -95,3 +97,23 @@ def test_texts_are_dropped_and_worded_otherwise_as_often_as_asked(data, tiny):
     assert 5 <= empty <= 20
     assert min(own, other) >= 15
     assert texts("text_dropout=0", "wordings=own") == [0, 60, 0]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:torch.*")
+@pytest.mark.skipif(shutil.which("g++") is None, reason="compiling needs g++")
+def test_compiled_blocks_learn_what_others_do_and_micro_batches_that_are_not_full_are_not_compiled():
+    fast = ("compile=true", "precision=autocast", "attention=products")
+    losses = {}
+    for more in ((), fast):
+        chosen = settings("optimizer.warm_up=0", *more)
+        transformer = VideoActionTransformer(SMALL)
+        initialise(transformer, torch.Generator().manual_seed(0))
+        learner = Learner(Trainable(transformer, chosen.attention, chosen.compile), chosen, ALONE)
+        told = [learner.learn(step, [micro_batch(chosen, seed=step, texts=(3, 5))]) for step in range(3)]
+        losses[more] = [(sums.video, sums.action, norm) for sums, norm, _ in told]
+        counted = torch._dynamo.utils.counters["stats"]["unique_graphs"]
+        learner.look([(micro_batch(chosen, 0), True)])  # nor is what is only looked at
+        learner.learn(3, [micro_batch(chosen, 0, items=1)])
+        assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == counted
+    assert counted == 1
+    torch.testing.assert_close(torch.tensor(losses[fast]), torch.tensor(losses[()]), rtol=0.02, atol=0)

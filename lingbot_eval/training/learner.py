@@ -179,5 +179,14 @@ class Learner:
             self._adamw.state[value] = dict(zip(("step", "exp_avg", "exp_avg_sq"), (count, *zeros), strict=True))
 
     def _forward(self, batch: Noised) -> Losses:
-        losses: Losses = self.module(moved(batch, self._ranks.device))
+        """Compute as precision says."""
+        device, half = self._ranks.device, self._settings.precision == "autocast"
+        with self._compiled_or_not(len(batch.texts)), torch.autocast(device.type, torch.bfloat16, enabled=half):
+            losses: Losses = self.module(moved(batch, device))
         return losses
+
+    def _compiled_or_not(self, items: int) -> contextlib.AbstractContextManager[object]:
+        """Let only full micro-batches that are learnt from be compiled, which are of one shape."""
+        if not self._settings.compile or (torch.is_grad_enabled() and items == self._settings.batch):
+            return contextlib.nullcontext()
+        return torch.compiler.set_stance("force_eager")

@@ -61,12 +61,12 @@ def described(prepared: Prepared, step: int, lines: Mapping[str, Any]) -> Traini
     episodes = len({items.episode(n) for n in range(len(items))})
     names = [task for part in tasks.values() for task in part]
     subject = f"{len(names)} tasks" if len(names) > 1 else "".join(names) or items.robot.name
-    way = f"LoRA of rank {prepared.settings.lora.rank}" if prepared.settings.lora.rank else "all weights"
+    way = f" of LoRA, rank {prepared.settings.lora.rank}" if prepared.settings.lora.rank else ""
     curve = {name: float(lines["video"][name]) for name in ("video", "action") if "video" in lines}
     if "held_out" in lines:
         curve |= {f"held_out_{name}": lines["held_out"]["held_out"][name] for name in ("video", "action")}
     return Training(
-        regime=f"{subject}, {episodes} episodes, {step} steps of {way}",
+        regime=f"{subject}, {episodes} episodes, {step} steps{way}",
         tasks=tasks,
         data=contents["data content"],
         base=contents["checkpoint content"],

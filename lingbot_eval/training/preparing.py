@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
+import shutil
+import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,7 @@ import msgspec
 from lingbot_eval.agents.lingbot_va.memory import free_bytes
 from lingbot_eval.datasets.items import Items, open_items
 from lingbot_eval.datasets.robots import load_robot
-from lingbot_eval.errors import BadInput
+from lingbot_eval.errors import BadInput, NotReady
 from lingbot_eval.models.lingbot_va.checkpoint import Checkpoint, Tensors, locate
 from lingbot_eval.models.lingbot_va.transformer import PATCH
 from lingbot_eval.settings.lingbot_va import LingBotSettings
@@ -47,6 +50,8 @@ def prepare(settings: TrainSettings, ranks: Ranks) -> Prepared:
         )
     if settings.lora.rank:
         lora.require_peft()
+    if settings.compile:
+        _require_compiler(ranks)
     base = locate(settings.checkpoint)
     items = open_items(Path(settings.data), load_robot(settings.robot))
     shifts = {name: getattr(settings.noising, name) for name in ("video_shift", "action_shift")}
@@ -57,6 +62,14 @@ def prepare(settings: TrainSettings, ranks: Ranks) -> Prepared:
     _require_fit(base, model, items, settings)
     _require_memory(base, items, settings, ranks)
     return Prepared(settings, base, items, model)
+
+
+def _require_compiler(ranks: Ranks) -> None:
+    if ranks.count > 1:
+        raise BadInput(f"compile=true is for one process, and there are {ranks.count}; with compile=false they train")
+    header = Path(sysconfig.get_path("include"), "Python.h")
+    if ranks.device.type == "cpu" and not (shutil.which(os.environ.get("CXX", "g++")) and header.exists()):
+        raise NotReady(f"compile=true needs a C++ compiler (g++, or CXX) and {header}; install both, or compile=false")
 
 
 def _require_same(base: Checkpoint, model: LingBotSettings, settings: TrainSettings) -> None:

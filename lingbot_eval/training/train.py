@@ -52,7 +52,7 @@ def made(prepared: Prepared, ranks: Ranks) -> Learner:
     transformer.train()
     if settings.lora.rank:
         lora.adapt(transformer, settings.lora, settings.seed)
-    return Learner(Trainable(transformer, settings.attention), settings, ranks)
+    return Learner(Trainable(transformer, settings.attention, settings.compile), settings, ranks)
 
 
 class _Training:

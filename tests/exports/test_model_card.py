@@ -36,7 +36,9 @@ def test_the_card_has_every_rate_with_its_interval_and_marks_what_was_not_traine
     assert "| tabletop easy | push\\|\\*x\\* † | 0/10 | 0.0 | 0.0–27.8 | tabletop `0123456789ab` |" in lines
     assert any(line.startswith("| tabletop easy | **all tasks** | 8/20 | 40.0 | ") for line in lines)
     assert "| tabletop | lift\\_block | 3 easy |" in lines
-    assert "content `ab12`, trained on 3 episodes of lift\\_block: 200 optimizer steps" in card
+    assert "A checkpoint of LingBot-VA, trained on 3 episodes of lift\\_block. " in card
+    assert {"| Content | `ab12` |", "| Optimizer steps | 200 |", "| Loss of the last step, video | 0.5 |"} <= set(lines)
+    assert "| Computed with | torch 2.10 |" in lines
     assert json.loads(card.split("```json\n")[1].split("```")[0]) == TRAINING.recipe
 
 

@@ -16,6 +16,7 @@ from lingbot_eval.datasets.lerobot import LeRobot
 from lingbot_eval.datasets.made import read_made
 from lingbot_eval.datasets.robots import settings_of
 from lingbot_eval.datasets.segments import in_bounds, latent_file, latent_frames
+from lingbot_eval.datasets.wordings import read_texts, read_words, texts_file
 from lingbot_eval.errors import BadInput, NotReady
 from lingbot_eval.settings.lingbot_va import PIXELS_PER_LATENT, LingBotSettings
 from lingbot_eval.settings.robot import Robot
@@ -26,6 +27,7 @@ def check_latents(folder: Path, datasets: Sequence[LeRobot], robot: Robot, found
     _check_empty(folder, datasets, found)
     for dataset in datasets:
         _check_made(dataset, robot, found)
+        _check_wordings(dataset, found)
         for camera, size in sizes(settings_of(robot)).items():
             _check_camera(dataset, camera, size, robot, found)
 
@@ -58,6 +60,17 @@ def _check_made(dataset: LeRobot, robot: Robot, found: Findings) -> None:
     if before is not None:
         for line in before.differences(before.of(robot)):
             found.wrong(f"{dataset.folder}: the latents were made for another robot: {line}")
+
+
+def _check_wordings(dataset: LeRobot, found: Findings) -> None:
+    try:
+        read_words(dataset.folder)
+        texts = read_texts(dataset.folder)
+    except BadInput as error:
+        found.wrong(str(error))
+        return
+    if bad := [words for words, text in texts.items() if text.dim() != 2 or not torch.isfinite(text).all()]:
+        found.wrong(f"{texts_file(dataset.folder)}: the text of {bad[0]!r} is no matrix of numbers")
 
 
 def _check_camera(dataset: LeRobot, camera: str, size: tuple[int, int], robot: Robot, found: Findings) -> None:

@@ -62,7 +62,10 @@ def state_at(dataset: LeRobot, episode: Recorded, row: int, robot: Robot) -> Row
     """
     if all(pose.origin == "command" for pose in robot.relative):
         return None
-    return dataset.rows(episode, "observation.state")[row : row + 1]
+    state = dataset.rows(episode, "observation.state")[row : row + 1]
+    if not np.isfinite(state).all():
+        raise BadInput(f"observation.state has what is no number, in row {row} of episode {episode.index}")
+    return state
 
 
 def _required(state: Rows | None) -> Rows:

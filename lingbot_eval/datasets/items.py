@@ -16,6 +16,7 @@ from torch.utils.data import Dataset
 from lingbot_eval.datasets.commands import commands, normalised, state_at, used
 from lingbot_eval.datasets.latent_files import EMPTY, Latents, read_latents, read_tensors, real_tokens, together
 from lingbot_eval.datasets.lerobot import LeRobot, Recorded, Rows, Segment, datasets_in
+from lingbot_eval.datasets.made import read_made
 from lingbot_eval.datasets.robots import settings_of
 from lingbot_eval.datasets.segments import in_bounds, latent_file
 from lingbot_eval.datasets.wordings import read_texts, read_words, texts_file, words_file
@@ -178,6 +179,7 @@ def open_items(folder: Path, robot: Robot) -> Items:
     that cannot be read.
     """
     datasets = datasets_in(folder)
+    _require_made(datasets, robot)
     cameras = list(settings_of(robot).cameras.values())
     places = [
         Place(dataset, episode, segment)
@@ -198,6 +200,21 @@ def open_items(folder: Path, robot: Robot) -> Items:
     if not isinstance(empty, Tensor) or empty.dim() != 2:
         raise BadInput(f"{file} holds no matrix")
     return Items(folder, places, robot, real_tokens(empty))
+
+
+def _require_made(datasets: Sequence[LeRobot], robot: Robot) -> None:
+    """Raise BadInput where a dataset's latents were made for a robot that sees otherwise, or by other encoders than
+    another's. Those of other programs do not say it."""
+    said = {one.folder: made for one in datasets if (made := read_made(one.folder)) is not None}
+    first = next(iter(said.items()), None)
+    for folder, made in said.items():
+        if differences := made.differences(made.of(robot)):
+            words = f"were made for another robot than {robot.name}: {'; '.join(differences)}"
+            raise BadInput(f"the latents in {folder} {words}; choose theirs, or encode the data again")
+        if first and made.encoders != first[1].encoders:
+            raise BadInput(
+                f"the latents in {folder} and {first[0]} were made by different encoders: train on one of them"
+            )
 
 
 def _empty_file(folder: Path, datasets: Sequence[LeRobot]) -> Path:

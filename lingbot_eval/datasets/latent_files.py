@@ -11,7 +11,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor
@@ -64,8 +64,8 @@ def read_latents(file: Path) -> Latents:
         raise BadInput(f"{file} holds no dict of latents")
     latent, text, ids = said.get("latent"), said.get("text_emb"), said.get("frame_ids")
     sizes = tuple(said.get(f"latent_{name}") for name in ("num_frames", "height", "width"))
-    if not isinstance(latent, Tensor) or not isinstance(text, Tensor) or latent.dim() != 2 or text.dim() != 2:
-        raise BadInput(f"{file}: latent and text_emb must be matrices")
+    if not _matrix(latent) or not _matrix(text):
+        raise BadInput(f"{file}: latent and text_emb must be matrices of floating-point numbers")
     if not all(isinstance(size, int) and size > 0 for size in sizes):
         raise BadInput(f"{file}: latent_num_frames, _height, _width are {sizes}, not sizes")
     if sizes[0] * sizes[1] * sizes[2] != len(latent):  # type: ignore[operator]
@@ -76,6 +76,11 @@ def read_latents(file: Path) -> Latents:
         raise BadInput(f"{file}: frame_ids is no list of at least two rows")
     rest = {key: value for key, value in said.items() if not isinstance(value, Tensor)}
     return Latents(latent.view(*sizes, -1), text, ids, rest)  # type: ignore[arg-type]
+
+
+def _matrix(value: Any) -> TypeGuard[Tensor]:
+    dense = isinstance(value, Tensor) and value.layout == torch.strided
+    return dense and value.dim() == 2 and value.is_floating_point()
 
 
 def write_tensors(file: Path, content: Any) -> None:

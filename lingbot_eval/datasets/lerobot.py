@@ -6,6 +6,7 @@ episodes share a file of rows and a video.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,6 +24,9 @@ from lingbot_eval.errors import BadInput, NotReady
 from lingbot_eval.files import bounded, json_object
 
 VERSIONS = ("v2.0", "v2.1", "v3.0")
+
+CHUNK = 1000
+"""A folder has so many episodes where ``chunks_size`` says nothing else."""
 
 DEEPEST = 3
 """Datasets are looked for in so many folders within one another."""
@@ -93,6 +97,7 @@ class LeRobot:
         self.version = str(self.info["codebase_version"])
         self.fps = float(self.info["fps"])
         self.features: Mapping[str, Any] = self.info["features"]
+        self._chunk: int = self.info.get("chunks_size") or CHUNK
         read = self._episodes_3 if self.version == "v3.0" else self._episodes_2
         try:
             self.episodes = sorted(read(), key=lambda episode: episode.index)
@@ -100,6 +105,9 @@ class LeRobot:
             raise BadInput(f"{folder / 'meta'}: the episodes cannot be read ({error})") from None
         except OSError as error:
             raise NotReady(f"cannot read {error.filename or folder / 'meta'}: {error.strerror or error}") from None
+        for one, after in itertools.pairwise(self.episodes):
+            if one.index == after.index:
+                raise BadInput(f"{folder / 'meta'} has episode {one.index} twice; leave one of them out")
         self._tables: dict[tuple[Path, str], Table] = {}
 
     def cameras(self) -> list[str]:
@@ -112,9 +120,10 @@ class LeRobot:
         names = feature.get("names") if isinstance(feature, dict) else None
         if isinstance(names, dict):  # {"motors": [...]} in older datasets
             names = next(iter(names.values()), None)
-        shape = feature.get("shape") if isinstance(feature, dict) else None
-        count = int(shape[0]) if shape else 0
-        return [str(name) for name in names] if names and len(names) == count else [str(n) for n in range(count)]
+        count: int = feature["shape"][0] if isinstance(feature, dict) else 0
+        if isinstance(names, list) and len(names) == count:
+            return [str(name) for name in names]
+        return [str(number) for number in range(count)]
 
     def rows(self, episode: Recorded, column: str = "action") -> Rows:
         """Return (n, D) float32: the episode's rows, whatever other episodes lie in their file.
@@ -148,7 +157,7 @@ class LeRobot:
 
     def chunk(self, episode: Recorded) -> int:
         """Return the number of the folder of an episode's latents, by version 2.1's rule."""
-        return episode.index // int(self.info.get("chunks_size") or 1000)
+        return episode.index // self._chunk
 
     def data_files(self) -> list[Path]:
         return sorted({episode.file for episode in self.episodes})
@@ -159,8 +168,8 @@ class LeRobot:
             for line in lines:
                 if line.strip():
                     said = msgspec.json.decode(line, type=_Episode)
-                    chunk = said.episode_index // int(self.info.get("chunks_size") or 1000)
-                    yield self._recorded(said, {"episode_chunk": chunk, "episode_index": said.episode_index})
+                    places = {"episode_chunk": said.episode_index // self._chunk, "episode_index": said.episode_index}
+                    yield self._recorded(said, places)
 
     def _episodes_3(self) -> Iterator[Recorded]:
         files = sorted((self.folder / "meta" / "episodes").rglob("*.parquet"))
@@ -226,7 +235,22 @@ def _info(folder: Path) -> dict[str, Any]:
         raise BadInput(f"{file}: {bad[0]} is {json.dumps(info.get(bad[0]))[:60]}, which is none")
     if not 0 < info["fps"] < 10_000:
         raise BadInput(f"{file}: fps is {info['fps']}, not a rate")
+    if type(chunk := info.get("chunks_size") or CHUNK) is not int or chunk < 1:
+        raise BadInput(f"{file}: chunks_size is {json.dumps(chunk)[:60]}, not a number of episodes")
+    _require_features(info["features"], file)
     return info
+
+
+def _require_features(features: Mapping[str, Any], file: Path) -> None:
+    """Raise BadInput for a key that is no name of a folder, as a camera's becomes, and for an ``action`` that is no
+    vector."""
+    for key in features:
+        if not key or "/" in key or key in (".", ".."):
+            raise BadInput(f"{file}: {key!r} is no name of a feature")
+    action = features.get("action", {"shape": [0]})
+    shape = action.get("shape") if isinstance(action, dict) else None
+    if not isinstance(shape, list) or len(shape) != 1 or type(shape[0]) is not int:
+        raise BadInput(f"{file}: action has the shape {json.dumps(shape)[:60]}, and is no vector")
 
 
 def _kind(feature: object) -> object:

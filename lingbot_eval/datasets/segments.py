@@ -15,9 +15,10 @@ LEAST = 2
 
 def frame_ids(segment: Segment, stride: int, tail: Literal["cut", "hold"]) -> list[int]:
     """Return the rows, counted in the episode, whose pictures are encoded: 1 + 4 n of them, ``stride`` apart, from the
-    segment's first on. With ``hold`` the last ones may lie behind its end."""
+    segment's first on. With ``hold`` the last ones may lie behind its end, and no frame is begun for the last row
+    alone, whose picture the frame before it shows."""
     rows = segment.end_frame - segment.start_frame
-    whole, begun = (-(-rows // stride) - 1) // IMAGES_PER_FRAME, -(-rows // (IMAGES_PER_FRAME * stride))
+    whole, begun = (-(-rows // stride) - 1) // IMAGES_PER_FRAME, -(-(rows - 1) // (IMAGES_PER_FRAME * stride))
     groups = begun if tail == "hold" else whole
     return [segment.start_frame + stride * picture for picture in range(IMAGES_PER_FRAME * groups + 1)]
 

@@ -95,6 +95,8 @@ class LingBotSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def _picture_problems(self) -> list[str]:
         size = f"height={self.height}, width={self.width}"
+        if not self.cameras:
+            return ["cameras names none"]
         if self.layout == "tshape":
             if len(self.cameras) != 3:
                 return [f"layout tshape takes three cameras (head, left, right), not {', '.join(self.cameras)}"]

@@ -53,4 +53,5 @@ class Robot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A dataset of this robot has so many rows per second; None: any number."""
     tail: Literal["cut", "hold"] = "cut"
     """What becomes of a segment's end that fills no latent frame. cut: it is left out, as the original does. hold: its
-    last picture and command are repeated until it does; for absolute commands only, and no longer the original's."""
+    last picture and command are repeated until it does, but for the last row alone; for absolute commands only, and no
+    longer the original's."""

@@ -13,8 +13,11 @@ torch = pytest.importorskip("torch", reason="torch is not installed: pip install
 pytest.importorskip("pyarrow", reason="pyarrow is not installed: pip install -e '.[export]'")
 
 from lingbot_eval.cli.lingbot_eval import main
-from lingbot_eval.datasets.check_rows import likely_order
+from lingbot_eval.datasets.check_rows import check_commands, likely_order
+from lingbot_eval.datasets.findings import Findings
+from lingbot_eval.datasets.lerobot import LeRobot
 from lingbot_eval.datasets.robots import load_robot, settings_of
+from lingbot_eval.datasets.wordings import write_texts
 from lingbot_eval.envs.robotwin.poses import unit
 from tests.datasets.made import FPS, Made, walk, write_21
 from tests.datasets.test_items import save_latents, text
@@ -313,3 +316,27 @@ def test_a_constant_column_is_spread_about_its_value(tmp_path, capsys):
     assert main([*words, "--spread", "0.2"]) == 0
     last = load_robot(str(tmp_path / "s.yaml")).columns[7]
     assert (last.q01, last.q99) == (pytest.approx(0.4), pytest.approx(0.6))
+
+
+def test_a_state_that_is_no_number_is_found_where_poses_are_relative_to_it(tmp_path, capsys):
+    rows = turning(14, 1)
+    states = rows.copy()
+    folder = dataset(tmp_path / "d")
+    (folder / "arm.yaml").write_text(ROBOT.replace("quaternion: xyzw", "quaternion: xyzw, origin: state"))
+    for bad in (False, True):
+        if bad:
+            states[0, 1] = np.nan
+        write_21(tmp_path / f"{bad}", [Made(rows, [(0, 14, "do it")], states=states)], {})
+        robot = load_robot(str(folder / "arm.yaml"))
+        found = Findings()
+        check_commands([LeRobot(tmp_path / f"{bad}")], robot, found)
+        assert any("observation.state has what is no number, in row 0 of" in line for line in found.wrongs()) == bad
+
+
+def test_wordings_that_cannot_be_read_are_found(tmp_path, capsys):
+    folder = dataset(tmp_path / "d")
+    (folder / "meta" / "wordings.jsonl").write_text('{"text": 3}\n')
+    assert "wordings.jsonl: Expected `str`, got `int`" in complaint(folder, capsys)
+    (folder / "meta" / "wordings.jsonl").unlink()
+    write_texts(folder, {"do it": torch.full((2, 16), torch.nan)})
+    assert "wordings.safetensors: the text of 'do it' is no matrix of numbers" in complaint(folder, capsys)

@@ -234,3 +234,36 @@ def test_poses_may_be_relative_to_where_the_hands_were(tmp_path):
 
 def robot_cameras() -> list[str]:
     return [f"observation.images.cam_{name}" for name in ("high", "left_wrist", "right_wrist")]
+
+
+def test_latents_of_another_robot_or_of_other_encoders_are_not_trained_on(small, tmp_path):
+    import msgspec
+
+    from lingbot_eval.datasets.made import Made as By
+    from lingbot_eval.datasets.made import write_made
+    from lingbot_eval.settings import to_dict
+
+    robot = load_robot("libero")
+    write_made(small, By(to_dict(robot), "0123456789ab", "float32"))
+    assert len(open_items(small, robot)) == 3
+    narrow = msgspec.structs.replace(robot, settings={**robot.settings, "q01": [-1.0] * 30})
+    assert len(open_items(small, narrow)) == 3  # commands are normalised when they are read
+    other = msgspec.structs.replace(robot, settings={**robot.settings, "height": 256})
+    with pytest.raises(BadInput, match=r"made for another robot than libero: height was 128, and is 256"):
+        open_items(small, other)
+    (tmp_path / "all").mkdir()
+    small.rename(tmp_path / "all" / "a")
+    second = write_21(tmp_path / "all" / "b", [Made(walk(9, 7))], {})
+    (second / "latents").mkdir()
+    write_made(second, By(to_dict(robot), "ba9876543210", "float32"))
+    with pytest.raises(BadInput, match="were made by different encoders"):
+        open_items(tmp_path / "all", robot)
+
+
+def test_a_file_of_what_is_no_matrix_of_numbers_is_refused(small):
+    file = small / "latents" / "chunk-000" / KEYS[0] / "episode_000003_0_14.pth"
+    said = torch.load(file)
+    for wrong in (said["latent"].to_sparse(), said["latent"].int(), said["latent"][0]):
+        torch.save({**said, "latent": wrong}, file)
+        with pytest.raises(BadInput, match="must be matrices of floating-point numbers"):
+            open_items(small, load_robot("libero"))[0]

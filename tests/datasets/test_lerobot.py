@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -107,20 +108,57 @@ def test_vectors_of_several_lengths_are_refused():
 @pytest.mark.parametrize(
     ("rows", "stride", "cut", "held"),
     [
-        (13, 1, 4, 5),
+        (13, 1, 4, 4),
         (12, 1, 3, 4),
-        (9, 1, 3, 4),
+        (9, 1, 3, 3),
         (8, 1, 2, 3),
         (4, 1, 1, 2),
-        (1, 1, 1, 2),
-        (17, 4, 2, 3),
+        (1, 1, 1, 1),
+        (17, 4, 2, 2),
         (16, 4, 1, 2),
     ],
 )
 def test_pictures_make_latent_frames_or_are_left_out_or_held(rows, stride, cut, held):
+    """What is held begins no frame for the last row alone, as there is one behind what ``collect`` writes."""
     segment = Segment(3, 3 + rows, "")
     for tail, frames in (("cut", cut), ("hold", held)):
         ids = frame_ids(segment, stride, tail)
         assert latent_frames(ids) == frames
         assert ids == list(range(3, 4 + 4 * (frames - 1) * stride, stride))
     assert frame_ids(segment, stride, "cut")[-1] < 3 + rows
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ({"chunks_size": "abc"}, 'chunks_size is "abc", not a number of episodes'),
+        ({"chunks_size": float("inf")}, "chunks_size is Infinity"),
+        ({"features": {"action": {"shape": 7}}}, "action has the shape 7, and is no vector"),
+        ({"features": {"action": {"shape": ["x"]}}}, "and is no vector"),
+        ({"features": {"../../home": {"dtype": "video"}}}, "'../../home' is no name of a feature"),
+        ({"features": {"/home": {"dtype": "video"}}}, "'/home' is no name of a feature"),
+    ],
+)
+def test_an_info_json_that_says_what_cannot_be_is_refused(tmp_path, said, words):
+    folder = write_21(tmp_path, [Made(walk(9, 3))], {})
+    file = folder / "meta" / "info.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **said}))
+    with pytest.raises(BadInput, match=re.escape(words)):
+        LeRobot(folder)
+
+
+def test_names_that_are_no_list_are_no_names(tmp_path):
+    folder = write_21(tmp_path, [Made(walk(9, 3))], {})
+    file = folder / "meta" / "info.json"
+    info = json.loads(file.read_text())
+    info["features"]["action"]["names"] = 5
+    file.write_text(json.dumps(info))
+    assert LeRobot(folder).names() == ["0", "1", "2"]
+
+
+def test_an_episode_that_is_said_twice_is_not_learnt_twice(tmp_path):
+    folder = write_21(tmp_path, [Made(walk(9, 3)), Made(walk(9, 3))], {})
+    file = folder / "meta" / "episodes.jsonl"
+    file.write_text(file.read_text() + file.read_text().splitlines()[0] + "\n")
+    with pytest.raises(BadInput, match="has episode 0 twice"):
+        LeRobot(folder)

@@ -73,5 +73,5 @@ def unit(quaternion: Array) -> Array:
 
 def require_orientation(quaternion: Array) -> None:
     """Raise BadAction where one of (..., 4) has length zero."""
-    if (np.linalg.norm(quaternion, axis=-1) < 1e-8).any():
-        raise BadAction(f"a quaternion of length zero is no orientation: {quaternion.tolist()}")
+    if len(bad := quaternion[np.linalg.norm(quaternion, axis=-1) < 1e-8]):
+        raise BadAction(f"a quaternion of length zero is no orientation: {bad.reshape(-1, 4)[0].tolist()}")

@@ -129,6 +129,8 @@ class Learner:
             losses = self._forward(batch)
             if counts:
                 sums.add(losses, len(batch.texts))
+        if isinstance(self.module, FSDPModule):
+            self.module.reshard()  # or what a forward alone has gathered, perhaps in bfloat16, stays in the weights' place
         return sums.together(self._ranks)
 
     @contextlib.contextmanager
@@ -141,8 +143,6 @@ class Learner:
         try:
             yield
         finally:
-            if isinstance(self.module, FSDPModule):
-                self.module.reshard()  # or the next forward would use the average, gathered by the last one
             self._average.exchange()
 
     def weights(self) -> dict[str, Tensor]:

@@ -21,6 +21,7 @@ from lingbot_eval.models.lingbot_va.transformer import PATCH
 from lingbot_eval.settings.lingbot_va import LingBotSettings
 from lingbot_eval.settings.train import TrainSettings
 from lingbot_eval.training import lora, memory
+from lingbot_eval.training.order import held_out
 from lingbot_eval.training.ranks import Ranks
 
 MEANT = ("layout", "cameras", "height", "width", "commands_per_frame", "channels", "q01", "q99")
@@ -40,6 +41,12 @@ class Prepared:
     def contents(self) -> dict[str, str]:
         """Return the hashes of what is learnt from."""
         return {"data content": self.items.hash(), "checkpoint content": self.base.hash()}
+
+    def held_out(self) -> set[int]:
+        """Return the items that are never trained on."""
+        episodes = [(self.items.task(n), self.items.episode(n)) for n in range(len(self.items))]
+        apart = held_out(episodes, self.settings.held_out.share, self.settings.seed)
+        return {n for n, episode in enumerate(episodes) if episode in apart}
 
 
 def prepare(settings: TrainSettings, ranks: Ranks) -> Prepared:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -67,7 +68,7 @@ def test_a_checkpoint_is_given_the_rates_of_its_own_runs_and_stays_the_same_one(
     one = run({("easy", "lift_block"): (1, 2)}, "tabletop", checkpoint=hash)
     records = [replace(record, progress=0.0) for record in one.final.values()]
 
-    def played(name: str, **changes: str) -> str:
+    def played(name: str, **changes: Any) -> str:
         known = {"checkpoint": hash, **changes}
         given = {"suite": {"name": "tabletop", "seed": 0}, "protocol": {"name": "mine"}, **known}
         return str(directory(tmp_path / name, one.plan, records, **given).path)
@@ -75,6 +76,11 @@ def test_a_checkpoint_is_given_the_rates_of_its_own_runs_and_stays_the_same_one(
     mine, other = played("mine"), played("other", checkpoint="0123456789ab")
     assert main(["card", str(it), other]) == 2
     assert f"is a run of the checkpoint 0123456789ab, not of {it}, which is {hash}" in capsys.readouterr().err
+    quick = played("quick", agent={"name": "lingbot-va", "lingbot": {"settings": {"video_steps": 1}}})
+    assert main(["card", str(it), quick]) == 2
+    assert (
+        f"was played with video_steps=1, and the checkpoint proposes {SETTINGS.video_steps}" in capsys.readouterr().err
+    )
     for _ in range(2):  # the second time, the same rates again
         assert main(["card", str(it), mine]) == 0
         assert len(locate(str(it)).training.rates) == 1

@@ -25,7 +25,7 @@ def grouped(settings: TrainSettings) -> bool:
 
 
 def lay_out(trainable: Trainable, settings: TrainSettings, ranks: Ranks) -> None:
-    """Compile blocks, or wrap them so that they forget and compute anew; shard blocks and the rest over all processes."""
+    """Compile blocks, or let them forget and compute anew; shard blocks and the rest over all processes."""
     blocks: Any = trainable.transformer.blocks
     if settings.compile:
         for block in blocks:

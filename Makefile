@@ -66,7 +66,7 @@ $(VENV)/.lingbot: $(VENV)/.set-up constraints.txt
 	@echo "Into $(VENV): torch, from $(or $(strip $(TORCH_INDEX)),the index that pip is set to)"
 	@$(PIP) -c constraints.txt torch $(if $(strip $(TORCH_INDEX)),--index-url $(strip $(TORCH_INDEX)))
 ifneq ($(LOCKED),yes)
-	@$(PIP) -e '.[lingbot]'
+	@$(PIP) -e '.[lingbot,train]'
 endif
 	@touch $@
 

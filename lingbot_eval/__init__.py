@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from lingbot_eval.cli.evaluate import evaluate as evaluate
     from lingbot_eval.run import Run as Run
 
-__version__ = "0.2.0"
+__version__ = "0.3.0.dev0"
 
 register()
 

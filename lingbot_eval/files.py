@@ -164,6 +164,16 @@ def checksum(content: Mapping[str, Any]) -> str:
 
 
 @contextlib.contextmanager
+def as_any_new(file: Path) -> Iterator[None]:
+    """Give what is written to ``file`` within the permissions of any new file, also where a library's are narrower
+    (safetensors makes files that nobody but their owner reads)."""
+    file.touch()
+    mode = stat.S_IMODE(file.stat().st_mode)
+    yield
+    file.chmod(mode)
+
+
+@contextlib.contextmanager
 def locked(file: Path) -> Iterator[None]:
     """Hold a lock on ``file``, which is made where there is none and never changed. The kernel lets go of it however we
     end.
@@ -278,7 +288,7 @@ def folder_whole(target: Path, ours: str = "") -> Iterator[Path]:
 
     Raises BadInput for any other that is not empty, NotReady where nothing can be written.
     """
-    if os.path.lexists(target) and not (target / ours).is_file() and not _empty(target):
+    if os.path.lexists(target) and not (ours and (target / ours).is_file()) and not _empty(target):
         raise BadInput(f"{target} is there, and was not written by this command; name a new folder")
     part = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     try:

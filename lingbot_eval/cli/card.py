@@ -5,16 +5,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from lingbot_eval import files
 from lingbot_eval.agents.lingbot_va.kind import require_lingbot
 from lingbot_eval.cli.places import content, text_place
 from lingbot_eval.cli.report import warn
-from lingbot_eval.errors import BadInput
-from lingbot_eval.exports.model_card import model_card, rates_of
 from lingbot_eval.plain import say
 from lingbot_eval.runs import contents
 from lingbot_eval.runs.directory import RunDirectory
-from lingbot_eval.settings.trained import Rate
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,28 +19,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(given: argparse.Namespace) -> int:
-    """Raises BadInput for a run of another checkpoint, BadCheckpoint, CorruptRecords, NotReady."""
+    """Raises BadInput for a run of another checkpoint or with other sampling, BadCheckpoint, CorruptRecords,
+    NotReady."""
     require_lingbot()
-    from lingbot_eval.models.lingbot_va.checkpoint import locate
-    from lingbot_eval.models.lingbot_va.own_file import add_rates
+    from lingbot_eval.exports.rated import keep_rates
 
-    folder = Path(given.folder)
-    rates: list[Rate] = []
-    hash = locate(str(folder)).hash()
-    for name in given.runs:
-        said = contents.read(RunDirectory(Path(name)))
+    runs = [contents.read(RunDirectory(Path(name))) for name in given.runs]
+    for said in runs:
         warn(said)
-        if (played := said.run.experiment.checkpoint) != hash:
-            raise BadInput(
-                f"{name} is a run of the checkpoint {played or 'of nobody'}, not of {folder}, which is {hash}"
-            )
-        rates += rates_of(said.run.experiment, said.plan, said.final)
-    own = add_rates(folder, rates)
-    assert own.training is not None  # noqa: S101  (add_rates refuses it)
-    file = folder / "MODEL_CARD.md"
-    try:
-        files.write_whole(file, model_card(folder.resolve().name, hash, own.settings, own.training).encode())
-    except OSError as error:
-        raise files.unwritable(file, error) from None
-    say(f"{file}: {len(own.training.rates)} rates")
+    own = keep_rates(Path(given.folder), runs)
+    say(f"{Path(given.folder) / 'MODEL_CARD.md'}: {len(own.training.rates) if own.training else 0} rates")
     return 0

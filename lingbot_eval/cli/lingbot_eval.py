@@ -110,7 +110,7 @@ def _parser() -> argparse.ArgumentParser:
     add("latents", latents.add_arguments, latents.latents, "encode a dataset's videos and sentences for post-training")
     add("dataset", dataset.add_arguments, dataset.dataset, "check a dataset before training; make its quantiles")
     add("collect", collect.add_arguments, collect.collect, "play a benchmark's expert, for a dataset to train on")
-    add("plot", plots.add_arguments, plots.plot, "draw rates, curves and times to RUN/report, as SVG and PNG")
+    add("plot", plots.add_arguments, plots.plot, "draw a run's rates and times, or a training's curve, to RUN/report")
     add("view", view.add_arguments, view.view, "a run's page in the browser, live while it goes on")
     add("plan", plan.add_arguments, plan.run, "find the scenes that a benchmark's expert solves")
     add("make-tiny", _tiny_arguments, tiny, "write a random LingBot-VA checkpoint: it plays, and cannot win")

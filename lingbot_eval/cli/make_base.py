@@ -27,7 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f"--{flag}", type=int, default=value, dest=name, help=f"{name} (default: %(default)s)")
     words = "a file of words or sentences, or a dataset: what the tokenizer knows as one token each; may be repeated"
     parser.add_argument("--words", metavar="PLACE", type=content, action="append", required=True, help=words)
-    parser.add_argument("--vae", metavar="DIR", help="a trained VAE, or a checkpoint that has one (default: random)")
+    parser.add_argument(
+        "--vae", metavar="DIR", type=content, help="a trained VAE, or a checkpoint that has one (default: random)"
+    )
     parser.add_argument("--seed", type=int, default=0)
 
 

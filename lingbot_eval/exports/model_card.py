@@ -22,6 +22,11 @@ tags: [robotics, lingbot-va, video-action-model]
 """
 """Hugging Face reads this. Who publishes the weights adds their licence."""
 
+LOSSES = {
+    **{"video": "Loss of the last step, video", "action": "Loss of the last step, actions"},
+    **{"held_out_video": "Loss on held-out episodes, video", "held_out_action": "Loss on held-out episodes, actions"},
+}
+
 Group = tuple[str, str, str, str]
 """Part, setting, protocol and its hash."""
 
@@ -48,14 +53,26 @@ def _head(name: str, hash: str, training: Training) -> Iterator[str]:
     yield f"# {markdown_text(name)}"
     yield ""
     yield (
-        f"A LingBot-VA checkpoint, content `{hash}`, trained on {markdown_text(training.regime)}: {training.steps} "
-        f"optimizer steps from the checkpoint `{training.base}` on the data `{training.data}`."
+        f"A checkpoint of LingBot-VA, trained on {markdown_text(training.regime)}. It is played by lingbot_eval, with "
+        "the settings and quantiles that `lingbot_eval.json` beside this card has:"
     )
     yield ""
-    yield (
-        "It is played by lingbot_eval: `run-suite SUITE --agent lingbot-va agent.checkpoint=DIR`. Settings and "
-        "quantiles are in `lingbot_eval.json`."
-    )
+    yield "```console"
+    yield "$ run-suite SUITE --agent lingbot-va agent.checkpoint=DIR"
+    yield "```"
+    yield ""
+    yield "| What | Value |"
+    yield "|---|---|"
+    yield f"| Content | `{hash}` |"
+    yield f"| Trained from the checkpoint | `{training.base}` |"
+    yield f"| On the data | `{training.data}` |"
+    yield f"| Optimizer steps | {training.steps} |"
+    for key, value in training.curve.items():
+        yield f"| {LOSSES.get(key) or markdown_text(key)} | {value:.4g} |"
+    versions = ", ".join(f"{name} {value}" for name, value in training.versions.items())
+    yield f"| Computed with | {markdown_text(versions or 'not kept')} |"
+    yield ""
+    yield "Checkpoints and data are named by hashes of their content."
 
 
 def _rates(training: Training) -> Iterator[str]:
@@ -118,10 +135,6 @@ def _played(settings: LingBotSettings) -> Iterator[str]:
 
 def _recipe(training: Training) -> Iterator[str]:
     yield "## Recipe"
-    yield ""
-    curve = ", ".join(f"{name} {value:.4g}" for name, value in training.curve.items())
-    versions = ", ".join(f"{name} {value}" for name, value in training.versions.items())
-    yield f"Last values: {markdown_text(curve or 'not kept')}. Computed with: {markdown_text(versions or 'not kept')}."
     yield ""
     yield "```json"
     yield json.dumps(training.recipe, indent=2, default=str)  # whose lines begin with no fence

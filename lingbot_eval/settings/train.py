@@ -86,8 +86,8 @@ class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One training."""
 
     APART: ClassVar[frozenset[str]] = frozenset(
-        {"data", "checkpoint", "out", "robot", "attention", "recompute", "play", "save_every", "lerobot", "device"}
-        | {"tracker"}
+        {"data", "checkpoint", "out", "robot", "attention", "compile", "recompute", "play", "save_every"}
+        | {"lerobot", "device", "tracker"}
     )
     """These change nothing of what is learnt but its rounding. What ``data``, ``checkpoint`` and ``robot`` hold counts
     by content, not by place."""
@@ -114,9 +114,12 @@ class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """own: an item is told by its own instruction. any: by any wording of it, drawn anew every time."""
     noising: Noising
     optimizer: Optimizer
-    precision: Literal["float32", "bf16"]
-    """bf16: as the original, float32 weights and moments of which forwards have bfloat16 copies."""
-    attention: Literal["dense", "flex", "chunks"]
+    precision: Literal["float32", "bf16", "autocast"]
+    """bf16: as the original, float32 weights and moments of which forwards have bfloat16 copies. autocast: products
+    alone are bfloat16, which is fast on a CPU."""
+    attention: Literal["dense", "flex", "chunks", "products"]
+    compile: bool
+    """Whether blocks are compiled, once for every shape that full micro-batches have; others are computed without."""
     recompute: bool
     """Whether blocks forget what they computed until the gradient needs it: less memory, a third more time."""
     lora: Lora
@@ -136,6 +139,16 @@ class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if self.optimizer.warm_up >= self.steps:
             found = f"warm_up={self.optimizer.warm_up}, steps={self.steps}"
             raise BadInput(f"training: {found}: the rate would never be reached; more steps, or a shorter warm_up")
+        if self.compile and (problem := self._not_compiled()):
+            raise BadInput(f"training: compile=true {problem}")
+
+    def _not_compiled(self) -> str:
+        """Say why blocks cannot be compiled as they are to be; nothing where they can."""
+        if self.noising.chunk[0] != self.noising.chunk[1]:
+            return f"is for one shape, and noising.chunk={list(self.noising.chunk)} draws several; choose one"
+        if self.precision == "bf16" or self.recompute:
+            return "is for precision=float32 or autocast, with recompute=false"
+        return ""
 
     def identity(self) -> dict[str, Any]:
         """Return what makes two trainings the same, besides the content of data and checkpoint. With a constant rate,

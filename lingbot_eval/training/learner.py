@@ -129,6 +129,8 @@ class Learner:
             losses = self._forward(batch)
             if counts:
                 sums.add(losses, len(batch.texts))
+        if isinstance(self.module, FSDPModule):
+            self.module.reshard()  # or what a forward alone has gathered, perhaps in bfloat16, stays in the weights' place
         return sums.together(self._ranks)
 
     @contextlib.contextmanager
@@ -141,8 +143,6 @@ class Learner:
         try:
             yield
         finally:
-            if isinstance(self.module, FSDPModule):
-                self.module.reshard()  # or the next forward would use the average, gathered by the last one
             self._average.exchange()
 
     def weights(self) -> dict[str, Tensor]:
@@ -179,5 +179,14 @@ class Learner:
             self._adamw.state[value] = dict(zip(("step", "exp_avg", "exp_avg_sq"), (count, *zeros), strict=True))
 
     def _forward(self, batch: Noised) -> Losses:
-        losses: Losses = self.module(moved(batch, self._ranks.device))
+        """Compute as precision says."""
+        device, half = self._ranks.device, self._settings.precision == "autocast"
+        with self._compiled_or_not(len(batch.texts)), torch.autocast(device.type, torch.bfloat16, enabled=half):
+            losses: Losses = self.module(moved(batch, device))
         return losses
+
+    def _compiled_or_not(self, items: int) -> contextlib.AbstractContextManager[object]:
+        """Let only full micro-batches that are learnt from be compiled, which are of one shape."""
+        if not self._settings.compile or (torch.is_grad_enabled() and items == self._settings.batch):
+            return contextlib.nullcontext()
+        return torch.compiler.set_stance("force_eager")

@@ -20,7 +20,7 @@ from lingbot_eval.training.curve import Curve
 from lingbot_eval.training.directory import Directory
 from lingbot_eval.training.learner import Learner
 from lingbot_eval.training.memory import utilisation
-from lingbot_eval.training.order import Order, held_out
+from lingbot_eval.training.order import Order, evenly
 from lingbot_eval.training.preparing import Prepared
 from lingbot_eval.training.ranks import Ranks
 from lingbot_eval.training.told import Tell, Told
@@ -47,7 +47,7 @@ class Loop:
     def last(self) -> dict[str, Any]:
         """Return the last lines of the curve by what they tell; only in the first process."""
         known = self._curve.known if self._curve else []
-        return {key: line for line in known for key in ("video", "held_out", "played") if key in line}
+        return {key: line for line in known for key in ("video", "held_out") if key in line}
 
     @property
     def shown(self) -> int:
@@ -167,18 +167,15 @@ class Loop:
 
 def split(prepared: Prepared) -> tuple[Order, list[list[int]]]:
     """Return the order of what is trained on, and micro-batches of what is held out."""
-    items, settings = prepared.items, prepared.settings
-    episodes = [(items.task(n), items.episode(n)) for n in range(len(items))]
-    apart = held_out(episodes, settings.held_out.share, settings.seed)
+    items, settings, apart = prepared.items, prepared.settings, prepared.held_out()
     lengths = {n: items.frames(n) for n in range(len(items))}
-    looked_at = [n for n in lengths if episodes[n] in apart]
-    evenly = looked_at[:: max(1, len(looked_at) // settings.held_out.most)][: settings.held_out.most]
+    looked_at = sorted(apart)
     groups: dict[int, list[int]] = {}
-    for n in evenly:
+    for n in evenly(looked_at, settings.held_out.most):
         groups.setdefault(lengths[n], []).append(n)
     size = settings.batch
     batches = [group[at : at + size] for group in groups.values() for at in range(0, len(group), size)]
-    learnt = {n: length for n, length in lengths.items() if episodes[n] not in apart}
+    learnt = {n: length for n, length in lengths.items() if n not in apart}
     return Order(learnt, settings.batch, settings.seed, settings.balance), batches
 
 

@@ -20,7 +20,7 @@ def state_bytes(learnt: int, frozen: int, settings: TrainSettings, processes: in
 def activation_bytes(tokens: int, layers: int, width: int, inner: int, settings: TrainSettings) -> float:
     """Return about what a micro-batch keeps until its gradient: some 20 values of the model's width and 2 of the feed
     forward's for each token and layer; with ``recompute`` the layers' inputs, and one layer's insides."""
-    value = 4 if settings.precision == "float32" else 2
+    value = 2 if settings.precision == "bf16" else 4
     inside = tokens * (20 * width + 2 * inner) * value
     if settings.recompute:
         return tokens * width * value * layers + inside

@@ -59,3 +59,9 @@ def held_out(episodes: Sequence[tuple[str, Hashable]], share: float, seed: int) 
         ranked = sorted(known, key=lambda episode: hashlib.sha256(repr((seed, task, episode)).encode()).digest())
         chosen |= {(task, episode) for episode in ranked[:count]}
     return chosen
+
+
+def evenly(things: Sequence[int], most: int) -> list[int]:
+    """Return at most so many of ``things``, from the first to the last: of every task, where they are in its order."""
+    count = min(most, len(things))
+    return [things[place * len(things) // count] for place in range(count)]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -12,10 +13,11 @@ from torch import Tensor
 
 from lingbot_eval.datasets.items import Items
 from lingbot_eval.errors import CorruptRecords
-from lingbot_eval.exports.model_card import model_card
-from lingbot_eval.files import bounded, write_whole
+from lingbot_eval.exports.rated import write_card
+from lingbot_eval.files import bounded
 from lingbot_eval.models.lingbot_va.checkpoint import locate
 from lingbot_eval.models.lingbot_va.model import DTYPES
+from lingbot_eval.models.lingbot_va.own_file import OwnFile, read_own
 from lingbot_eval.models.lingbot_va.saving import write_lerobot, write_upstream
 from lingbot_eval.settings.trained import Rate, Training
 from lingbot_eval.training import lora
@@ -45,28 +47,41 @@ def _write(prepared: Prepared, directory: Directory, weights: Mapping[str, Tenso
         if not settings.lora.merged:
             lora.write_adapter(directory.adapter, weights, settings.lora, settings.checkpoint)
         weights = lora.merged(weights, settings.lora)
+    training = msgspec.structs.replace(training, rates=_measured(directory.checkpoint, training))
     dtype = DTYPES[settings.dtype]
     write_upstream(directory.checkpoint, weights, base, model, training, dtype)
     hash = locate(str(directory.checkpoint)).hash()
-    card = model_card(directory.path.resolve().name, hash, model, training)
-    write_whole(directory.checkpoint / "MODEL_CARD.md", card.encode())
+    write_card(directory.checkpoint, directory.path.resolve().name, hash, OwnFile(model, training))
     if settings.lerobot:
         write_lerobot(directory.lerobot, weights, base, model, training, dtype, parts=directory.checkpoint)
 
 
+def _measured(folder: Path, training: Training) -> tuple[Rate, ...]:
+    """Return the rates that the checkpoint in ``folder`` has, where it is the one that is written now."""
+    own = read_own(folder)
+    if own is None or own.training is None or _plain(own.training) != _plain(training):
+        return ()
+    return own.training.rates
+
+
+def _plain(training: Training) -> Any:
+    return json.loads(json.dumps(training.identity(), default=str))
+
+
 def described(prepared: Prepared, step: int, lines: Mapping[str, Any]) -> Training:
-    """Say what the model was trained on."""
+    """Say what the model was trained on: held-out episodes are none of it."""
     contents, items = prepared.contents(), prepared.items
-    tasks = taught(items)
-    episodes = len({items.episode(n) for n in range(len(items))})
+    learnt = sorted(set(range(len(items))) - prepared.held_out())
+    tasks = taught(items, learnt)
+    episodes = len({items.episode(n) for n in learnt})
     names = [task for part in tasks.values() for task in part]
     subject = f"{len(names)} tasks" if len(names) > 1 else "".join(names) or items.robot.name
-    way = f"LoRA of rank {prepared.settings.lora.rank}" if prepared.settings.lora.rank else "all weights"
+    way = f" of LoRA, rank {prepared.settings.lora.rank}" if prepared.settings.lora.rank else ""
     curve = {name: float(lines["video"][name]) for name in ("video", "action") if "video" in lines}
     if "held_out" in lines:
         curve |= {f"held_out_{name}": lines["held_out"]["held_out"][name] for name in ("video", "action")}
     return Training(
-        regime=f"{subject}, {episodes} episodes, {step} steps of {way}",
+        regime=f"{subject}, {episodes} episodes, {step} steps{way}",
         tasks=tasks,
         data=contents["data content"],
         base=contents["checkpoint content"],
@@ -74,21 +89,16 @@ def described(prepared: Prepared, step: int, lines: Mapping[str, Any]) -> Traini
         recipe=prepared.settings.identity(),
         curve=curve,
         versions={name: metadata.version(name) for name in ("lingbot_eval", "torch", "diffusers", "transformers")},
-        rates=rates(lines),
     )
 
 
-def rates(lines: Mapping[str, Any]) -> tuple[Rate, ...]:
-    """Return the last rates that were played."""
-    played = lines.get("played", {}).get("played", {})
-    return tuple(msgspec.convert(rate, Rate) for rate in played.get("rates", ()))
-
-
-def taught(items: Items) -> Tasks:
-    """Count the episodes of the data by part, task and setting, as far as its ``meta/episodes.jsonl`` says these."""
+def taught(items: Items, learnt: Sequence[int]) -> Tasks:
+    """Count the episodes of the items ``learnt`` by part, task and setting, as far as ``meta/episodes.jsonl`` says
+    these."""
     found: Tasks = {}
-    for folder in {place.dataset.folder for place in items.places}:
-        known = {place.episode.index for place in items.places if place.dataset.folder == folder}
+    places = [items.places[n] for n in learnt]
+    for folder in sorted({place.dataset.folder for place in places}):
+        known = {place.episode.index for place in places if place.dataset.folder == folder}
         file = folder / "meta" / "episodes.jsonl"
         if not file.exists():
             continue

@@ -38,6 +38,11 @@ class Asked(msgspec.Struct, frozen=True):
     """The item that is filmed, which was not trained on."""
 
 
+def run_of(asked: Asked) -> Path:
+    """Return the run directory."""
+    return Path(asked.folder) / "run"
+
+
 def play(asked: Asked) -> dict[str, Any]:
     """Play and film; return what was played, for the curve. Raises NotReady where the child did not come to its end."""
     folder = Path(asked.folder)
@@ -74,7 +79,7 @@ def _answer(asked: Asked) -> dict[str, Any]:
     mine = {"agent.checkpoint": asked.checkpoint} if agent.startswith("lingbot-va") else {}  # or it is compared with
     settings: Mapping[str, Any] = {**mine, **asked.play.settings}
     run = lingbot_eval.evaluate(
-        asked.play.suite, agent, settings=settings, progress=False, out=str(Path(asked.folder) / "run"), **choices
+        asked.play.suite, agent, settings=settings, progress=False, out=str(run_of(asked)), **choices
     )
     protocol = run.experiment["protocol"]["name"], run.experiment["protocol_hash"]
     found = []

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
+import shutil
+import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,12 +15,13 @@ import msgspec
 from lingbot_eval.agents.lingbot_va.memory import free_bytes
 from lingbot_eval.datasets.items import Items, open_items
 from lingbot_eval.datasets.robots import load_robot
-from lingbot_eval.errors import BadInput
+from lingbot_eval.errors import BadInput, NotReady
 from lingbot_eval.models.lingbot_va.checkpoint import Checkpoint, Tensors, locate
 from lingbot_eval.models.lingbot_va.transformer import PATCH
 from lingbot_eval.settings.lingbot_va import LingBotSettings
 from lingbot_eval.settings.train import TrainSettings
 from lingbot_eval.training import lora, memory
+from lingbot_eval.training.order import held_out
 from lingbot_eval.training.ranks import Ranks
 
 MEANT = ("layout", "cameras", "height", "width", "commands_per_frame", "channels", "q01", "q99")
@@ -38,6 +42,12 @@ class Prepared:
         """Return the hashes of what is learnt from."""
         return {"data content": self.items.hash(), "checkpoint content": self.base.hash()}
 
+    def held_out(self) -> set[int]:
+        """Return the items that are never trained on."""
+        episodes = [(self.items.task(n), self.items.episode(n)) for n in range(len(self.items))]
+        apart = held_out(episodes, self.settings.held_out.share, self.settings.seed)
+        return {n for n, episode in enumerate(episodes) if episode in apart}
+
 
 def prepare(settings: TrainSettings, ranks: Ranks) -> Prepared:
     """Find and check data and checkpoint. Raises BadInput, NotReady and UnknownName in one line."""
@@ -47,6 +57,8 @@ def prepare(settings: TrainSettings, ranks: Ranks) -> Prepared:
         )
     if settings.lora.rank:
         lora.require_peft()
+    if settings.compile:
+        _require_compiler(ranks)
     base = locate(settings.checkpoint)
     items = open_items(Path(settings.data), load_robot(settings.robot))
     shifts = {name: getattr(settings.noising, name) for name in ("video_shift", "action_shift")}
@@ -57,6 +69,14 @@ def prepare(settings: TrainSettings, ranks: Ranks) -> Prepared:
     _require_fit(base, model, items, settings)
     _require_memory(base, items, settings, ranks)
     return Prepared(settings, base, items, model)
+
+
+def _require_compiler(ranks: Ranks) -> None:
+    if ranks.count > 1:
+        raise BadInput(f"compile=true is for one process, and there are {ranks.count}; with compile=false they train")
+    header = Path(sysconfig.get_path("include"), "Python.h")
+    if ranks.device.type == "cpu" and not (shutil.which(os.environ.get("CXX", "g++")) and header.exists()):
+        raise NotReady(f"compile=true needs a C++ compiler (g++, or CXX) and {header}; install both, or compile=false")
 
 
 def _require_same(base: Checkpoint, model: LingBotSettings, settings: TrainSettings) -> None:

@@ -25,8 +25,11 @@ def grouped(settings: TrainSettings) -> bool:
 
 
 def lay_out(trainable: Trainable, settings: TrainSettings, ranks: Ranks) -> None:
-    """Wrap blocks so that they forget and compute anew, and shard blocks and the rest over all processes."""
+    """Compile blocks, or wrap them so that they forget and compute anew; shard blocks and the rest over all processes."""
     blocks: Any = trainable.transformer.blocks
+    if settings.compile:
+        for block in blocks:
+            block.compile(dynamic=False)
     if settings.recompute:  # before sharding, as the original; no dropout, so no generator needs to be kept
         for number, block in enumerate(blocks):
             blocks[number] = checkpoint_wrapper(block, preserve_rng_state=False)

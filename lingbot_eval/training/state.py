@@ -62,7 +62,11 @@ def save(folder: Path, step: int, lines: int, tensors: Mapping[str, Tensor], ran
     try:
         if ranks.first:
             _fresh(folder, part)
-        ranks.meet()
+    except OSError as error:
+        failed = error.strerror or str(error)
+    try:
+        if ranks.told(failed):  # the others would wait for the first one
+            raise OSError(failed)
         with _alone_or_not() as alone:
             writer = HuggingFaceStorageWriter(path=str(part), save_distributed=True)
             save_sharded(dict(tensors), storage_writer=writer, no_dist=alone)
@@ -81,7 +85,7 @@ def save(folder: Path, step: int, lines: int, tensors: Mapping[str, Tensor], ran
         )
     if ranks.first:
         for old in saved(folder)[KEPT:]:
-            shutil.rmtree(old.folder)
+            _remove(old.folder)
 
 
 def load(state: Saved, tensors: dict[str, Tensor]) -> None:
@@ -107,7 +111,7 @@ def _alone_or_not() -> Iterator[bool]:
 
 def _fresh(folder: Path, part: Path) -> None:
     folder.mkdir(exist_ok=True)
-    for left in folder.glob(".step-*.part"):  # of a process that was killed
+    for left in folder.glob(".step-*"):  # of a process that was killed
         shutil.rmtree(left)
     part.mkdir()
 
@@ -119,10 +123,15 @@ def _published(part: Path, target: Path, step: int, lines: int) -> None:
         sizes[file.name] = file.stat().st_size
     files.write_whole(part / "state.json", files.with_checksum({"step": step, "lines": lines, "sizes": sizes}))
     _flush(part)
-    if target.exists():  # a state of the same step, from before the curve was cut
-        shutil.rmtree(target)
     part.rename(target)
     _flush(target.parent)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a state, of which nothing is left half: what is hidden is none."""
+    hidden = folder.with_name(f".{folder.name}.old")
+    folder.rename(hidden)
+    shutil.rmtree(hidden)
 
 
 def _words(failure: object) -> str:

@@ -8,8 +8,12 @@ from typing import Any
 
 import torch
 
+from lingbot_eval.errors import BadInput
+from lingbot_eval.exports.rated import keep_rates
 from lingbot_eval.models.lingbot_va.loading import load_transformer
 from lingbot_eval.models.lingbot_va.training import Trainable
+from lingbot_eval.runs import contents
+from lingbot_eval.runs.directory import RunDirectory
 from lingbot_eval.settings.train import TrainSettings
 from lingbot_eval.training import lora, outcome, playing
 from lingbot_eval.training.directory import Directory
@@ -52,7 +56,7 @@ def made(prepared: Prepared, ranks: Ranks) -> Learner:
     transformer.train()
     if settings.lora.rank:
         lora.adapt(transformer, settings.lora, settings.seed)
-    return Learner(Trainable(transformer, settings.attention), settings, ranks)
+    return Learner(Trainable(transformer, settings.attention, settings.compile), settings, ranks)
 
 
 class _Training:
@@ -79,5 +83,7 @@ class _Training:
             item=self.loop.shown,
         )
         answer = playing.play(asked)
+        with contextlib.suppress(BadInput):  # another agent, or other sampling: the curve alone has its rates
+            keep_rates(self._directory.checkpoint, [contents.read(RunDirectory(playing.run_of(asked)))])
         self._ranks.meet()
         return answer

@@ -32,6 +32,15 @@ READ = (
     ("trial", "P", "--table"),
     ("trial", "SESSION", "--import", "P"),
     ("run-suite", "toy", "--agent", "replay", "agent.path=P"),
+    ("dataset", "check", "P", "--robot", "tabletop"),
+    ("dataset", "stats", "P", "--robot", "tabletop"),
+    ("latents", "P", "--robot", "tabletop", "--checkpoint", "NEW"),
+    ("latents", "NEW", "--robot", "tabletop", "--checkpoint", "P"),
+    ("make-base", "NEW", "--words", "SHEET", "--vae", "P"),
+    ("train", "train=tabletop", "data=NEW", "checkpoint=P", "out=NEW"),
+    ("train", "train=tabletop", "data=P", "checkpoint=NEW", "out=NEW"),
+    ("card", "P"),
+    ("card", "NEW", "P"),
     (
         "imagine",
         "--checkpoint",
@@ -66,6 +75,9 @@ READ = (
 
 WRITTEN = (
     ("make-tiny", "P"),
+    ("make-base", "P", "--words", "SHEET"),
+    ("collect", "toy", "--episodes", "1", "--out", "P"),
+    ("train", "train=tabletop", "data=NEW", "checkpoint=NEW", "out=P"),
     ("run-suite", "toy", "--episodes", "1", "--out", "P"),
     ("export", "RUN", "--to", "parquet", "--out", "P"),
     ("trial", "P", "--rubric", "fold_pants", "--method", "a,b", "--import", "SHEET"),
@@ -86,6 +98,9 @@ WRITTEN = (
         "P",
     ),
 )
+
+LINGBOT = ("make-tiny", "imagine", "make-base", "latents", "train", "card")
+"""These need torch."""
 
 
 @pytest.fixture(scope="module")
@@ -127,9 +142,9 @@ def places(tmp_path_factory) -> dict[str, str]:
 
 
 def ended(command: tuple[str, ...], place: str, places: dict[str, str], tmp_path: Path) -> int:
-    if command[0] in ("make-tiny", "imagine"):
+    if command[0] in LINGBOT:
         pytest.importorskip("torch", reason="torch is not installed: pip install -e '.[lingbot]'")
-    if command[0] == "export" and importlib.util.find_spec("pyarrow") is None:
+    if command[0] in (*LINGBOT[2:], "export", "collect", "dataset") and importlib.util.find_spec("pyarrow") is None:
         pytest.skip("pyarrow is not installed")
     known = {**places, "P": place, "P.html": f"{place}.html" if place else "", "NEW": str(tmp_path / "new")}
     words = []
@@ -164,7 +179,7 @@ def test_what_cannot_be_written_is_said_on_one_line(command, place, places, tmp_
 
 
 @pytest.mark.parametrize(
-    "command", [command for command in WRITTEN if command[0] not in ("imagine", "make-tiny", "run-suite")], ids=" ".join
+    "command", [command for command in WRITTEN if command[0] in ("export", "trial", "compare")], ids=" ".join
 )
 def test_a_name_that_is_no_text_is_a_name_like_any_other(command, places, tmp_path, capsys):
     status = ended(command, str(tmp_path / os.fsdecode(b"caf\xe9")), places, tmp_path)
@@ -173,7 +188,7 @@ def test_a_name_that_is_no_text_is_a_name_like_any_other(command, places, tmp_pa
     assert list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("command", [("make-tiny", "P"), ("run-suite", "toy", "--episodes", "1", "--out", "P")])
+@pytest.mark.parametrize("command", [command for command in WRITTEN[:5] if command[0] != "train"], ids=" ".join)
 def test_what_others_must_be_told_the_name_of_is_refused_under_one_that_is_no_text(command, places, tmp_path, capsys):
     status = ended(command, str(tmp_path / os.fsdecode(b"caf\xe9")), places, tmp_path)
     said = capsys.readouterr().err

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -36,7 +37,9 @@ def test_the_card_has_every_rate_with_its_interval_and_marks_what_was_not_traine
     assert "| tabletop easy | push\\|\\*x\\* † | 0/10 | 0.0 | 0.0–27.8 | tabletop `0123456789ab` |" in lines
     assert any(line.startswith("| tabletop easy | **all tasks** | 8/20 | 40.0 | ") for line in lines)
     assert "| tabletop | lift\\_block | 3 easy |" in lines
-    assert "content `ab12`, trained on 3 episodes of lift\\_block: 200 optimizer steps" in card
+    assert "A checkpoint of LingBot-VA, trained on 3 episodes of lift\\_block. " in card
+    assert {"| Content | `ab12` |", "| Optimizer steps | 200 |", "| Loss of the last step, video | 0.5 |"} <= set(lines)
+    assert "| Computed with | torch 2.10 |" in lines
     assert json.loads(card.split("```json\n")[1].split("```")[0]) == TRAINING.recipe
 
 
@@ -65,7 +68,7 @@ def test_a_checkpoint_is_given_the_rates_of_its_own_runs_and_stays_the_same_one(
     one = run({("easy", "lift_block"): (1, 2)}, "tabletop", checkpoint=hash)
     records = [replace(record, progress=0.0) for record in one.final.values()]
 
-    def played(name: str, **changes: str) -> str:
+    def played(name: str, **changes: Any) -> str:
         known = {"checkpoint": hash, **changes}
         given = {"suite": {"name": "tabletop", "seed": 0}, "protocol": {"name": "mine"}, **known}
         return str(directory(tmp_path / name, one.plan, records, **given).path)
@@ -73,6 +76,11 @@ def test_a_checkpoint_is_given_the_rates_of_its_own_runs_and_stays_the_same_one(
     mine, other = played("mine"), played("other", checkpoint="0123456789ab")
     assert main(["card", str(it), other]) == 2
     assert f"is a run of the checkpoint 0123456789ab, not of {it}, which is {hash}" in capsys.readouterr().err
+    quick = played("quick", agent={"name": "lingbot-va", "lingbot": {"settings": {"video_steps": 1}}})
+    assert main(["card", str(it), quick]) == 2
+    assert (
+        f"was played with video_steps=1, and the checkpoint proposes {SETTINGS.video_steps}" in capsys.readouterr().err
+    )
     for _ in range(2):  # the second time, the same rates again
         assert main(["card", str(it), mine]) == 0
         assert len(locate(str(it)).training.rates) == 1

@@ -59,6 +59,7 @@ def original(name: str, steps: int, accumulation: int, saved: int, action_shift:
         "optimizer": ADAMW,
         "precision": "bf16",  # wan_va/distributed/fsdp.py:18-26
         "attention": "flex",  # wan_va/train.py:88
+        "compile": False,
         "recompute": True,  # wan_va/distributed/fsdp.py:11-15
         "lora": LORA,
         "held_out": {"share": 0.0, "every": saved, "most": 64},
@@ -90,6 +91,7 @@ TABLETOP: dict[str, Any] = {
     },
     "precision": "float32",
     "attention": "dense",
+    "compile": False,
     "recompute": False,
     "lora": LORA,
     "held_out": {"share": 0.04, "every": 250, "most": 64},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from itertools import pairwise
 
 import pytest
@@ -13,6 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from lingbot_eval.cli.lingbot_eval import main
 from lingbot_eval.envs.libero.tasks import SUITES
 from lingbot_eval.envs.robotwin.tasks import TASKS
+from lingbot_eval.lines import LineWriter
 from lingbot_eval.reports import plots
 from lingbot_eval.reports.methods import SUCCESS as SUCCESS_RATE
 from lingbot_eval.reports.methods import methods, published
@@ -21,6 +23,7 @@ from lingbot_eval.reports.published import slugs
 from lingbot_eval.reports.stats import Count, wilson
 from lingbot_eval.reports.stats.intervals import stratified
 from lingbot_eval.reports.table import rows
+from lingbot_eval.reports.training_curve import training_curve
 from lingbot_eval.runs.plan import plan_hash
 from lingbot_eval.types import Episode, EpisodeRecord, Outcome, Spent
 from tests.reports.folders import directory, many
@@ -192,3 +195,29 @@ def test_a_run_without_a_trial_has_nothing_to_draw(tmp_path, capsys):
     directory(tmp_path, plan, records[1:2])
     assert main(["plot", str(tmp_path)]) == 0
     assert "nothing to draw" in capsys.readouterr().out
+
+
+def test_a_trainings_curve_has_both_losses_what_was_held_out_and_rates_with_their_intervals(tmp_path, capsys):
+    steps = [{"step": n, "video": 1 / n, "action": 2 / n, "norm": 1.0} for n in range(1, 201)]
+    looked = {"step": 100, "held_out": {"video": 0.5, "action": 0.6}}
+    rates = [
+        {"part": "tabletop", "task": task, "setting": "easy", "successes": n, "trials": 4}
+        for n, task in enumerate("abc")
+    ]
+    figure = training_curve([*steps, looked, {"step": 200, "played": {"rates": rates}}])
+    FigureCanvasAgg(figure).draw()
+    video, action, won = figure.axes
+    assert [list(line.get_xdata()) for line in video.lines] == [list(range(1, 201))] * 2 + [[100]]
+    assert (list(action.lines[0].get_ydata())[:2], list(action.lines[2].get_ydata())) == ([2.0, 1.0], [0.6])
+    assert video.lines[1].get_ydata()[99] == pytest.approx(sum(1 / n for n in range(98, 103)) / 5)
+    (bars,) = won.containers
+    assert bars.lines[0].get_ydata() == pytest.approx([25.0])
+    assert bars.get_label() == "tabletop easy, 3 tasks"
+    (tmp_path / "train.json").write_text("{}")
+    assert main(["plot", str(tmp_path)]) == 2
+    assert "has not taken a step yet" in capsys.readouterr().err
+    writer = LineWriter(tmp_path / "curve.jsonl")
+    for line in steps:
+        writer.append(json.dumps(line).encode())
+    assert main(["plot", str(tmp_path)]) == 0
+    assert (tmp_path / "report" / "curve.png").stat().st_size > 10_000

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lingbot_eval.training.draws import generator
-from lingbot_eval.training.order import Order, held_out
+from lingbot_eval.training.order import Order, evenly, held_out
 
 LENGTHS = {0: 2, 1: 3, 2: 2, 3: 2, 5: 3, 8: 2, 9: 7}
 
@@ -56,3 +56,9 @@ def test_with_balance_longer_items_are_drawn_oftener():
     order = Order({0: 2, 1: 4, 2: 8}, 1, 0, balance=1.0)
     drawn = [item for items in epoch(order, 0) for item in items]
     assert [drawn.count(item) for item in range(3)] == [1, 2, 4]
+
+
+def test_what_is_looked_at_is_from_the_beginning_to_the_end():
+    assert evenly(range(100), 64)[::21] == [0, 32, 65, 98]
+    assert evenly([3, 5], 64) == [3, 5]
+    assert evenly([], 64) == []

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import resource
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -31,12 +33,36 @@ def test_a_state_is_read_back_bit_for_bit_and_two_are_kept(tmp_path):
 
 
 def test_what_a_killed_process_left_is_no_state_and_goes(tmp_path):
-    left = tmp_path / "state" / ".step-00000005.part"
-    left.mkdir(parents=True)
-    (left / "half.safetensors").write_bytes(b"half")
+    for name in (".step-00000005.part", ".step-00000005.old"):
+        left = tmp_path / "state" / name
+        left.mkdir(parents=True)
+        (left / "half.safetensors").write_bytes(b"half")
     assert state.saved(tmp_path / "state") == []
     state.save(tmp_path / "state", 10, 10, tensors(1.0), ALONE)
     assert [one.name for one in (tmp_path / "state").iterdir()] == ["step-00000010"]
+
+
+def test_killed_while_it_removes_an_old_state_it_goes_on_from_the_newest(tmp_path):
+    for step in (5, 10):
+        state.save(tmp_path, step, step, tensors(1.0), ALONE)
+    process = multiprocessing.get_context("spawn").Process(target=_save_and_die_removing, args=(tmp_path,))
+    process.start()
+    process.join()
+    assert process.exitcode == 9
+    assert [one.step for one in state.saved(tmp_path)] == [15, 10]
+
+
+def _save_and_die_removing(folder: Path) -> None:
+    removed = []
+
+    def die(event: str, arguments: tuple[object, ...]) -> None:
+        if event == "os.remove":
+            removed.append(arguments)
+            if len(removed) == 2:
+                os._exit(9)
+
+    sys.addaudithook(die)
+    state.save(folder, 15, 15, tensors(1.0), ALONE)
 
 
 def test_a_state_that_was_cut_is_named(tmp_path):

@@ -13,6 +13,8 @@ torch = pytest.importorskip("torch", reason="torch is not installed: pip install
 from lingbot_eval.errors import Diverged, RunMismatch
 from lingbot_eval.models.lingbot_va.checkpoint import locate
 from lingbot_eval.models.lingbot_va.loading import load_transformer
+from lingbot_eval.models.lingbot_va.own_file import add_rates
+from lingbot_eval.settings.trained import Rate
 from lingbot_eval.training import state
 from tests.training.runs import started, steps, trained
 from tests.training.synthetic import write_dataset
@@ -45,7 +47,8 @@ def test_losses_fall_and_what_comes_out_loads_with_its_settings(plain, tiny):
     checkpoint = locate(str(plain / "checkpoint"))
     assert checkpoint.settings["commands_per_frame"] == 4
     assert checkpoint.training.steps == 8
-    assert checkpoint.training.tasks["tabletop"]["press_button"] == {"easy": 4}
+    assert checkpoint.training.tasks["tabletop"]["press_button"] == {"easy": 3}  # one of four is held out
+    assert checkpoint.training.regime == "2 tasks, 6 episodes, 8 steps of all weights"
     before, after = weights(tiny), weights(plain / "checkpoint")
     assert all(before[name].shape == after[name].shape for name in before)
     assert sum(not torch.equal(before[name], after[name]) for name in before) == len(before)
@@ -80,9 +83,12 @@ def test_two_processes_learn_as_one_that_accumulates_and_one_goes_on_where_two_s
 
 def test_bfloat16_forwards_learn_about_the_same_from_float32_weights(data, tiny, plain, tmp_path):
     out = tmp_path / "out"
-    close(trained(data, tiny, out, "steps=4", "precision=bf16"), steps(plain)[:4], 0.02)
-    found = torch.cat([value.flatten() for value in weights(out / "checkpoint").values()])
-    assert not torch.equal(found, found.bfloat16().float())
+    more = ("precision=bf16", "optimizer.average=null", "held_out.every=2")  # which looks at the end, too
+    close(trained(data, tiny, out, "steps=4", *more), steps(plain)[:4], 0.02)
+    rounded = [
+        name for name, value in weights(out / "checkpoint").items() if torch.equal(value, value.bfloat16().float())
+    ]
+    assert rounded == []
 
 
 def test_a_longer_training_goes_on_and_another_one_is_refused_with_what_differs(data, tiny, tmp_path):
@@ -90,6 +96,18 @@ def test_a_longer_training_goes_on_and_another_one_is_refused_with_what_differs(
     assert len(trained(data, tiny, tmp_path / "out", "steps=4")) == 4
     with pytest.raises(RunMismatch, match=r"optimizer.rate was 0.0015, and is 0.1"):
         trained(data, tiny, tmp_path / "out", "steps=4", "optimizer.rate=0.1")
+
+
+def test_rates_that_were_measured_stay_until_the_checkpoint_is_another(data, tiny, tmp_path):
+    out = tmp_path / "out"
+    trained(data, tiny, out, "steps=3")
+    rate = Rate("tabletop", "lift_block", "easy", 8, 10, "tabletop", "0123456789ab")
+    add_rates(out / "checkpoint", [rate])
+    trained(data, tiny, out, "steps=3")
+    assert locate(str(out / "checkpoint")).training.rates == (rate,)
+    assert "| 8/10 |" in (out / "checkpoint" / "MODEL_CARD.md").read_text()
+    trained(data, tiny, out, "steps=4")
+    assert locate(str(out / "checkpoint")).training.rates == ()
 
 
 def test_a_loss_that_is_no_number_stops_and_the_last_good_state_is_kept(data, tiny, tmp_path):

@@ -13,17 +13,18 @@ MAX_TOKENS = 512
 to as well."""
 
 
-def padded_once(embeddings: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+def padded_once(embeddings: Sequence[Tensor], multiple: int = 1) -> tuple[Tensor, Tensor]:
     """Lay (n, text_dim) of each batch row's real tokens side by side: (b, keys, text_dim), and what is added to every
     key's score, (b, 1, 1, keys).
 
     Text is attended without a mask, so the zeros behind the real tokens count: 512 - n equal keys. Here they are one
-    key whose score is raised by ln(512 - n).
+    key whose score is raised by ln(512 - n). ``multiple``: there are so many keys, or a multiple of it; those behind
+    count nothing.
     """
     first = embeddings[0]
     longest = max(len(embedding) for embedding in embeddings)
     extra = [folded(MAX_TOKENS - len(embedding), first.dtype) for embedding in embeddings]
-    length = longest + max(len(scores) for scores in extra)
+    length = multiple * math.ceil((longest + max(len(scores) for scores in extra)) / multiple)
     padded = first.new_zeros(len(embeddings), length, first.shape[-1])
     biases = torch.full((len(embeddings), 1, 1, length), -math.inf)
     for row, (embedding, scores) in enumerate(zip(embeddings, extra, strict=True)):

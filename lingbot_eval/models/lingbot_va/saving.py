@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from lingbot_eval.errors import BadInput, NotReady
-from lingbot_eval.files import folder_whole
+from lingbot_eval.files import as_any_new, folder_whole
 from lingbot_eval.models.lingbot_va import lerobot_files
 from lingbot_eval.models.lingbot_va.checkpoint import Checkpoint, Tensors
 from lingbot_eval.models.lingbot_va.loading import UNUSED
@@ -122,7 +122,8 @@ def fitting(
 
 def _save(tensors: dict[str, Tensor], file: Path, metadata: dict[str, str] | None = None) -> None:
     try:
-        save_file(tensors, file, metadata)
+        with as_any_new(file):
+            save_file(tensors, file, metadata)
     except SafetensorError as error:  # of a full disk, too
         raise NotReady(f"cannot write {file.name}: {error}") from None
 

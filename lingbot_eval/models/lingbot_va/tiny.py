@@ -16,6 +16,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from torch import Tensor
 
 from lingbot_eval.errors import BadInput
+from lingbot_eval.files import as_any_new
 from lingbot_eval.models.lingbot_va.transformer import Shape, VideoActionTransformer
 
 Shapes = Iterable[tuple[str, tuple[int, ...]]]
@@ -166,4 +167,6 @@ def _random(shapes: Shapes, generator: torch.Generator) -> dict[str, Tensor]:
 def write_part(folder: Path, name: str, config: dict[str, Any], tensors: dict[str, Tensor]) -> None:
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps(config, indent=2))
-    save_file(tensors, folder / f"{name}.safetensors")
+    file = folder / f"{name}.safetensors"
+    with as_any_new(file):
+        save_file(tensors, file)

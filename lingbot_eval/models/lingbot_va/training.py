@@ -13,17 +13,21 @@ import torch
 from torch import Tensor, nn
 
 from lingbot_eval.models.lingbot_va.attention import attended
-from lingbot_eval.models.lingbot_va.masked import Way, masked
+from lingbot_eval.models.lingbot_va.masked import Way, masked, multiplied
 from lingbot_eval.models.lingbot_va.masks import Layout, turns
 from lingbot_eval.models.lingbot_va.noising import Noised
 from lingbot_eval.models.lingbot_va.padding import padded_once
 from lingbot_eval.models.lingbot_va.transformer import (
     Arithmetic,
+    Attention,
     Block,
     VideoActionTransformer,
     video_latents,
     video_tokens,
 )
+
+KEYS = 32
+"""Where blocks are compiled, texts have a multiple of so many keys: shapes are few."""
 
 NO_CHANNEL = 1e-6
 """The original adds this to the number of a frame's commands, by which their squared errors are divided."""
@@ -60,9 +64,11 @@ class Trainable(nn.Module):
     the whole can be sharded (FSDP2), and blocks recomputed. The model's dtype is that of the weights while it runs.
     """
 
-    def __init__(self, transformer: VideoActionTransformer, attention: Way) -> None:
+    def __init__(self, transformer: VideoActionTransformer, attention: Way, compiled: bool = False) -> None:
+        """``compiled``: texts have as many keys whatever their lengths, up to a multiple, and nothing is complex, so
+        that blocks can be compiled once."""
         super().__init__()
-        self.transformer, self._attention = transformer, attention
+        self.transformer, self._attention, self._compiled = transformer, attention, compiled
 
     def forward(self, noised: Noised) -> Losses:
         return compared(self.predict(noised), noised)
@@ -77,9 +83,14 @@ class Trainable(nn.Module):
         modulation = torch.cat([video_times.modulation, action_times.modulation], 1)
         rotation = turns(layout, model.shape.attention_head_dim).to(device)
         history, arithmetic = masked(layout, self._attention, device), TwoStreams(layout)
-        text = Texts(model, *padded_once([text.to(device, x.dtype) for text in noised.texts]))
-        for layer, block in model.layers():
-            x = block(layer, x, modulation, rotation, history, text, arithmetic)
+        if self._compiled:
+            rotation, arithmetic = torch.view_as_real(rotation), RealTurns(layout)
+        texts = [text.to(device, x.dtype) for text in noised.texts]
+        embeddings, bias = padded_once(texts, KEYS if self._compiled else 1)
+        context = model.condition_embedder.text(embeddings)
+        for _, block in model.layers():
+            text = Texts(block, context, bias, self._attention)
+            x = block(0, x, modulation, rotation, history, text, arithmetic)  # nothing is kept by layer
         video, _, actions, _ = x.split(layout.lengths, 1)  # type: ignore[no-untyped-call]
         frames, groups = layout.noisy_video.runs, layout.noisy_actions.runs
         out = model.head("video", video, video_times.embedded[:, :frames]).float()
@@ -123,18 +134,37 @@ class TwoStreams(Arithmetic):
         return torch.split(levels, list(self._runs), 1)
 
 
+class RealTurns(TwoStreams):
+    """Turns without complex numbers, which are not compiled: the rotation is (N, 1, head_dim / 2, 2), cosine and
+    sine."""
+
+    def project(self, layer: int, attention: Attention, x: Tensor, rotation: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        keys, values = attention.keys_and_values(x)
+        return _turned(attention.queries(x), rotation), _turned(keys, rotation), values
+
+
+def _turned(x: Tensor, rotation: Tensor) -> Tensor:
+    one, other = x.float().unflatten(-1, (-1, 2)).unbind(-1)
+    cosine, sine = rotation.unbind(-1)
+    pairs = torch.stack([one * cosine - other * sine, one * sine + other * cosine], -1)
+    return pairs.flatten(-2).to(x.dtype)
+
+
 class Texts:
-    """Knows the texts of a batch. A layer's keys and values are made when it asks, within its block's forward, where
+    """Knows the texts of a batch, for one block. Its keys and values are made when it asks, within its forward, where
     its weights are gathered."""
 
-    def __init__(self, model: VideoActionTransformer, embeddings: Tensor, bias: Tensor) -> None:
-        """``embeddings`` (b, keys, text_dim); ``bias`` (b, 1, 1, keys) is added to their scores."""
-        self._context, self._bias = model.condition_embedder.text(embeddings), bias
-        self._blocks: tuple[Block, ...] = tuple(block for _, block in model.layers())
+    def __init__(self, block: Block, context: Tensor, bias: Tensor, way: Way) -> None:
+        """``context`` (b, keys, D) are embedded texts; ``bias`` (b, 1, 1, keys) is added to their scores."""
+        self._block, self._context, self._bias = block, context, bias
+        self._way = way
 
     def attend(self, layer: int, queries: Tensor) -> Tensor:
-        keys, values = self._blocks[layer].text(self._context)
-        return attended(queries.to(values.dtype), keys.to(values.dtype), values, self._bias.to(values.dtype))
+        keys, values = self._block.text(self._context)
+        queries, keys = queries.to(values.dtype), keys.to(values.dtype)
+        if self._way == "products":
+            return multiplied(queries, keys, values, self._bias)
+        return attended(queries, keys, values, self._bias.to(values.dtype))
 
 
 def compared(predicted: Predicted, noised: Noised) -> Losses:

@@ -117,13 +117,15 @@ def attended(layout: Layout, way: str, dtype: torch.dtype) -> list[torch.Tensor]
 
 @pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_three_ways_to_attend_are_equal(layout):
-    dense, flex, chunks = (attended(layout, way, torch.float32) for way in ("dense", "flex", "chunks"))
+def test_four_ways_to_attend_are_equal(layout):
+    ways = ("dense", "flex", "chunks", "products")
+    dense, flex, chunks, products = (attended(layout, way, torch.float32) for way in ways)
     torch.testing.assert_close(flex[0], dense[0], atol=1e-6, rtol=1e-5)
     torch.testing.assert_close(chunks, dense, atol=1e-5, rtol=1e-5)
-    torch.testing.assert_close(
-        attended(layout, "chunks", torch.bfloat16), dense, atol=0.06, rtol=0.05, check_dtype=False
-    )
+    torch.testing.assert_close(products, dense, atol=1e-5, rtol=1e-5)
+    for way in ("chunks", "products"):
+        half = attended(layout, way, torch.bfloat16)
+        torch.testing.assert_close(half, dense, atol=0.06, rtol=0.05, check_dtype=False)
 
 
 def test_flexible_attention_is_not_trained_on_a_cpu():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 from pathlib import Path
 
@@ -77,6 +78,17 @@ def test_a_checkpoint_is_read_back_as_it_was_said(base, tmp_path, write):
     again = locate(str(tmp_path / "it"))
     write(tmp_path / "other", trained(again), again, SETTINGS, None)  # both layouts are bases, too
     assert locate(str(tmp_path / "other")).training is None
+
+
+@pytest.mark.parametrize("write", WRITERS)
+def test_whoever_may_read_one_file_may_read_all(base, tiny, tmp_path, write):
+    before = os.umask(0o027)
+    try:
+        write(tmp_path / "it", trained(base), base, SETTINGS, TRAINING)
+    finally:
+        os.umask(before)
+    assert {oct(file.stat().st_mode & 0o777) for file in (tmp_path / "it").rglob("*.*") if file.is_file()} == {"0o640"}
+    assert len({file.stat().st_mode for file in tiny.rglob("*.*") if file.is_file()}) == 1
 
 
 def test_upstreams_layout_has_every_tensor_of_the_base_and_upstreams_configuration(base, tiny, tmp_path):

@@ -116,10 +116,14 @@ def test_the_text_is_512_positions_of_which_the_zeros_are_one_key(transformer):
     padded = torch.zeros(2, 512, transformer.double().shape.text_dim).double()
     for row, text in zip(padded, texts, strict=True):
         row[: len(text)] = text
-    folded = Texts(transformer, *padded_once(texts))
-    every = Texts(transformer, padded, torch.zeros(2, 1, 1, 512))
-    for layer, _ in transformer.layers():
-        torch.testing.assert_close(folded.attend(layer, queries), every.attend(layer, queries), atol=1e-6, rtol=0)
+    embed = transformer.condition_embedder.text
+    for layer, block in transformer.layers():
+        every = Texts(block, embed(padded), torch.zeros(2, 1, 1, 512), "dense").attend(layer, queries)
+        for multiple in (1, 32):
+            tokens, bias = padded_once(texts, multiple)
+            assert tokens.shape[1] % multiple == 0
+            folded = Texts(block, embed(tokens), bias, "dense").attend(layer, queries)
+            torch.testing.assert_close(folded, every, atol=1e-6, rtol=0)
 
 
 def test_losses_are_weighted_means_over_frames_and_streams(transformer):

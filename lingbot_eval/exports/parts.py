@@ -100,7 +100,7 @@ def read(folder: Path, made_of: str = "") -> Part | None:
     if made_of and about["made_of"] != made_of:
         return None
     try:
-        with np.load(folder / ROWS, allow_pickle=False) as kept:
+        with files.regular(folder / ROWS) as stream, np.load(stream, allow_pickle=False) as kept:
             rows = dict(kept)
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise CorruptRecords(f"{folder / ROWS} cannot be read ({error}); delete {folder}: it is made again") from None

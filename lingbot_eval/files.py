@@ -243,6 +243,12 @@ def write_whole(file: Path, content: bytes) -> None:
         raise
 
 
+def synced(file: Path) -> None:
+    """Have the disk hold what another program, or library, wrote."""
+    with regular(file) as stream:
+        os.fsync(stream.fileno())
+
+
 def publish(file: Path, content: bytes) -> bool:
     """Create ``file``, whole, unless it is there already; return whether we did. This is atomic on NFS, too."""
     if file.exists():  # saves work; what decides is link()

@@ -16,8 +16,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lingbot_eval.agents import kind_of
+from lingbot_eval.agents.lingbot_va.kind import require_lingbot
 from lingbot_eval.cli import export, latents, run_suite
 from lingbot_eval.cli.places import text_place
+from lingbot_eval.datasets.lerobot import LeRobot
 from lingbot_eval.datasets.robots import load_robot, robot_names, settings_of
 from lingbot_eval.errors import BadInput
 from lingbot_eval.plain import say
@@ -73,6 +75,8 @@ def collect(given: argparse.Namespace) -> int:
     export.require_pyarrow("collect")
     out, suite = Path(given.out), suite_named(given.benchmark)
     _check_place(out)
+    if given.checkpoint:
+        _check_encoders(given, suite)
     words = _words(given, suite, out / "run")
     chosen = run_suite.chosen_settings(run_suite.parsed(words))
     _check(suite, chosen)
@@ -91,8 +95,23 @@ def collect(given: argparse.Namespace) -> int:
 
 
 def _check_place(out: Path) -> None:
-    if out.exists() and not (out / "run" / "run.json").exists() and any(out.iterdir()):
+    """Raise BadInput for a folder with anything in it that we did not begin."""
+    begun = (out / "run" / "run.json").exists()
+    if out.exists() and not begun and any(entry.name != "run" for entry in out.iterdir()):
         raise BadInput(f"{out} is not empty, and nothing was collected there; choose another --out DIR")
+
+
+def _check_encoders(given: argparse.Namespace, suite: Suite) -> None:
+    """Find what will encode, before hours of play. Raises UnknownName, BadInput, NotReady and BadCheckpoint."""
+    require_lingbot()
+    from lingbot_eval.datasets.latents import encoders_of
+
+    load_robot(_robot(given, suite))
+    encoders_of(given.checkpoint)
+
+
+def _robot(given: argparse.Namespace, suite: Suite) -> str:
+    return given.robot or suite.name
 
 
 def _words(given: argparse.Namespace, suite: Suite, run: Path) -> list[str]:
@@ -126,9 +145,10 @@ def _without_result(folder: RunDirectory, planned: Sequence[Episode]) -> int:
 def _commands_per_frame(given: argparse.Namespace, suite: Suite) -> int:
     asked: int | None = given.commands_per_frame
     if asked is None:
-        robot = given.robot or suite.name
-        known = given.robot or robot in robot_names()
-        return settings_of(load_robot(robot)).commands_per_frame if known else 1
+        if not given.robot and suite.name not in robot_names():
+            return 1
+        robot = load_robot(_robot(given, suite))  # what has no poses may be told differences, of which none is repeated
+        return settings_of(robot).commands_per_frame if robot.relative else 1
     if asked < 1:
         raise BadInput(f"--commands-per-frame {asked}: a latent frame has at least one command")
     return asked
@@ -137,15 +157,27 @@ def _commands_per_frame(given: argparse.Namespace, suite: Suite) -> int:
 def _dataset(folder: RunDirectory, out: Path, workers: int, fills: int) -> int:
     """Write the dataset, if it is not whole; return how many episodes were left out."""
     if (out / "meta" / "info.json").exists():
-        return 0
+        return _lacking(folder, out)
     from lingbot_eval.exports import lerobot
 
     tell = functools.partial(say, file=sys.stderr)
     return lerobot.write(folder, lerobot.Form(VERSION, fills), {Outcome.SUCCESS}, out, tell, workers)
 
 
+def _lacking(folder: RunDirectory, out: Path) -> int:
+    """Say, and return, how many episodes were won and are not in the dataset, which is whole: they were left out, or
+    played later."""
+    won = sum(record.outcome is Outcome.SUCCESS for record in folder.records().final().values())
+    if lacking := won - len(LeRobot(out).episodes):
+        say(
+            f"{out} lacks {lacking} of the {won} episodes that were won, since it was written without them; to try "
+            "again, remove its meta, data, videos and latents, and give the same command"
+        )
+    return lacking
+
+
 def _latents(out: Path, given: argparse.Namespace, suite: Suite) -> None:
     parser = argparse.ArgumentParser()
     latents.add_arguments(parser)
-    words = [str(out), "--checkpoint", given.checkpoint, "--robot", given.robot or suite.name]
+    words = [str(out), "--checkpoint", given.checkpoint, "--robot", _robot(given, suite)]
     latents.latents(parser.parse_args([*words, "--workers", str(given.workers)]))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import queue
 import subprocess
@@ -24,13 +23,12 @@ from lingbot_eval.datasets.encoding import Batch, Job, Where, batches_of, encode
 from lingbot_eval.datasets.items import Place
 from lingbot_eval.datasets.latent_files import EMPTY, padded, write_tensors
 from lingbot_eval.datasets.lerobot import LeRobot, datasets_in
-from lingbot_eval.datasets.made import Made, read_made, write_made
+from lingbot_eval.datasets.made import Made, encoders_hash, read_made, write_made
 from lingbot_eval.datasets.robots import settings_of
 from lingbot_eval.datasets.segments import LEAST, in_bounds, latent_file, latent_frames
 from lingbot_eval.datasets.wordings import read_texts, read_words, write_texts
 from lingbot_eval.errors import BadInput, NotReady, Taken
 from lingbot_eval.files import alone, made, unwritable
-from lingbot_eval.hashes import sha256
 from lingbot_eval.models.lingbot_va.checkpoint import Checkpoint, locate
 from lingbot_eval.models.lingbot_va.loading import load_text_encoder
 from lingbot_eval.models.lingbot_va.text import TextEncoder
@@ -64,17 +62,6 @@ class Encoders:
     parts: str | None
     device: str
     dtype: str
-
-    def hash(self) -> str:
-        """Return 12 hex digits over the files of the VAE, the text encoder and the tokenizer. Raises NotReady."""
-        digest = hashlib.sha256()
-        for path in self.checkpoint.files():
-            if path not in self.checkpoint.transformer:
-                try:
-                    digest.update(sha256(path))
-                except OSError as error:
-                    raise NotReady(f"cannot read {path}: {error.strerror}") from None
-        return digest.hexdigest()[:12]
 
 
 def encoders_of(checkpoint: str, parts: str | None = None, device: str = "cpu", dtype: str | None = None) -> Encoders:
@@ -129,7 +116,7 @@ def _opened(dataset: LeRobot, robot: Robot, encoders: Encoders) -> Iterator[None
         raise unwritable(place, error) from None
     taken = Taken(f"another process is writing to {place}")
     with alone(place / ".lock", taken, "latents are written where files can be locked"):
-        now = Made(to_dict(robot), encoders.hash(), encoders.dtype)
+        now = Made(to_dict(robot), encoders_hash(encoders.checkpoint), encoders.dtype)
         before = read_made(dataset.folder)
         if before is None:
             if any(place.glob("chunk-*/*/*.pth")):

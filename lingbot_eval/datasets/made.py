@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lingbot_eval.datasets.lerobot import folders_in
 from lingbot_eval.datasets.robots import load_robot, robot_names, settings_of
-from lingbot_eval.errors import BadInput, CorruptRecords
+from lingbot_eval.errors import BadInput, CorruptRecords, NotReady
 from lingbot_eval.files import parsed, read, with_checksum, write_whole
+from lingbot_eval.hashes import sha256
 from lingbot_eval.settings import as_struct, to_dict
 from lingbot_eval.settings.robot import Robot
+
+if TYPE_CHECKING:
+    from lingbot_eval.models.lingbot_va.checkpoint import Checkpoint
 
 DECISIVE = ("layout", "cameras", "height", "width", "commands_per_frame")
 """These of the model's settings decide what latents are; the others may change afterwards."""
@@ -38,6 +43,18 @@ class Made:
         pairs["tail"] = (self.robot.get("tail"), other.robot.get("tail"))
         pairs["encoders"], pairs["dtype"] = (self.encoders, other.encoders), (self.dtype, other.dtype)
         return [f"{name} was {was}, and is {now}" for name, (was, now) in pairs.items() if was != now]
+
+
+def encoders_hash(checkpoint: Checkpoint) -> str:
+    """Return 12 hex digits over the files of a checkpoint's VAE, text encoder and tokenizer. Raises NotReady."""
+    digest = hashlib.sha256()
+    for path in checkpoint.files():
+        if path not in checkpoint.transformer:
+            try:
+                digest.update(sha256(path))
+            except OSError as error:
+                raise NotReady(f"cannot read {path}: {error.strerror}") from None
+    return digest.hexdigest()[:12]
 
 
 def read_made(dataset: Path) -> Made | None:

@@ -14,6 +14,7 @@ import hashlib
 import json
 import secrets
 import shutil
+import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,6 +75,8 @@ def write(folder: Path, moments: Iterable[Moment], cameras: Mapping[str, str], r
         rows, colours, sizes = _play(beside, moments, cameras, rate)
         np.savez(beside / ROWS, **rows)
         length = len(rows["action"])
+        for file in beside.iterdir():
+            files.synced(file)
         pictures = {key: of_pixels(colours[key], length) for key in cameras.values()}
         files.write_whole(
             beside / ABOUT, files.with_checksum({"made_of": made_of, "pictures": pictures, "sizes": sizes})
@@ -97,9 +100,9 @@ def read(folder: Path, made_of: str = "") -> Part | None:
     if made_of and about["made_of"] != made_of:
         return None
     try:
-        with np.load(folder / ROWS, allow_pickle=False) as kept:
+        with files.regular(folder / ROWS) as stream, np.load(stream, allow_pickle=False) as kept:
             rows = dict(kept)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise CorruptRecords(f"{folder / ROWS} cannot be read ({error}); delete {folder}: it is made again") from None
     return Part(folder, rows, about["pictures"], {key: (size[0], size[1]) for key, size in about["sizes"].items()})
 

@@ -14,6 +14,7 @@ import msgspec
 
 from lingbot_eval.agents.lingbot_va.memory import free_bytes
 from lingbot_eval.datasets.items import Items, open_items
+from lingbot_eval.datasets.made import encoders_hash, read_made
 from lingbot_eval.datasets.robots import load_robot
 from lingbot_eval.errors import BadInput, NotReady
 from lingbot_eval.models.lingbot_va.checkpoint import Checkpoint, Tensors, locate
@@ -67,6 +68,7 @@ def prepare(settings: TrainSettings, ranks: Ranks) -> Prepared:
         model = msgspec.structs.replace(model, window=2 * math.ceil(longest / model.frames))
     _require_same(base, model, settings)
     _require_fit(base, model, items, settings)
+    _require_encoders(base, items, settings)
     _require_memory(base, items, settings, ranks)
     return Prepared(settings, base, items, model)
 
@@ -116,6 +118,18 @@ def _require_fit(base: Checkpoint, model: LingBotSettings, items: Items, setting
             f"the latents in {settings.data} are {channels} x {rows} x {columns}; {settings.checkpoint} and robot="
             f"{settings.robot} want {config.get('in_channels')} x {' x '.join(map(str, model.latent_size))}"
         )
+
+
+def _require_encoders(base: Checkpoint, items: Items, settings: TrainSettings) -> None:
+    """Raise BadInput for latents that the base's own VAE and text encoder did not make: it would play others."""
+    for folder in sorted({place.dataset.folder for place in items.places}):
+        made = read_made(folder)
+        if made is not None and made.encoders != encoders_hash(base):
+            raise BadInput(
+                f"the latents in {folder} were made by other encoders ({made.encoders}) than those of "
+                f"{settings.checkpoint} ({encoders_hash(base)}): encode the data with this checkpoint (lingbot-eval "
+                "latents --checkpoint)"
+            )
 
 
 def _require_memory(base: Checkpoint, items: Items, settings: TrainSettings, ranks: Ranks) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
+import importlib.util
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,9 +16,11 @@ from typing import Any
 
 import pytest
 
+from lingbot_eval.cli.collect import _commands_per_frame
 from lingbot_eval.cli.lingbot_eval import main
 from lingbot_eval.envs.tabletop.catalogue import catalogue, sentences, wordings
 from lingbot_eval.errors import BadInput
+from lingbot_eval.suites import suite_named
 from lingbot_eval.suites.training import FIRST_SEED
 
 pq = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed: pip install -e '.[export]'")
@@ -107,6 +112,41 @@ def test_at_the_end_the_last_command_is_repeated_until_frames_are_whole(whole, t
     assert rows["observation.state"][before] != rows["observation.state"][before - 1]
 
 
+def test_an_episode_that_is_won_after_the_dataset_was_written_is_missed(tmp_path, capsys):
+    out = tmp_path / "out"
+    assert collect(out, "--tasks", "reach") == 0
+    assert collect(out, "--tasks", "return") == 1
+    assert "lacks 3 of the 6 episodes that were won" in capsys.readouterr().out
+    for name in ("meta", "data", "videos"):
+        shutil.rmtree(out / name)
+    assert collect(out, "--tasks", "return") == 0
+    assert len(lines(out / "meta" / "episodes.jsonl")) == 6
+
+
+def test_what_was_killed_before_it_began_goes_on_and_a_part_that_was_cut_is_refused(tmp_path, monkeypatch, capsys):
+    out = tmp_path / "out"
+    (out / "run" / "plan").mkdir(parents=True)
+    with monkeypatch.context() as patch:
+        patch.setattr("lingbot_eval.exports.lerobot._assemble", interrupt)
+        assert collect(out, "--tasks", "reach") == 130
+    file = next(out.glob(".parts/*/*/rows.npz"))
+    for content in (file.read_bytes()[:200], b""):
+        file.write_bytes(content)
+        assert collect(out, "--tasks", "reach") == 2
+        assert "rows.npz cannot be read" in capsys.readouterr().err
+
+
+def interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_commands_that_are_differences_are_not_repeated():
+    """LIBERO's are: twice the last one would be more motion, over a picture in which nothing moves."""
+    asked = argparse.Namespace(commands_per_frame=None, robot=None)
+    found = {name: _commands_per_frame(asked, suite_named(name)) for name in ("libero", "robotwin", "tabletop", "toy")}
+    assert found == {"libero": 1, "robotwin": 16, "tabletop": 4, "toy": 1}
+
+
 def refused(words: list[str], capsys) -> str:
     capsys.readouterr()
     assert main(["collect", *words]) == 2
@@ -123,6 +163,10 @@ def test_bad_input_is_said_in_a_line(whole, tmp_path, capsys):
     assert "numbered from 0" in refused(["toy", *there, "--seed", "-1"], capsys)
     assert "at least one command" in refused(["toy", *there, "--commands-per-frame", "0"], capsys)
     assert "unknown benchmark 'tabeltop'" in refused(["tabeltop", *there], capsys)
+    encoded = ["toy", *there, "--checkpoint", str(tmp_path / "none")]
+    if importlib.util.find_spec("torch"):
+        assert "unknown robot 'toy'" in refused(encoded, capsys)
+        assert "none" in refused([*encoded, "--robot", "libero"], capsys)
     assert not (tmp_path / "new").exists()
     assert "nothing was collected there" in refused(["toy", "--episodes", "1", "--out", str(whole.parent)], capsys)
     assert "holds another experiment" in refused(["toy", "--episodes", "4", "--out", str(whole)], capsys)

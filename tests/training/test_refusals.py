@@ -77,6 +77,19 @@ def test_latents_of_another_robots_size_are_refused(data, tiny, tmp_path):
     refused((NotReady, BadInput), "latents", data, tiny, tmp_path / "out", "train=libero", "robot=libero")
 
 
+def test_latents_that_other_encoders_made_are_refused(data, tiny, tmp_path):
+    from lingbot_eval.datasets.made import Made, encoders_hash, write_made
+    from lingbot_eval.datasets.robots import load_robot
+    from lingbot_eval.models.lingbot_va.checkpoint import locate
+
+    own, copied = encoders_hash(locate(str(tiny))), shutil.copytree(data, tmp_path / "copied")
+    for encoders in (own, "0123456789ab"):
+        write_made(copied, Made(to_dict(load_robot("tabletop")), encoders, "float32"))
+        if encoders == own:
+            prepare(training_settings(words(copied, tiny, tmp_path / "o")), Ranks(0, 1, 1, torch.device("cpu")))
+    refused(BadInput, f"made by other encoders .0123456789ab.*{own}", copied, tiny, tmp_path / "o")
+
+
 def test_a_checkpoint_that_was_trained_with_other_quantiles_is_refused(data, tiny, tmp_path):
     trained(data, tiny, tmp_path / "out", "steps=3")
     other = tmp_path / "other.yaml"

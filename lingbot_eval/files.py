@@ -288,7 +288,8 @@ def folder_whole(target: Path, ours: str = "") -> Iterator[Path]:
 
     Raises BadInput for any other that is not empty, NotReady where nothing can be written.
     """
-    if os.path.lexists(target) and not (ours and (target / ours).is_file()) and not _empty(target):
+    known = bool(ours) and (target / ours).is_file()
+    if os.path.lexists(target) and not known and not _empty(target):
         raise BadInput(f"{target} is there, and was not written by this command; name a new folder")
     part = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     try:

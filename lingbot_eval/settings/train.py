@@ -16,9 +16,13 @@ from lingbot_eval.settings.structs import Count, to_dict
 from lingbot_eval.settings.training import Noising
 
 Share = Annotated[float, msgspec.Meta(ge=0, lt=1)]
-Positive = Annotated[float, msgspec.Meta(gt=0)]
-NotNegative = Annotated[float, msgspec.Meta(ge=0)]
+LARGEST = 1e38
+"""float32 has hardly larger numbers; infinity is none that a checkpoint may hold."""
+
+Positive = Annotated[float, msgspec.Meta(gt=0, le=LARGEST)]
+NotNegative = Annotated[float, msgspec.Meta(ge=0, le=LARGEST)]
 Whole = Annotated[int, msgspec.Meta(ge=0)]
+Seed = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
 
 
 class Optimizer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -54,7 +58,8 @@ class Lora(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     modules: tuple[str, ...]
     """The linear layers whose names end so."""
     merged: bool
-    """Whether the checkpoint has them added to its weights; else they lie beside it, as peft writes them."""
+    """The checkpoint has them added to its weights; where this is false, they are written by themselves, too, as peft
+    reads them."""
 
 
 class HeldOut(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -99,14 +104,14 @@ class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     out: str
     robot: str
     """A name of ``conf/robot``, or a file."""
-    seed: Whole
+    seed: Seed
     steps: Count
     """Of the optimizer."""
     batch: Count
     """So many items are in a micro-batch."""
     micro_batches: Count
     """So many micro-batches make an optimizer step, over all processes."""
-    balance: NotNegative
+    balance: Annotated[float, msgspec.Meta(ge=0, le=2)]
     """An item of n latent frames is drawn in proportion to n to this power. 0: all items as often."""
     text_dropout: Share
     """The instruction is replaced by the empty one with this probability."""

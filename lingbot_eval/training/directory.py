@@ -43,8 +43,6 @@ class Directory:
         file = self.path / "train.json"
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            if not file.exists() and any(one.name != ".lock" for one in self.path.iterdir()):
-                raise BadInput(f"{self.path} has no train.json, and is not empty; {ELSEWHERE}")
             content = {"schema": SCHEMA, "identity": identity, "settings": to_dict(settings)}
             files.publish(file, files.with_checksum(content))
         except OSError as error:
@@ -55,9 +53,13 @@ class Directory:
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
-        """Hold the folder's lock. Raises Taken where another process trains here, NotReady where there is no lock."""
+        """Hold the folder's lock. Raises BadInput for a folder of other things, which is left as it is, Taken where
+        another process trains here, NotReady where there is no lock."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
+            ours = (self.path / "train.json").exists()
+            if not ours and files.listed(self.path):
+                raise BadInput(f"{self.path} has no train.json, and is not empty; {ELSEWHERE}")
         except OSError as error:
             raise files.unwritable(self.path, error, ELSEWHERE) from None
         taken = Taken(f"another process trains in {self.path}; wait for it, or {ELSEWHERE}")

@@ -26,9 +26,11 @@ RATE = 4
 
 def film(checkpoint: str, data: Path, robot: Robot, number: int, target: Path) -> None:
     """Write ``target``: item ``number`` of ``data`` as ``checkpoint`` imagines it; real frames are fed back after every
-    chunk, as in play. Raises BadInput and NotReady."""
+    chunk, as in play. Of an item that is shorter than a chunk there is no film. Raises BadInput and NotReady."""
     items = open_items(data, robot)
     item, words = items[number], items.places[number].segment.action_text
+    if item.latents.shape[1] < items.settings.frames:
+        return
     device = "cuda" if torch.cuda.is_available() else "cpu"
     locate(checkpoint)
     sessions = Sessions.from_pretrained(checkpoint, items.settings, dtype="float32", device=device)

@@ -130,7 +130,7 @@ class Learner:
             if counts:
                 sums.add(losses, len(batch.texts))
         if isinstance(self.module, FSDPModule):
-            self.module.reshard()  # or what a forward alone has gathered, perhaps in bfloat16, stays in the weights' place
+            self.module.reshard()  # or what a forward alone gathered, perhaps in bfloat16, stays in the weights' place
         return sums.together(self._ranks)
 
     @contextlib.contextmanager

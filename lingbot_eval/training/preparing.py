@@ -21,6 +21,7 @@ from lingbot_eval.models.lingbot_va.checkpoint import Checkpoint, Tensors, locat
 from lingbot_eval.models.lingbot_va.transformer import PATCH
 from lingbot_eval.settings.lingbot_va import LingBotSettings
 from lingbot_eval.settings.train import TrainSettings
+from lingbot_eval.suites import suite_named
 from lingbot_eval.training import lora, memory
 from lingbot_eval.training.order import held_out
 from lingbot_eval.training.ranks import Ranks
@@ -56,6 +57,8 @@ def prepare(settings: TrainSettings, ranks: Ranks) -> Prepared:
         raise BadInput(
             f"micro_batches={settings.micro_batches} cannot be shared by {ranks.count} processes; a multiple of it can"
         )
+    if settings.play.every:
+        suite_named(settings.play.suite)
     if settings.lora.rank:
         lora.require_peft()
     if settings.compile:
@@ -69,6 +72,8 @@ def prepare(settings: TrainSettings, ranks: Ranks) -> Prepared:
     _require_same(base, model, settings)
     _require_fit(base, model, items, settings)
     _require_encoders(base, items, settings)
+    if settings.attention == "flex" and ranks.device.type == "cpu":
+        raise BadInput("attention=flex cannot be trained on a CPU: attention=chunks, or dense for short items")
     _require_memory(base, items, settings, ranks)
     return Prepared(settings, base, items, model)
 

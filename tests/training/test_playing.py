@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from lingbot_eval.datasets.items import open_items
 from lingbot_eval.datasets.robots import load_robot
 from lingbot_eval.errors import NotReady
 from lingbot_eval.models.lingbot_va.checkpoint import locate
+from lingbot_eval.settings import to_dict
 from lingbot_eval.training import curve
 from lingbot_eval.training.films import film
 from tests.training.runs import trained
@@ -51,3 +53,10 @@ def test_a_film_shows_what_is_imagined_above_every_real_picture(data, tiny, tmp_
     assert abs(above - below).mean() < 12  # the first picture is given; an mp4 loses a little
     above, below = pictures[3][:96].astype(float), pictures[3][96:].astype(float)
     assert abs(above - below).mean() > 12
+
+
+def test_of_an_item_that_is_shorter_than_a_chunk_there_is_no_film(data, tiny, tmp_path):
+    said = to_dict(load_robot("tabletop"))
+    (tmp_path / "robot.yaml").write_text(json.dumps({**said, "settings": {**said["settings"], "frames": 8}}))
+    film(str(tiny), data, load_robot(str(tmp_path / "robot.yaml")), 1, tmp_path / "imagined.mp4")
+    assert list(tmp_path.glob("*.mp4")) == []

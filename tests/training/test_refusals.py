@@ -13,6 +13,7 @@ from lingbot_eval.errors import BadInput, NotReady, UnknownName
 from lingbot_eval.runs.compose import training_names, training_settings
 from lingbot_eval.settings import to_dict
 from lingbot_eval.training import preparing
+from lingbot_eval.training.directory import Directory
 from lingbot_eval.training.preparing import prepare
 from lingbot_eval.training.ranks import Ranks
 from tests.training.runs import trained, words
@@ -42,6 +43,11 @@ def test_every_recipe_is_complete():
         (["train=libero", "data=a", "out=c"], "checkpoint=DIR must be said"),
         (["train=libero", "data=a", "checkpoint=b", "out=c", "optimizer.rte=1"], "did you mean 'optimizer.rate'"),
         (["train=libero", "data=a", "checkpoint=b", "out=c", "steps=0"], "steps: "),
+        (["train=libero", "data=a", "checkpoint=b", "out=c", f"seed={2**64}"], "seed: "),
+        (["train=libero", "data=a", "checkpoint=b", "out=c", "balance=1000"], "balance: "),
+        (["train=libero", "data=a", "checkpoint=b", "out=c", "optimizer.rate=nan"], "optimizer.rate: "),
+        (["train=libero", "data=a", "checkpoint=b", "out=c", "optimizer.clip=inf"], "optimizer.clip: "),
+        (["train=libero", "data=a", "checkpoint=b", "out=c", "optimizer.weight_decay=nan"], "optimizer.weight_decay: "),
         (["train=libero", "data=a", "checkpoint=b", "out=c", "steps=10"], "the rate would never be reached"),
         (["train=libero", "data=a", "checkpoint=b", "out=c", "precision=fp8"], "valid: float32, bf16"),
     ],
@@ -60,6 +66,26 @@ def test_data_without_latents_is_refused_with_the_command_that_makes_them(data, 
     bare = shutil.copytree(data, tmp_path / "bare", ignore=shutil.ignore_patterns("latents"))
     refused(NotReady, "lingbot-eval latents", bare, tiny, tmp_path / "out")
     refused(NotReady, "is no LeRobot dataset", tmp_path / "nothing", tiny, tmp_path / "out")
+
+
+def test_a_folder_of_other_things_is_refused_and_left_as_it_is(tmp_path):
+    (tmp_path / ".train.json.0123").write_text("of a process that was killed")
+    with Directory(tmp_path).alone():
+        pass
+    foreign = tmp_path / "foreign"
+    foreign.mkdir()
+    (foreign / "notes").touch()
+    with pytest.raises(BadInput, match=r"has no train\.json, and is not empty"), Directory(foreign).alone():
+        pass
+    assert [one.name for one in foreign.iterdir()] == ["notes"]
+
+
+def test_flexible_attention_on_a_cpu_is_refused(data, tiny, tmp_path):
+    refused(BadInput, "attention=flex cannot be trained on a CPU", data, tiny, tmp_path / "out", "attention=flex")
+
+
+def test_a_suite_that_nobody_knows_is_refused_before_anything_is_learnt(data, tiny, tmp_path):
+    refused(UnknownName, "unknown benchmark 'nope'", data, tiny, tmp_path / "out", "play.every=1", "play.suite=nope")
 
 
 def test_texts_of_another_width_are_refused(tiny, tmp_path):

@@ -113,6 +113,9 @@ def test_the_command_writes_once_and_refuses_sizes_that_make_no_model(tmp_path, 
         err = capsys.readouterr().err
         assert words in err
         assert err.count("\n") == 1
+    assert main(["make-base", str(tmp_path / "words"), *command[2:]]) == 2  # a file of somebody's
+    assert "words is there, and was not written by this command" in capsys.readouterr().err
+    assert (tmp_path / "words").read_text() == " ".join(WORDS)
     assert main(command) == 0
     assert "that knows 4 words" in capsys.readouterr().out
     assert main(command) == 2

@@ -70,7 +70,7 @@ def toy(
 def scripted(name: str) -> AgentSettings:
     """The settings of a scripted agent that looks at nothing."""
     plain = {"name": name, "looks": False, "commands_per_action": 1, "sessions": 1}
-    more = {"waypoints_per_command": 1} if name == "expert" else {}
+    more = {"waypoints_per_command": 1, "beat": 1, "stray": 0.0} if name == "expert" else {}
     settings: AgentSettings = as_struct({**plain, **more}, kind_named(name).settings)
     return settings
 

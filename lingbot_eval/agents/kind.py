@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from lingbot_eval.settings import AgentSettings, Limits
+from lingbot_eval.settings.pace import AS_IT_IS, Pace
 from lingbot_eval.settings.trained import Trained
 from lingbot_eval.types import Action, Agent, EnvSpec
 
@@ -25,8 +26,8 @@ class Expertise(Protocol):
     """This is the suite's scripted expert in the simulator's process, and all that a privileged agent gets of a
     simulator."""
 
-    def use_expert(self, waypoints_per_command: int = 1) -> None:
-        """Load the expert there; it gives one command for at most so many waypoints of its path."""
+    def use_expert(self, pace: Pace = AS_IT_IS) -> None:
+        """Load the expert there, which follows a path that it knows beforehand at this pace."""
 
     def expert_reset(self) -> None: ...
 

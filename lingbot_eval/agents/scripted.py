@@ -14,6 +14,7 @@ from lingbot_eval.errors import BadInput
 from lingbot_eval.recording import recording
 from lingbot_eval.settings import Limits
 from lingbot_eval.settings.agent import ExpertSettings, IdleSettings, RandomSettings, ReplaySettings
+from lingbot_eval.settings.pace import AS_IT_IS, Pace
 from lingbot_eval.types import Actions, EnvSpec, Observation, seed_of
 
 
@@ -105,8 +106,8 @@ class Expert:
     enters an observation.
     """
 
-    def __init__(self, expertise: Expertise, waypoints_per_command: int = 1) -> None:
-        expertise.use_expert(waypoints_per_command)
+    def __init__(self, expertise: Expertise, pace: Pace = AS_IT_IS) -> None:
+        expertise.use_expert(pace)
         self._expertise = expertise
 
     def reset(self, instruction: str, *, seed: int) -> None:
@@ -162,7 +163,7 @@ class ExpertKind(AgentKind[ExpertSettings]):
         return settings, ""
 
     def load(self, settings: ExpertSettings, limits: Limits, log: Path) -> Callable[[Any], Expert]:
-        return lambda expertise: Expert(expertise, settings.waypoints_per_command)
+        return lambda expertise: Expert(expertise, settings.pace)
 
 
 def _recordings_of(settings: ReplaySettings) -> dict[int, Path]:

@@ -11,20 +11,20 @@ from __future__ import annotations
 
 import argparse
 import functools
-import importlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from lingbot_eval.agents import kind_of
-from lingbot_eval.cli import export, run_suite
+from lingbot_eval.cli import export, latents, run_suite
 from lingbot_eval.cli.places import text_place
+from lingbot_eval.datasets.robots import load_robot, robot_names, settings_of
 from lingbot_eval.errors import BadInput
-from lingbot_eval.models.lingbot_va.configuration import load_benchmark
 from lingbot_eval.plain import say
 from lingbot_eval.runs.directory import RunDirectory
 from lingbot_eval.settings import RunSettings
 from lingbot_eval.settings.agent import ExpertSettings
+from lingbot_eval.settings.pace import AS_IT_IS, NO_PATH
 from lingbot_eval.suites import suite_named, training
 from lingbot_eval.suites.suite import Asked, Suite
 from lingbot_eval.types import Episode, Outcome
@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         type=int,
         help="of a latent frame of the model to be trained: at an episode's end the last command is repeated until its "
-        "commands are whole frames (default: as LingBot-VA was trained on the benchmark)",
+        "commands are whole frames (default: the robot's)",
     )
     parser.add_argument("--workers", metavar="N", type=int, default=1, help="simulators that play at once (default: 1)")
     parser.add_argument("--checkpoint", metavar="DIR", help="encodes pictures and words; without it, no latents")
@@ -76,7 +76,7 @@ def collect(given: argparse.Namespace) -> int:
     words = _words(given, suite, out / "run")
     chosen = run_suite.chosen_settings(run_suite.parsed(words))
     _check(suite, chosen)
-    fills = _commands_per_frame(suite, given.commands_per_frame)
+    fills = _commands_per_frame(given, suite)
     words += ["--seed", str(training.base_seed(chosen.protocol, given.seed))]
     if not suite.expert_finds_scenes:
         seeded = run_suite.chosen_settings(run_suite.parsed(words))
@@ -109,12 +109,9 @@ def _check(suite: Suite, chosen: RunSettings) -> None:
     """Raise BadInput for an agent that shows nothing to learn from, or not so."""
     if not kind_of(chosen.agent).privileged:
         raise BadInput(f"--agent {chosen.agent.name}: demonstrations are a suite's expert's (--agent expert)")
-    most = chosen.agent.waypoints_per_command if isinstance(chosen.agent, ExpertSettings) else 1
-    if most > 1 and not suite.expert_finds_scenes:
-        raise BadInput(
-            f"agent.waypoints_per_command={most}: the expert of {suite.name} decides at every command, so there is no "
-            "path to thin; leave it at 1"
-        )
+    pace = chosen.agent.pace if isinstance(chosen.agent, ExpertSettings) else AS_IT_IS
+    if not pace.usual and not suite.expert_finds_scenes:
+        raise BadInput(f"{pace}: {suite.name}{NO_PATH}")
 
 
 def _without_result(folder: RunDirectory, planned: Sequence[Episode]) -> int:
@@ -126,12 +123,15 @@ def _without_result(folder: RunDirectory, planned: Sequence[Episode]) -> int:
     return len(planned) - won - lost
 
 
-def _commands_per_frame(suite: Suite, given: int | None) -> int:
-    if given is None:
-        return load_benchmark(suite.post_training).commands_per_frame if suite.post_training else 1
-    if given < 1:
-        raise BadInput(f"--commands-per-frame {given}: a latent frame has at least one command")
-    return given
+def _commands_per_frame(given: argparse.Namespace, suite: Suite) -> int:
+    asked: int | None = given.commands_per_frame
+    if asked is None:
+        robot = given.robot or suite.name
+        known = given.robot or robot in robot_names()
+        return settings_of(load_robot(robot)).commands_per_frame if known else 1
+    if asked < 1:
+        raise BadInput(f"--commands-per-frame {asked}: a latent frame has at least one command")
+    return asked
 
 
 def _dataset(folder: RunDirectory, out: Path, workers: int, fills: int) -> int:
@@ -145,7 +145,6 @@ def _dataset(folder: RunDirectory, out: Path, workers: int, fills: int) -> int:
 
 
 def _latents(out: Path, given: argparse.Namespace, suite: Suite) -> None:
-    latents = importlib.import_module("lingbot_eval.cli.latents")
     parser = argparse.ArgumentParser()
     latents.add_arguments(parser)
     words = [str(out), "--checkpoint", given.checkpoint, "--robot", given.robot or suite.name]

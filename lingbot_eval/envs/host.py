@@ -11,10 +11,11 @@ import numpy as np
 from lingbot_eval import child
 from lingbot_eval.child import Close
 from lingbot_eval.envs import requests
-from lingbot_eval.envs.robotwin.thinned import ThinnedPaths
+from lingbot_eval.envs.robotwin.paths import PacedPaths
 from lingbot_eval.envs.spaces import disagreement
 from lingbot_eval.errors import BadInput
 from lingbot_eval.settings import to_dict
+from lingbot_eval.settings.pace import NO_PATH, Pace
 from lingbot_eval.shared_memory import SharedObservation
 from lingbot_eval.suites import env_settings, suite_of
 from lingbot_eval.types import EnvSpec
@@ -40,8 +41,8 @@ class Host:
                 return self.step(action)
             case requests.Render():
                 return self.render()
-            case requests.Expert(waypoints_per_command):
-                return self.expert(waypoints_per_command)
+            case requests.Expert(pace):
+                return self.expert(pace)
             case requests.ExpertReset():
                 return self.expert_reset()
             case requests.ExpertCommand():
@@ -80,18 +81,15 @@ class Host:
         self._shared.write_picture(picture)
         return {"answer": "drawn", "shape": picture.shape}
 
-    def expert(self, waypoints_per_command: int) -> Said:
+    def expert(self, pace: Pace) -> Said:
         """Load the suite's privileged expert."""
         if not self._suite.expert:
             raise BadInput(f"{self._suite.name} has no expert")
         domain = self._env.domain
-        if waypoints_per_command > 1:
+        if not pace.usual:
             if not hasattr(domain, "rehearse"):
-                raise BadInput(
-                    f"agent.waypoints_per_command={waypoints_per_command}: the expert of {self._suite.name} decides at "
-                    "every command, so there is no path to thin; leave it at 1"
-                )
-            domain = ThinnedPaths(domain, waypoints_per_command)
+                raise BadInput(f"{pace}: {self._suite.name}{NO_PATH}")
+            domain = PacedPaths(domain, pace)
         module, _, name = self._suite.expert.partition(":")
         self._expert = getattr(importlib.import_module(module), name)(domain)
         return {"answer": "done"}

@@ -32,6 +32,7 @@ from lingbot_eval.errors import (
     SimulatorRaised,
 )
 from lingbot_eval.settings import EnvSettings, Limits, Setting, to_dict
+from lingbot_eval.settings.pace import AS_IT_IS, Pace
 from lingbot_eval.shared_memory import PICTURE_BYTES, SharedObservation
 from lingbot_eval.types import Action, EnvSpec, Image, Observation
 
@@ -92,13 +93,13 @@ class RemoteEnv(gym.Env[Observation, Action]):
             raise self._impossible("render", f"a picture of {shape}")
         return self._shared.read_picture(shape)
 
-    def use_expert(self, waypoints_per_command: int = 1) -> None:
-        """Load the suite's privileged expert in the simulator's process; it gives one command for at most so many
-        waypoints of its path.
+    def use_expert(self, pace: Pace = AS_IT_IS) -> None:
+        """Load the suite's privileged expert in the simulator's process, which follows a path that it knows beforehand
+        at this pace.
 
         It is asked with :meth:`expert_reset` and :meth:`expert_command` and never appears in an observation or info.
         """
-        self._expert = requests.Expert(waypoints_per_command)
+        self._expert = requests.Expert(pace)
         self._deadline = math.inf
         self._ask(Done, self._expert, self._limits.start_seconds)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from lingbot_eval.child import Close, Request
 from lingbot_eval.settings import Setting
+from lingbot_eval.settings.pace import Pace
 
 
 class Make(Request, tag="make"):
@@ -31,7 +32,7 @@ class Render(Request, tag="render"):
 class Expert(Request, tag="expert"):
     """Load the suite's privileged expert."""
 
-    waypoints_per_command: int
+    pace: Pace
 
 
 class ExpertReset(Request, tag="expert_reset"):

@@ -71,6 +71,10 @@ def card(experiment: Experiment, spec: EnvSpec, said: dict[str, Any]) -> str:
     }
     if most := experiment.agent.get("waypoints_per_command"):
         words["thinned"] = f"at most {most} waypoints of the expert's path per command"
+    if beat := experiment.agent.get("beat"):
+        words["beat"] = f"a hand is above what it comes down on at a multiple of {beat} commands"
+    if stray := experiment.agent.get("stray"):
+        words["stray"] = f"often beside it, by {stray} m and three times as much (a normal distribution's deviations)"
     if fills := said["fills"]:
         words["end"] = (
             f"what was seen last, with the last command again until the rows but one are a multiple of {fills}"

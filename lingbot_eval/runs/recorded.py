@@ -11,7 +11,8 @@ from lingbot_eval.names import actions_name
 from lingbot_eval.recording import recording
 from lingbot_eval.runs.directory import RunDirectory
 from lingbot_eval.runs.settings import run_settings
-from lingbot_eval.settings import RunSettings
+from lingbot_eval.settings import RunSettings, to_dict
+from lingbot_eval.settings.pace import AS_IT_IS
 from lingbot_eval.suites import suite_named
 from lingbot_eval.types import Actions, EpisodeRecord
 
@@ -83,7 +84,7 @@ def _today(settings: Mapping[str, Any]) -> Mapping[str, Any]:
         return settings
     agent = {name: value for name, value in agent.items() if value is not None or name not in _OF_EVERY_AGENT}
     if agent.get("name") == "expert":
-        agent = {"waypoints_per_command": 1, **agent}
+        agent = {**to_dict(AS_IT_IS), **agent}
     if isinstance(lingbot := agent.get("lingbot"), dict):
         agent["lingbot"] = {"parts": None, **lingbot}
     return {**settings, "agent": agent}

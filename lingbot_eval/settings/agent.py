@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
+from lingbot_eval.settings.pace import AS_IT_IS, Metres, Pace
 from lingbot_eval.settings.structs import Count, to_dict
 
 
@@ -75,16 +76,25 @@ class ExpertSettings(ModelFree, frozen=True, forbid_unknown_fields=True, tag="ex
     waypoints_per_command: Count
     """One command is given for at most so many waypoints of a path that the expert knows beforehand (RoboTwin's and
     tabletop's; ``envs/robotwin/thinned.py``); 1: for each."""
+    beat: Count
+    """On such a path a hand arrives above what it comes down on at a multiple of so many commands
+    (``envs/robotwin/paced.py``); 1: as it happens."""
+    stray: Metres
+    """How far beside it, as a normal distribution's deviation along x and along y. It is not always so far."""
+
+    @property
+    def pace(self) -> Pace:
+        return Pace(self.waypoints_per_command, self.beat, self.stray)
 
     @property
     def name(self) -> str:
-        return self.kind if self.waypoints_per_command == 1 else f"thinned-{self.kind}"
+        if self.beat > 1 or self.stray:
+            return f"paced-{self.kind}"
+        return self.kind if self.pace.usual else f"thinned-{self.kind}"
 
     def identity(self) -> dict[str, Any]:
-        known = ModelFree.identity(self)
-        if self.waypoints_per_command == 1:  # older versions had no such setting
-            del known["waypoints_per_command"]
-        return known
+        usual = to_dict(AS_IT_IS).items()  # older versions had no such settings
+        return {name: value for name, value in ModelFree.identity(self).items() if (name, value) not in usual}
 
 
 class ReplaySettings(ModelFree, frozen=True, forbid_unknown_fields=True, tag="replay"):

@@ -152,4 +152,4 @@ def test_replay_of_an_empty_folder_is_refused_before_anything_is_played(tmp_path
 
 def test_an_expert_with_several_commands_per_action_is_refused():
     with pytest.raises(BadInput, match=r"agent\.commands_per_action=1"):
-        kind_named("expert").check(ExpertSettings(False, 4, 1, 1), env_spec(toy()))
+        kind_named("expert").check(ExpertSettings(False, 4, 1, 1, 1, 0.0), env_spec(toy()))

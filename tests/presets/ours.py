@@ -88,7 +88,7 @@ RUN: dict[str, Any] = {
 TABLES = {
     "protocol/tabletop/tabletop.yaml": TABLETOP,
     "protocol/toy/toy.yaml": TOY,
-    "agent/expert.yaml": {**agent("expert", looks=False), "waypoints_per_command": 1},
+    "agent/expert.yaml": {**agent("expert", looks=False), "waypoints_per_command": 1, "beat": 1, "stray": 0.0},
     "agent/idle.yaml": agent("idle", looks=True),
     "agent/random.yaml": agent("random", looks=True),
     "agent/replay.yaml": {**agent("replay", looks=False), "path": None},

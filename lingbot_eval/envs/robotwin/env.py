@@ -8,6 +8,7 @@ speak one task contract, ``tabletop/__init__.py``, and are driven by the same li
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from typing import Any, get_args
 
 import gymnasium as gym
@@ -27,6 +28,18 @@ from lingbot_eval.types import Action, Image, Info, Observation
 CACHED_EPISODES = 5
 """How many episodes pass between two clearings of SAPIEN's cache of meshes: ``clear_cache_freq`` of RoboTwin's
 ``demo_*.yml``."""
+
+
+Change = Callable[[Array, np.random.Generator], Array]
+"""It makes another path (m, 16) of an expert's (n, 16), both in the world frame with quaternions w first; the generator
+is the scene's."""
+
+CHANGES = 2
+"""Where the scene's generators for changes begin: 0 and 1 are those of tabletop's scenes."""
+
+
+def unchanged(path: Array, generator: np.random.Generator) -> Array:
+    return path
 
 
 class RoboTwinEnv(gym.Env[Observation, Action]):
@@ -158,15 +171,15 @@ class RoboTwinEnv(gym.Env[Observation, Action]):
         drawn = {split: str(np.random.choice(found[split])) for split in sorted(found)}
         return {"outcome": "solved", "reason": "", "sentences": drawn}
 
-    def rehearse(self) -> Array:
-        """Return (n, 16): the commands along the expert's path from the present episode's beginning. The scene is then
-        set up again."""
+    def rehearse(self, change: Change = unchanged) -> Array:
+        """Return (n, 16): the commands along the expert's path from the present episode's beginning, after ``change``,
+        which is given a generator that is the scene's. The scene is then set up again."""
         seed, setting = self._scene
         self._set_up(seed, setting)
         self._task.play_once()
         path = self._task.path
         self._set_up(seed, setting)
-        return np.asarray(path)
+        return change(np.asarray(path), np.random.default_rng([seed, CHANGES + get_args(Setting).index(setting)]))
 
     def _set_up(self, seed: int, setting: Setting) -> None:
         if self._episodes:

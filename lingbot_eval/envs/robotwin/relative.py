@@ -7,7 +7,7 @@ from typing import Any
 import gymnasium as gym
 
 from lingbot_eval.envs.robotwin import poses
-from lingbot_eval.envs.robotwin.env import RoboTwinEnv
+from lingbot_eval.envs.robotwin.env import Change, RoboTwinEnv, unchanged
 from lingbot_eval.envs.robotwin.spec import relative_spec
 from lingbot_eval.envs.spaces import action_space, check_action
 from lingbot_eval.settings import Setting
@@ -47,6 +47,6 @@ class RelativePose(gym.Wrapper[Observation, Action, Observation, Action]):
     def audition(self, seed: int, setting: Setting) -> dict[str, Any]:
         return self._inner.audition(seed, setting)
 
-    def rehearse(self) -> poses.Array:
-        """Return the expert's path as relative commands, (n, 16)."""
-        return poses.relative(self._first, self._inner.rehearse())
+    def rehearse(self, change: Change = unchanged) -> poses.Array:
+        """Return the expert's path as relative commands, (n, 16), after ``change`` to its absolute ones."""
+        return poses.relative(self._first, self._inner.rehearse(change))

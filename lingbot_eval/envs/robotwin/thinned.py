@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
 import numpy as np
 import numpy.typing as npt
 
@@ -23,23 +21,6 @@ LEAST = 1e-6
 """Metres, and numbers of a quaternion: what moves less stands. Poses that are made relative lose their last digits."""
 
 
-class Rehearses(Protocol):
-    """A simulator with an expert whose path is known beforehand."""
-
-    def rehearse(self) -> Waypoints: ...
-
-
-class ThinnedPaths:
-    """A simulator whose expert's paths are :func:`thinned`."""
-
-    def __init__(self, domain: Rehearses, most: int) -> None:
-        """``most``: as :func:`thinned` takes it."""
-        self._domain, self._most = domain, most
-
-    def rehearse(self) -> Waypoints:
-        return thinned(np.asarray(self._domain.rehearse()), self._most)
-
-
 def thinned(path: Waypoints, most: int) -> Waypoints:
     """Return (m, 16): one command for at most ``most`` of the path's waypoints (n, 16); 1 leaves it as it is.
 
@@ -51,11 +32,19 @@ def thinned(path: Waypoints, most: int) -> Waypoints:
         return path
     kept, before = list[int](), -1
     for end in ends(path):
-        length = end - before
-        parts = 1 if _stands(path, before, end) else -(-length // most)
-        kept += [before + -(-part * length // parts) for part in range(1, parts + 1)]
+        kept += shares(before, end, parts_of(path, before, end, most))
         before = end
     return path[kept]
+
+
+def parts_of(path: Waypoints, before: int, end: int, most: int) -> int:
+    """Return in how many commands the stretch from the waypoint ``before`` it to its ``end`` is done."""
+    return 1 if _stands(path, before, end) else -(-(end - before) // most)
+
+
+def shares(before: int, end: int, parts: int) -> list[int]:
+    """Return the last waypoint of each of ``parts`` equal parts of a stretch."""
+    return [before + -(-part * (end - before) // parts) for part in range(1, parts + 1)]
 
 
 def ends(path: Waypoints) -> list[int]:

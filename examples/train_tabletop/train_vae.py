@@ -61,6 +61,9 @@ class Training:
         self.settings, self.looks, self.model = settings, looks, model
         area = (model.height + model.height // 2) * model.width // 256
         self.learnt = Learnt(settings, area, looks.commands.shape[1])
+        for value in self.learnt.parameters():
+            if value.dim() == 5:  # of convolutions; a third less time on a CPU
+                value.data = value.data.contiguous(memory_format=torch.channels_last_3d)
         self._parameters = dict(self.learnt.named_parameters())
         self._adamw = optimizer.adamw(self._parameters, settings.optimizer)
         self._average = optimizer.Average(self._parameters, settings.optimizer.average or 0.0)
@@ -197,14 +200,19 @@ def train(training: Training, out: Path) -> None:
             _add_line(out / "looked.jsonl", {"step": done, **heard, "dB": ratios})
             recent.clear()
         if done % settings.save_every == 0 or done == settings.steps:
-            state.save(out / "state", done, 0, training.tensors(), ALONE)
+            as_files_have_them = {name: value.contiguous() for name, value in training.tensors().items()}
+            state.save(out / "state", done, 0, as_files_have_them, ALONE)
 
 
 def _resumed(training: Training, folder: Path) -> int:
     """Go on from the last state; return how many steps are done."""
     if not folder.exists() or not (there := state.saved(folder)):
         return 0
-    state.load(there[0], training.tensors())
+    tensors = training.tensors()
+    read = {name: torch.empty(value.shape) for name, value in tensors.items()}
+    state.load(there[0], read)
+    for name, value in tensors.items():
+        value.copy_(read[name])
     training.resume(there[0].step)
     return there[0].step
 

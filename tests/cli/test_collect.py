@@ -119,6 +119,7 @@ def test_bad_input_is_said_in_a_line(whole, tmp_path, capsys):
     there = ["--episodes", "1", "--out", str(tmp_path / "new")]
     assert "a suite's expert's (--agent expert)" in refused(["toy", *there, "--agent", "random"], capsys)
     assert "no path to thin" in refused(["libero", *there, "agent.waypoints_per_command=4"], capsys)
+    assert "agent.beat=4: libero's expert decides" in refused(["libero", *there, "agent.beat=4"], capsys)
     assert "numbered from 0" in refused(["toy", *there, "--seed", "-1"], capsys)
     assert "at least one command" in refused(["toy", *there, "--commands-per-frame", "0"], capsys)
     assert "unknown benchmark 'tabeltop'" in refused(["tabeltop", *there], capsys)

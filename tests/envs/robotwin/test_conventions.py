@@ -177,6 +177,23 @@ def test_the_experts_path_is_found_without_playing_the_episode(made):
     assert [call[0] for call in task(env).asked][-4:] == ["setup", "play", "close", "setup"]
 
 
+def test_a_change_of_the_path_sees_it_in_the_world_and_draws_what_is_its_scenes(made):
+    drawn = {}
+
+    def aside(path, generator):
+        assert path[-1, 0] == 0.25  # the place itself, in the world
+        drawn.setdefault((seed, setting), []).append(generator.random())
+        return path + 0.01 * (np.arange(16) == 0)
+
+    env = RelativePose(made())
+    for seed, setting in [(5, "easy"), (5, "hard"), (6, "easy"), (5, "easy")]:
+        env.reset(seed=seed, options={"setting": setting})
+        path = env.rehearse(aside)
+        np.testing.assert_allclose(absolute(env._first, path)[-1, 0], 0.26)
+    assert len(set(drawn[5, "easy"])) == 1
+    assert len({*drawn[5, "easy"], *drawn[5, "hard"], *drawn[6, "easy"]}) == 3
+
+
 def test_relative_commands_start_from_the_first_pose_of_the_episode_not_from_the_last_look(made):
     """eval_polict_client_openpi.py:532-537, 572 @ 6f092cb: inint_eef_pose, asked once."""
     env = RelativePose(made())

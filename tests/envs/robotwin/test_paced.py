@@ -60,22 +60,16 @@ def test_a_gripper_may_close_before_the_hand_comes_down():
     np.testing.assert_array_equal(found[3:], press[[6, 12, 15, 18]])
 
 
-def test_a_paced_expert_wins_strays_by_its_scene_and_is_another_experiment(tmp_path, monkeypatch):
+def test_a_paced_expert_wins_and_is_another_experiment(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     pytest.importorskip("sapien", reason="the tabletop extra is not installed")
     pace = ["agent.waypoints_per_command=6", "agent.beat=4", "agent.stray=0.015"]
-    for name in ("one", "other"):
-        assert main(["tabletop", "--tasks", "lift_block", "--episodes", "2", "--out", name, *pace]) == 0
+    assert main(["tabletop", "--tasks", "lift_block", "--episodes", "2", "--out", "run", *pace]) == 0
     from lingbot_eval import Run
 
-    records = Run("one").records()
+    records, agent = Run("run").records(), Run("run").experiment["agent"]
     assert records.success.all()
-    assert records.commands.max() <= 8
-    assert Run("one").experiment["agent"]["name"] == "paced-expert"
-    first, second = ([np.load(file)["actions"] for file in sorted(run.rglob("*.npz"))] for run in _folders(tmp_path))
-    for ours, theirs in zip(first, second, strict=True):
-        np.testing.assert_array_equal(ours, theirs)
-
-
-def _folders(folder):
-    return [folder / name / "actions" for name in ("one", "other")]
+    assert records.commands.tolist() == [8, 8]
+    assert {name: agent[name] for name in ("name", "beat", "stray")} == {
+        "name": "paced-expert", "beat": 4, "stray": 0.015,
+    }  # fmt: skip

@@ -118,7 +118,7 @@ def _short(command: Sequence[str]) -> list[str]:
     return ["lingbot-eval", *command[ours:]] if tuple(command[:ours]) == LINGBOT_EVAL else ["python", *command[1:]]
 
 
-def _same_recipe(out: Path, recipe: Path) -> Path:
+def same_recipe(out: Path, recipe: Path) -> Path:
     """Keep the recipe that ``out`` was begun with. Raises BadInput for another one."""
     kept = out / "recipe.yaml"
     if not kept.exists():
@@ -138,7 +138,7 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         probe()
         given.out.mkdir(parents=True, exist_ok=True)
-        recipe = _same_recipe(given.out, HERE / "small.yaml" if given.small else given.recipe)
+        recipe = same_recipe(given.out, HERE / "small.yaml" if given.small else given.recipe)
     except LingbotEvalError as error:
         say(str(error), file=sys.stderr)
         return 2
@@ -149,7 +149,7 @@ def main(words: Sequence[str] | None = None) -> int:
     checkpoint = given.out / "training" / "checkpoint"
     say(f"\n{checkpoint} is done. Play it, and put its rates on its card:")
     run = given.out / "run"
-    say(f"$ run-suite tabletop --agent lingbot-va-tabletop agent.checkpoint={checkpoint} --setting both --out {run}")
+    say(f"$ run-suite tabletop --agent lingbot-va agent.checkpoint={checkpoint} --setting both --out {run}")
     say(f"$ lingbot-eval card {checkpoint} {run}")
     return 0
 

@@ -197,7 +197,7 @@ def train(training: Training, out: Path) -> None:
             left = (time.monotonic() - begun) / (done - start) * (settings.steps - done)
             say(f"step {done} of {settings.steps}, {left / 60:.0f} min left: {heard}; held out, dB: {ratios}")
             _write_png(out / "looked.png", picture)
-            _add_line(out / "looked.jsonl", {"step": done, **heard, "dB": ratios})
+            _add_line(out / "looked.jsonl", {"step": done, "dB": ratios})
             recent.clear()
         if done % settings.save_every == 0 or done == settings.steps:
             as_files_have_them = {name: value.contiguous() for name, value in training.tensors().items()}

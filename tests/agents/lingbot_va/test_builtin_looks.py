@@ -18,7 +18,7 @@ from lingbot_eval.episode import run_episode
 from lingbot_eval.errors import NotReady
 from lingbot_eval.models.lingbot_va.builtin import builtin_names
 from lingbot_eval.runs.compose import Choices, choose
-from lingbot_eval.runs.evaluation import specs_of
+from lingbot_eval.runs.worker import env_settings_for
 from lingbot_eval.settings import default_limits
 from lingbot_eval.suites import suite_named
 from lingbot_eval.types import Agent, Episode, EpisodeRecord, Outcome
@@ -68,8 +68,9 @@ def episodes() -> list[Episode]:
 
 def played(checkpoint: str, tmp_path: Path) -> tuple[list[Outcome], list[Outcome]]:
     """Outcomes with an episode's own pictures, and with the pictures of the one before it."""
-    chosen = choose("tabletop", Choices(agent="lingbot-va-tabletop", overrides=(f"agent.checkpoint={checkpoint}",)))
-    settings, spec = next((settings, spec) for settings, spec in specs_of(chosen) if settings.task == TASK)
+    chosen = choose("tabletop", Choices(agent="lingbot-va", overrides=(f"agent.checkpoint={checkpoint}",)))
+    settings = env_settings_for(chosen, episodes()[0])
+    spec = suite_named("tabletop").env_spec(settings)
     agent, _ = kind_of(chosen.agent).check(chosen.agent, spec)
     placed = kind_of(agent).place(agent, 1)
     make: AgentFor = kind_of(placed).load(placed, default_limits(), tmp_path)

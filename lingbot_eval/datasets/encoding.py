@@ -86,7 +86,7 @@ def encode(job: Job, tell: Callable[[int], None]) -> None:
     texts = {dataset.folder: read_texts(dataset.folder) for dataset in datasets}
     for batch in job.batches:
         places = [place_at(datasets, where) for where in batch]
-        videos = [_video(place, job.robot, settings) for place in places]
+        videos = [video_of(place, job.robot, settings) for place in places]
         for place, video, latents in zip(places, videos, vision.of_videos(videos), strict=True):
             text = texts[place.dataset.folder].get(place.segment.action_text)
             if text is None:
@@ -97,9 +97,12 @@ def encode(job: Job, tell: Callable[[int], None]) -> None:
         tell(len(batch))
 
 
-def _video(place: Place, robot: Robot, settings: LingBotSettings) -> dict[str, Image]:
-    """Return (T, H, W, 3) by our names of the cameras. What is held is the picture after the segment's last row, where
-    the episode goes on."""
+def video_of(place: Place, robot: Robot, settings: LingBotSettings) -> dict[str, Image]:
+    """Return (T, H, W, 3) uint8 by our names of the cameras. What is held is the picture after the segment's last row,
+    where the episode goes on.
+
+    Raises NotReady and BadInput as :func:`pictures_at`.
+    """
     last = min(place.segment.end_frame, place.episode.length - 1)
     rows = [min(row, last) for row in ids_of(place, robot)]
     found = {}

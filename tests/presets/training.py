@@ -73,15 +73,15 @@ def original(name: str, steps: int, accumulation: int, saved: int, action_shift:
 TABLETOP: dict[str, Any] = {
     "robot": "tabletop",
     "seed": 0,
-    "steps": 3000,
-    "batch": 16,
+    "steps": 12_000,
+    "batch": 32,
     "micro_batches": 1,
-    "balance": 0.0,
+    "balance": 0.7,
     "text_dropout": 0.2,
     "wordings": "any",
     "noising": {
         **NOISING,
-        **{"levels": "per-sample", "weight_floor": 0.5, "history_share": 0.3, "chunk": [1, 1], "window": None},
+        **{"levels": "per-sample", "weight_floor": 0.5, "history_share": 0.3, "chunk": [1, 1], "window": None, "longest": 3},
         **{"copies": 3, "first_frame": "given", "first_actions": "zeros"},
     },
     "optimizer": {
@@ -94,7 +94,7 @@ TABLETOP: dict[str, Any] = {
     "compile": False,
     "recompute": False,
     "lora": LORA,
-    "held_out": {"share": 0.04, "every": 250, "most": 64},
+    "held_out": {"share": 0.04, "every": 500, "most": 64},
     "play": {"every": 0, "suite": "tabletop", "choices": {}, "settings": {}, "film": True},
     "save_every": 250,
     "dtype": "float32",

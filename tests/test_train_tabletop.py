@@ -1,0 +1,96 @@
+"""Parts of the example that makes a model for tabletop from nothing. All of it is run by hand: make.py OUT --small."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="torch is not installed: pip install -e '.[lingbot]'")
+pytest.importorskip("pyarrow", reason="pyarrow is not installed: pip install -e '.[train]'")
+
+import yaml
+
+from lingbot_eval.datasets.robots import load_robot, settings_of
+from lingbot_eval.errors import BadInput
+from lingbot_eval.models.lingbot_va.vision import Vision
+from lingbot_eval.settings import as_struct
+
+EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "train_tabletop"
+
+sys.path.insert(0, str(EXAMPLE))  # as for a script that lies there
+
+from looks import Looks, Shown, open_looks
+from make import same_recipe
+from train_vae import Training, encoded_whole, train
+from vae import Settings, decoded, encoded, joined
+
+MODEL = settings_of(load_robot("tabletop"))
+
+
+def settings(name: str) -> Settings:
+    found: Settings = as_struct(yaml.safe_load((EXAMPLE / name).read_text())["vae"], Settings)
+    return found
+
+
+@pytest.fixture(scope="module")
+def looks(tmp_path_factory) -> Looks:
+    """Three episodes of noise, of which the first is held out."""
+    folder, rng = tmp_path_factory.mktemp("looks"), np.random.default_rng(0)
+    for name, shape in {"main": (1, 3, 64, 96), "wrist": (2, 3, 32, 48)}.items():
+        np.save(folder / f"{name}.npy", rng.integers(0, 256, (23, *shape), np.uint8))
+    np.save(folder / "commands.npy", rng.normal(size=(23, 16)).astype(np.float32))
+    shown = [Shown("a", "easy", first, count, first == 0) for first, count in ((0, 5), (5, 5), (10, 13))]
+    (folder / "episodes.json").write_text(json.dumps([asdict(one) for one in shown]))
+    return open_looks(folder)
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    torch.set_num_threads(1)
+
+
+@pytest.mark.parametrize("name", ["recipe.yaml", "small.yaml"])
+def test_what_a_recipe_says_of_the_vae_is_understood(name):
+    assert settings(name).steps > 0
+
+
+def test_the_vae_is_trained_on_what_play_makes_of_pictures(looks):
+    training = Training(settings("small.yaml"), looks, MODEL)
+    vae, episode = training.learnt.vae, looks.episodes[2]
+    main, wrist = (looks.pixels(stream, episode.first, episode.count) for stream in ("main", "wrist"))
+    vision = Vision(vae, MODEL, torch.float32, torch.device("cpu"))
+    wanted = encoded_whole(vision, looks.images(episode, list(MODEL.cameras)))
+    with torch.no_grad():
+        latents = joined(encoded(vae, main), encoded(vae, wrist))
+        pictures = decoded(vae, latents).clamp(-1, 1)[0].permute(1, 2, 3, 0).numpy() / 2 + 0.5
+    torch.testing.assert_close(latents, wanted, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(pictures, vision.decode(wanted), atol=1e-4)
+
+
+def test_a_vae_that_is_trained_in_two_goes_is_the_same_to_the_bit(looks, tmp_path):
+    chosen = msgspec.structs.replace(settings("small.yaml"), steps=3, look_every=3, save_every=2)
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.mkdir()
+    whole = Training(chosen, looks, MODEL)
+    train(whole, first)
+    shutil.copytree(first, second)
+    shutil.rmtree(second / "state" / "step-00000003")  # as if it had been killed before it wrote this one
+    again = Training(chosen, looks, MODEL)
+    train(again, second)
+    assert (second / "looked.jsonl").read_text() == (first / "looked.jsonl").read_text()
+    for name, value in whole.tensors().items():
+        assert torch.equal(value, again.tensors()[name]), name
+
+
+def test_a_folder_belongs_to_one_recipe(tmp_path):
+    kept = same_recipe(tmp_path, EXAMPLE / "small.yaml")
+    assert same_recipe(tmp_path, EXAMPLE / "small.yaml") == kept
+    with pytest.raises(BadInput, match=r"begun with another recipe.*choose another folder"):
+        same_recipe(tmp_path, EXAMPLE / "recipe.yaml")

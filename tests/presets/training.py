@@ -81,7 +81,14 @@ TABLETOP: dict[str, Any] = {
     "wordings": "any",
     "noising": {
         **NOISING,
-        **{"levels": "per-sample", "weight_floor": 0.5, "history_share": 0.3, "chunk": [1, 1], "window": None, "longest": 3},
+        **{
+            "levels": "per-sample",
+            "weight_floor": 0.5,
+            "history_share": 0.3,
+            "chunk": [1, 1],
+            "window": None,
+            "longest": 3,
+        },
         **{"copies": 3, "first_frame": "given", "first_actions": "zeros"},
     },
     "optimizer": {

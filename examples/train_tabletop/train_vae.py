@@ -25,7 +25,7 @@ import torch
 import yaml
 from looks import PER_FRAME, Looks, Shown, open_looks, write_looks
 from torch import Tensor
-from vae import CHANNELS, Batch, Learnt, Settings, config
+from vae import Batch, Learnt, Settings, config
 
 from lingbot_eval.datasets.robots import load_robot, settings_of
 from lingbot_eval.errors import Diverged, LingbotEvalError
@@ -158,7 +158,7 @@ def look(training: Training) -> tuple[dict[str, float], npt.NDArray[np.uint8]]:
 
 
 def encoded_whole(vision: Vision, images: dict[str, npt.NDArray[np.uint8]]) -> Tensor:
-    """Return (1, 48, 1 + n, h, w) of an episode's pictures (1 + 4 n, H, W, 3) by camera."""
+    """Return (1, z_dim, 1 + n, h, w) of an episode's pictures (1 + 4 n, H, W, 3) by camera."""
     memory: dict[str, list[Any]] = {}
     parts = [{name: view[rows] for name, view in images.items()} for rows in (slice(0, 1), slice(1, None))]
     return torch.cat([vision.encode(part, memory) for part in parts], dim=2)
@@ -237,7 +237,9 @@ def write(training: Training, folder: Path) -> None:
     with training.averaged() as vision:
         cameras = list(training.model.cameras)
         latents = [encoded_whole(vision, training.looks.images(one, cameras)) for one in some]
-        values = torch.cat([one.transpose(0, 1).reshape(CHANNELS, -1) for one in latents], dim=1).double()
+        values = torch.cat(
+            [one.transpose(0, 1).reshape(training.settings.z_dim, -1) for one in latents], dim=1
+        ).double()
         scaled = {"latents_mean": values.mean(dim=1).tolist(), "latents_std": values.std(dim=1).tolist()}
         said = {"_class_name": "AutoencoderKLWan", **config(training.settings), **scaled}
         tensors = {name: value.contiguous() for name, value in training.learnt.vae.state_dict().items()}

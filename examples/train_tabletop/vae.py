@@ -15,15 +15,14 @@ from torch import Tensor, nn
 
 from lingbot_eval.settings.train import Optimizer
 
-CHANNELS = 48
-"""Of latents: half of what the encoder says. The other half is a log variance, which nobody samples."""
-
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How the VAE is made and trained; ``recipe.yaml`` has the values."""
 
     base_dim: int
     decoder_base_dim: int
+    z_dim: int
+    """Channels of latents. The encoder says twice as many; the other half is a log variance, which nobody samples."""
     dim_mult: tuple[int, ...]
     num_res_blocks: int
     episodes: int
@@ -69,13 +68,13 @@ class Told(nn.Module):
     knows.
     """
 
-    def __init__(self, area: int, columns: int) -> None:
+    def __init__(self, channels: int, area: int, columns: int) -> None:
         super().__init__()
-        self.narrow = nn.Conv2d(CHANNELS, 32, 1)
+        self.narrow = nn.Conv2d(channels, 32, 1)
         self.read = nn.Sequential(nn.Linear(area * 32, 128), nn.GELU(), nn.Linear(128, PER_FRAME * columns))
 
     def forward(self, latents: Tensor) -> Tensor:
-        """(b, 48, T, h, w) -> (b, T, 4 D)."""
+        """(b, z_dim, T, h, w) -> (b, T, 4 D)."""
         frames = self.narrow(latents.movedim(2, 1).flatten(0, 1))
         read: Tensor = self.read(F.gelu(frames.flatten(1)))
         return read.unflatten(0, (latents.shape[0], latents.shape[2]))
@@ -89,7 +88,7 @@ class Learnt(nn.Module):
         super().__init__()
         torch.manual_seed(0)  # weights are drawn from the global generator
         self.vae: Any = AutoencoderKLWan(**config(settings))
-        self.told = Told(area, columns)
+        self.told = Told(settings.z_dim, area, columns)
 
     def losses(self, batch: Batch, settings: Settings, dice: torch.Generator) -> dict[str, Tensor]:
         """Return scalars by name; they are to be added."""
@@ -115,20 +114,20 @@ def picture_loss(shown: Tensor, real: Tensor) -> Tensor:
 def config(settings: Settings) -> dict[str, Any]:
     """Return what AutoencoderKLWan is made of: LingBot-VA's, but for its sizes."""
     return {
-        **{"base_dim": settings.base_dim, "decoder_base_dim": settings.decoder_base_dim, "z_dim": CHANNELS},
+        **{"base_dim": settings.base_dim, "decoder_base_dim": settings.decoder_base_dim, "z_dim": settings.z_dim},
         **{"dim_mult": list(settings.dim_mult), "num_res_blocks": settings.num_res_blocks, "attn_scales": []},
         **{"temperal_downsample": [False, True, True], "dropout": 0.0, "is_residual": True, "patch_size": 2},
         **{"in_channels": 12, "out_channels": 12, "scale_factor_spatial": 16, "scale_factor_temporal": PER_FRAME},
-        **{"latents_mean": [0.0] * CHANNELS, "latents_std": [1.0] * CHANNELS},
+        **{"latents_mean": [0.0] * settings.z_dim, "latents_std": [1.0] * settings.z_dim},
     }
 
 
 def encoded(vae: Any, pixels: Tensor) -> Tensor:
-    """(b, 3, 1 + 4 n, H, W) in [-1, 1] -> (b, 48, 1 + n, h, w): as Vision does it, and with gradients."""
+    """(b, 3, 1 + 4 n, H, W) in [-1, 1] -> (b, z_dim, 1 + n, h, w): as Vision does it, and with gradients."""
     squares, memory = patchify(pixels, vae.config.patch_size), _memory(vae.encoder)
     parts = [squares[:, :, :1], *squares[:, :, 1:].split(PER_FRAME, dim=2)]
     found = torch.cat([vae.encoder(part, feat_cache=memory, feat_idx=[0]) for part in parts], dim=2)
-    latents: Tensor = vae.quant_conv(found)[:, :CHANNELS]
+    latents: Tensor = vae.quant_conv(found)[:, : vae.config.z_dim]
     return latents.float()
 
 

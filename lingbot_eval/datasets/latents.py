@@ -114,6 +114,8 @@ def _opened(dataset: LeRobot, robot: Robot, encoders: Encoders) -> Iterator[None
         made(place)
     except OSError as error:
         raise unwritable(place, error) from None
+    if links := [one for one in (*place.glob("chunk-*"), *place.glob("chunk-*/*")) if one.is_symlink()]:
+        raise BadInput(f"{links[0]} is a link; latents are written into folders of the dataset alone")
     taken = Taken(f"another process is writing to {place}")
     with alone(place / ".lock", taken, "latents are written where files can be locked"):
         now = Made(to_dict(robot), encoders_hash(encoders.checkpoint), encoders.dtype)

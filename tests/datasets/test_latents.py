@@ -221,6 +221,15 @@ def test_what_does_not_fit_is_said_in_a_line(strangers, robot, tiny, tmp_path, c
     assert "file-000.mp4 cannot be read as a video" in refused(capsys, *words, "--robot", str(robot))
 
 
+def test_nothing_is_written_through_a_link(strangers, robot, tiny, tmp_path, capsys):
+    (tmp_path / "elsewhere").mkdir()
+    (strangers / "latents").mkdir()
+    (strangers / "latents" / "chunk-000").symlink_to(tmp_path / "elsewhere")
+    words = ["latents", str(strangers), "--checkpoint", str(tiny), "--robot", str(robot)]
+    assert "chunk-000 is a link" in refused(capsys, *words)
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
 def test_a_segment_too_short_is_left_out_and_a_tail_is_held(tmp_path, robot, tiny, capsys):
     episodes = [Made(walk(11, 4, 1), [(0, 3, "open"), (3, 11, "pick up")])]
     folder = write_21(tmp_path / "short", episodes, CAMERAS)

@@ -87,6 +87,6 @@ def _rates(axes: Axes, played: Sequence[Line]) -> None:
         bounds = np.array([stratified(counts) for counts in found.values()]).T
         tasks = max(map(len, found.values()))
         label = f"{plain(name)}, {tasks} task{'s' * (tasks > 1)}"
-        style = {"fmt": f"{MARKERS[place % 7]}-", "color": COLOURS[place % 7], "markersize": 4.5, "label": label}
-        axes.errorbar(list(found), 100 * rates, yerr=100 * np.abs(bounds - rates), **style)
+        errors, marker, colour = 100 * np.abs(bounds - rates), MARKERS[place % 7], COLOURS[place % 7]
+        axes.errorbar(list(found), 100 * rates, errors, fmt=f"{marker}-", color=colour, markersize=4.5, label=label)
     axes.set(ylabel="Success rate (%)\nwith 95 % interval", ylim=(-2, 102))

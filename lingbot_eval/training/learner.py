@@ -189,4 +189,5 @@ class Learner:
         """Let only full micro-batches that are learnt from be compiled, which are of one shape."""
         if not self._settings.compile or (torch.is_grad_enabled() and items == self._settings.batch):
             return contextlib.nullcontext()
-        return torch.compiler.set_stance("force_eager")
+        eager: contextlib.AbstractContextManager[object] = torch.compiler.set_stance("force_eager")
+        return eager

@@ -62,7 +62,8 @@ class Products:
 def multiplied(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor) -> Tensor:
     """Attend as :func:`attended` does, by products; scores are scaled and normalised in float32."""
     scores = (queries.transpose(1, 2) @ keys.transpose(-1, -2)).float() * queries.shape[-1] ** -0.5
-    return ((scores + bias.float()).softmax(-1).to(values.dtype) @ values).transpose(1, 2)
+    found: Tensor = (scores + bias.float()).softmax(-1).to(values.dtype) @ values
+    return found.transpose(1, 2)
 
 
 @functools.lru_cache(maxsize=16)

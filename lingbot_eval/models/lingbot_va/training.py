@@ -144,7 +144,7 @@ class RealTurns(TwoStreams):
 
 
 def _turned(x: Tensor, rotation: Tensor) -> Tensor:
-    one, other = x.float().unflatten(-1, (-1, 2)).unbind(-1)
+    one, other = x.float().view(*x.shape[:-1], -1, 2).unbind(-1)
     cosine, sine = rotation.unbind(-1)
     pairs = torch.stack([one * cosine - other * sine, one * sine + other * cosine], -1)
     return pairs.flatten(-2).to(x.dtype)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 
 from lingbot_eval.agents.lingbot_va.kind import require_lingbot
 from lingbot_eval.cli.places import content, text_place
-from lingbot_eval.errors import BadInput
+from lingbot_eval.errors import BadInput, NotReady
 from lingbot_eval.plain import say
 
 SIZES = {
@@ -42,7 +43,19 @@ def run(given: argparse.Namespace) -> int:
     values = {name: getattr(given, name) for name, _ in SIZES.values()}
     if small := [name for name, value in values.items() if not 1 <= value <= 1_000_000]:
         raise BadInput(f"{small[0]} is {values[small[0]]}; a size is in 1..1000000")
+    _require_memory(values)
     words = words_of(map(Path, given.words))
     make_base(folder, Sizes(**values), words, Path(given.vae) if given.vae else None, given.seed)
     say(f"{folder}: an untrained checkpoint that knows {len(words)} words; lingbot-eval train checkpoint={folder}")
     return 0
+
+
+def _require_memory(sizes: Mapping[str, int]) -> None:
+    """Raise NotReady for sizes whose large matrices alone do not fit, before anything is made."""
+    from lingbot_eval.agents.lingbot_va.memory import free_bytes
+
+    width, text = sizes["num_attention_heads"] * sizes["attention_head_dim"], sizes["text_dim"]
+    transformer = sizes["num_layers"] * (8 * width**2 + 2 * width * sizes["ffn_dim"])
+    needed, free = 4 * (transformer + text * (width + text)), free_bytes("cpu")
+    if needed > free:
+        raise NotReady(f"such a model has {needed / 1e9:.3g} GB of weights, and {free / 1e9:.3g} GB are free")

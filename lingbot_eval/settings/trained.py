@@ -9,11 +9,14 @@ import msgspec
 
 Episodes = Annotated[int, msgspec.Meta(ge=0)]
 
+LONGEST_REGIME = 200
+"""Characters that a table has room for."""
+
 
 class Trained(msgspec.Struct, frozen=True):
     """This much of it belongs to an experiment, and stands in its tables."""
 
-    regime: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+    regime: Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_REGIME)]
     """What it was trained on, in words short enough for a table."""
     tasks: Mapping[str, Mapping[str, Mapping[str, Episodes]]]
     """Episodes in the data, by part of the benchmark, task and setting (empty where the benchmark has none)."""

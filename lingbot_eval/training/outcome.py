@@ -19,7 +19,7 @@ from lingbot_eval.models.lingbot_va.checkpoint import locate
 from lingbot_eval.models.lingbot_va.model import DTYPES
 from lingbot_eval.models.lingbot_va.own_file import OwnFile, read_own
 from lingbot_eval.models.lingbot_va.saving import write_lerobot, write_upstream
-from lingbot_eval.settings.trained import Rate, Training
+from lingbot_eval.settings.trained import LONGEST_REGIME, Rate, Training
 from lingbot_eval.training import lora
 from lingbot_eval.training.directory import Directory
 from lingbot_eval.training.learner import Learner
@@ -80,8 +80,13 @@ def described(prepared: Prepared, step: int, lines: Mapping[str, Any]) -> Traini
     curve = {name: float(lines["video"][name]) for name in ("video", "action") if "video" in lines}
     if "held_out" in lines:
         curve |= {f"held_out_{name}": lines["held_out"]["held_out"][name] for name in ("video", "action")}
+    regime, before = f"{subject}, {episodes} episodes, {step} steps{way}", prepared.base.training
+    if before is not None:  # or a table would have 20 episodes for what began with a thousand
+        regime = f"{regime}; before that: {before.regime}"
+        regime = regime if len(regime) <= LONGEST_REGIME else f"{regime[: LONGEST_REGIME - 3]}..."
+        tasks = tasks if before.data == contents["data content"] else together(tasks, before.tasks)
     return Training(
-        regime=f"{subject}, {episodes} episodes, {step} steps{way}",
+        regime=regime,
         tasks=tasks,
         data=contents["data content"],
         base=contents["checkpoint content"],
@@ -90,6 +95,17 @@ def described(prepared: Prepared, step: int, lines: Mapping[str, Any]) -> Traini
         curve=curve,
         versions={name: metadata.version(name) for name in ("lingbot_eval", "torch", "diffusers", "transformers")},
     )
+
+
+def together(tasks: Tasks, before: Mapping[str, Mapping[str, Mapping[str, int]]]) -> Tasks:
+    """Return the sums of numbers of episodes."""
+    found = {part: {task: dict(counts) for task, counts in known.items()} for part, known in tasks.items()}
+    for part, known in before.items():
+        for task, counts in known.items():
+            held = found.setdefault(part, {}).setdefault(task, {})
+            for setting, count in counts.items():
+                held[setting] = held.get(setting, 0) + count
+    return found
 
 
 def taught(items: Items, learnt: Sequence[int]) -> Tasks:

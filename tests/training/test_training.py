@@ -110,6 +110,15 @@ def test_rates_that_were_measured_stay_until_the_checkpoint_is_another(data, tin
     assert locate(str(out / "checkpoint")).training.rates == ()
 
 
+def test_a_checkpoint_that_began_with_a_trained_one_says_so(data, plain, tmp_path):
+    more = write_dataset(tmp_path / "more", episodes=4)
+    trained(more, plain / "checkpoint", tmp_path / "out", "steps=3")
+    training = locate(str(tmp_path / "out" / "checkpoint")).training
+    one = "2 tasks, 2 episodes, 3 steps of all weights"
+    assert training.regime == f"{one}; before that: 2 tasks, 6 episodes, 8 steps of all weights"
+    assert training.tasks["tabletop"] == {"press_button": {"easy": 4}, "push_to_line": {"easy": 4}}
+
+
 def test_a_loss_that_is_no_number_stops_and_the_last_good_state_is_kept(data, tiny, tmp_path):
     out = tmp_path / "out"
     with pytest.raises(Diverged, match=r"step \d+: .*step-\d+ is kept") as raised:

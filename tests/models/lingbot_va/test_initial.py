@@ -107,6 +107,7 @@ def test_the_command_writes_once_and_refuses_sizes_that_make_no_model(tmp_path, 
         (["--head-dim", "31"], "cannot be split into the pairs"),
         (["--text-dim", "30"], "does not divide into the text encoder's 4 heads"),
         (["--ffn", "0"], "ffn_dim is 0; a size is in 1"),
+        (["--layers", "1000000", "--head-dim", "1000"], "GB of weights, and "),
         (["--vae", str(tmp_path)], "cannot be read"),
     ):
         assert main([*command, *flags]) == 2

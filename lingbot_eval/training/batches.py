@@ -36,10 +36,11 @@ class Batches:
 
     def _noised(self, items: Sequence[Item], texts: Sequence[Tensor], *purpose: str | int) -> Noised:
         batch = Batch(
-            torch.stack([item.latents for item in items]),
-            torch.stack([item.actions for item in items]),
-            torch.stack([item.mask for item in items]),
+            _padded([item.latents for item in items]),
+            _padded([item.actions for item in items]),
+            _padded([item.mask for item in items]),
             tuple(texts),
+            tuple(item.latents.shape[1] for item in items),
         )
         return noised(batch, self._settings.noising, generator(self._settings.seed, "noise", *purpose))
 
@@ -48,6 +49,15 @@ class Batches:
         if dropped < self._settings.text_dropout:
             return self._items.empty
         return item.texts[int(chosen * len(item.texts))] if self._settings.wordings == "any" else item.texts[0]
+
+
+def _padded(items: Sequence[Tensor]) -> Tensor:
+    """Return (b, C, F, ...) of b times (C, F or fewer, ...); zeros stand behind the shorter ones."""
+    channels, _, *rest = items[0].shape
+    whole = items[0].new_zeros(len(items), channels, max(item.shape[1] for item in items), *rest)
+    for row, item in zip(whole, items, strict=True):
+        row[:, : item.shape[1]] = item
+    return whole
 
 
 def moved(batch: Noised, device: torch.device) -> Noised:

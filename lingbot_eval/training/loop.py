@@ -170,13 +170,13 @@ def split(prepared: Prepared) -> tuple[Order, list[list[int]]]:
     items, settings, apart = prepared.items, prepared.settings, prepared.held_out()
     lengths = {n: items.frames(n) for n in range(len(items))}
     looked_at = sorted(apart)
-    groups: dict[int, list[int]] = {}
+    groups, longest = dict[int, list[int]](), settings.noising.longest
     for n in evenly(looked_at, settings.held_out.most):
-        groups.setdefault(lengths[n], []).append(n)
+        groups.setdefault(min(lengths[n], longest or lengths[n]), []).append(n)
     size = settings.batch
     batches = [group[at : at + size] for group in groups.values() for at in range(0, len(group), size)]
     learnt = {n: length for n, length in lengths.items() if n not in apart}
-    return Order(learnt, settings.batch, settings.seed, settings.balance), batches
+    return Order(learnt, settings.batch, settings.seed, settings.balance, longest), batches
 
 
 class _Interrupts(contextlib.AbstractContextManager["_Interrupts"]):

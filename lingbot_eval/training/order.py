@@ -12,18 +12,21 @@ from lingbot_eval.training.draws import generator
 
 
 class Order:
-    """Micro-batches of items of one length. An epoch has every item, as often as others or, with
+    """Micro-batches of items of which equally many frames are read. An epoch has every item, as often as others or, with
     ``balance``, in proportion to its own length to this power, and the shortest once; the last micro-batch of a length
     may have fewer items than ``batch``."""
 
-    def __init__(self, lengths: Mapping[int, int], batch: int, seed: int, balance: float = 0.0) -> None:
-        """``lengths``: the number of latent frames of every item that is trained on, by its number."""
+    def __init__(
+        self, lengths: Mapping[int, int], batch: int, seed: int, balance: float = 0.0, longest: int | None = None
+    ) -> None:
+        """``lengths``: the number of latent frames of every item that is trained on, by its number; ``longest`` is how
+        many are read of one at most."""
         self._batch, self._seed = batch, seed
         self._groups: dict[int, list[int]] = {}
         shortest = min(lengths.values())
         for item in sorted(lengths):
             times = round((lengths[item] / shortest) ** balance)
-            self._groups.setdefault(lengths[item], []).extend([item] * times)
+            self._groups.setdefault(min(lengths[item], longest or lengths[item]), []).extend([item] * times)
         self.per_epoch = sum(math.ceil(len(group) / batch) for group in self._groups.values())
         self._known: tuple[int, list[list[int]]] = (-1, [])
 

@@ -22,6 +22,11 @@ def test_every_item_is_in_one_micro_batch_of_an_epoch_with_others_of_its_length(
         assert all(len({lengths[item] for item in items}) == 1 and len(items) <= batch for items in batches)
 
 
+def test_items_of_which_equally_much_is_read_are_together():
+    batches = epoch(Order(LENGTHS, 4, 0, longest=3), 0)
+    assert sorted(map(sorted, batches)) == [[0, 2, 3, 8], [1, 5, 9]]
+
+
 def test_another_epoch_or_seed_has_another_order():
     order = Order(LENGTHS, 2, 0)
     assert epoch(order, 0) != epoch(order, 1)

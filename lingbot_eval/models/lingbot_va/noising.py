@@ -23,7 +23,8 @@ LEVELS = 1000
 
 @dataclass(frozen=True)
 class Batch:
-    """Holds items of equal shape, on one device."""
+    """Holds items on one device. They are of equal shape, but may have other numbers of frames where all have those that
+    are read (``Noising.longest``)."""
 
     latents: Tensor
     """(b, 48, F, h, w), normalised; noise is added in their dtype."""
@@ -33,6 +34,8 @@ class Batch:
     """(b, Da, F, A, 1) bool: which of them the robot has."""
     texts: tuple[Tensor, ...]
     """Each item's real tokens, (n, text_dim)."""
+    lengths: tuple[int, ...] = ()
+    """So many of F are each item's, and the rest is padding. Empty: all are."""
 
 
 @dataclass(frozen=True)
@@ -105,13 +108,14 @@ def draw(batch: Batch, noising: Noising, generator: torch.Generator) -> Draws:
 
     Raises BadInput for items that are not of one shape, or have nothing to learn.
     """
-    _require_one_shape(batch)
+    _require_one_shape(batch, noising.longest)
     dice = _Dice(generator, len(batch.latents), noising.levels == "per-sample")
     every, rows, columns = batch.latents.shape[2:]
-    frames, given = min(every, noising.longest or every), noising.first_frame == "given"
+    lengths = torch.tensor(batch.lengths or [every] * len(batch.latents))
+    frames, given = min(int(lengths.min()), noising.longest or every), noising.first_frame == "given"
     if given and frames == 1:
         raise BadInput("one latent frame of an item leaves nothing to learn where the first is given; take two or more")
-    starts = tuple((dice.shares(1)[:, 0] * (every - frames + 1)).long().tolist())
+    starts = tuple((dice.shares(1)[:, 0] * (lengths - frames + 1)).long().tolist())
     layout = needed(
         frames,
         (rows, columns),
@@ -236,11 +240,17 @@ def _of(data: Tensor, part: Part) -> Tensor:
     return data[:, :, list(part.frames) * part.copies]
 
 
-def _require_one_shape(batch: Batch) -> None:
+def _require_one_shape(batch: Batch, longest: int | None) -> None:
     video, actions = batch.latents.shape, batch.actions.shape
     if (video[0], video[2]) != (actions[0], actions[2]) or batch.mask.shape != actions or len(batch.texts) != video[0]:
         raise BadInput(
             f"items do not fit together: latents {tuple(video)}, actions {tuple(actions)}, mask "
             f"{tuple(batch.mask.shape)}, {len(batch.texts)} texts; wanted are (b, 48, F, h, w), twice (b, channels, F, "
             "A, 1), and b texts"
+        )
+    if len(set(batch.lengths)) > 1 and (longest is None or longest > min(batch.lengths)):
+        raise BadInput(
+            f"items of {min(batch.lengths)} to {max(batch.lengths)} latent frames do not fit together where "
+            f"{longest or 'all'} of them are read; wanted are items of one length, or noising.longest of at most "
+            f"{min(batch.lengths)}"
         )

@@ -191,3 +191,20 @@ def test_items_that_do_not_fit_together_are_refused():
     for other in (replace(items, texts=items.texts[:1]), replace(items, actions=items.actions[:, :, :2])):
         with pytest.raises(BadInput, match="do not fit together"):
             draw(other, ORIGINAL, dice())
+
+
+def test_of_items_of_several_lengths_stretches_are_read_and_never_what_is_behind_a_shorter_one():
+    short = replace(batch(samples=2, frames=7), lengths=(3, 7))
+    for padding in (short.latents, short.actions):
+        padding[0, :, 3:] = torch.nan
+    noising = changed(longest=3, levels="per-sample")
+    starts = {draw(short, noising, dice(seed)).starts for seed in range(40)}
+    assert {start for start, _ in starts} == {0} and {start for _, start in starts} == {0, 1, 2, 3, 4}
+    read = noised(short, noising, dice())
+    assert read.video.noisy.isfinite().all() and read.actions.clean.isfinite().all()
+
+
+@pytest.mark.parametrize("longest", [None, 4])
+def test_items_of_several_lengths_are_refused_where_one_lacks_frames_that_are_read(longest):
+    with pytest.raises(BadInput, match=r"items of 3 to 5 latent frames .* noising\.longest of at most 3"):
+        draw(replace(batch(), lengths=(3, 5)), changed(longest=longest), dice())

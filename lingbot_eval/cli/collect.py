@@ -36,7 +36,7 @@ VERSION = "2.1"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("benchmark", metavar="BENCHMARK", help="tabletop | robotwin | libero, or one of yours")
+    parser.add_argument("benchmark", metavar="BENCHMARK", help="as of run-suite (lingbot-eval ls suites)")
     parser.add_argument("overrides", nargs="*", metavar="group.key=value", help="any setting of run-suite")
     parser.add_argument("--episodes", metavar="N", type=int, required=True, help="per task and setting")
     parser.add_argument("--out", metavar="DIR", type=text_place, required=True, help="the dataset's folder")

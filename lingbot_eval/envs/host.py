@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +12,6 @@ import numpy as np
 from lingbot_eval import child
 from lingbot_eval.child import Close
 from lingbot_eval.envs import requests
-from lingbot_eval.envs.robotwin.paths import PacedPaths
 from lingbot_eval.envs.spaces import disagreement
 from lingbot_eval.errors import BadInput
 from lingbot_eval.settings import to_dict
@@ -85,13 +85,14 @@ class Host:
         """Load the suite's privileged expert."""
         if not self._suite.expert:
             raise BadInput(f"{self._suite.name} has no expert")
-        domain = self._env.domain
-        if not pace.usual:
-            if not hasattr(domain, "rehearse"):
-                raise BadInput(f"{pace}: {self._suite.name}{NO_PATH}")
-            domain = PacedPaths(domain, pace)
         module, _, name = self._suite.expert.partition(":")
-        self._expert = getattr(importlib.import_module(module), name)(domain)
+        made = getattr(importlib.import_module(module), name)
+        if pace.usual:
+            self._expert = made(self._env.domain)
+        elif "pace" in inspect.signature(made).parameters:
+            self._expert = made(self._env.domain, pace=pace)
+        else:
+            raise BadInput(f"{pace}: {self._suite.name}{NO_PATH}")
         return {"answer": "done"}
 
     def expert_reset(self) -> Said:

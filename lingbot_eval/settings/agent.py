@@ -74,11 +74,9 @@ class ExpertSettings(ModelFree, frozen=True, forbid_unknown_fields=True, tag="ex
     """The benchmark's own scripted expert, which sees the simulator's state."""
 
     waypoints_per_command: Count
-    """One command is given for at most so many waypoints of a path that the expert knows beforehand (RoboTwin's and
-    tabletop's; ``envs/robotwin/thinned.py``); 1: for each."""
+    """One command is given for at most so many waypoints of a path that the expert knows beforehand; 1: for each."""
     beat: Count
-    """On such a path a hand arrives above what it comes down on at a multiple of so many commands
-    (``envs/robotwin/paced.py``); 1: as it happens."""
+    """On such a path a hand arrives above what it comes down on at a multiple of so many commands; 1: as it happens."""
     stray: Metres
     """How far beside it, as a normal distribution's deviation along x and along y. It is not always so far."""
 

@@ -28,7 +28,7 @@ class RelativePose(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     position: tuple[int, int, int]
     rotation: tuple[int, int, int, int]
     """These are multiplied with the scalar last, whatever they are, as the original does it
-    (``envs/robotwin/poses.py`` says why that comes out right)."""
+    (docs/pitfalls.md says why that comes out right)."""
     quaternion: Literal["xyzw", "wxyz"]
     """The order that the dataset has its numbers in."""
     origin: Literal["command", "state"] = "command"

@@ -5,7 +5,7 @@ has the same file, byte for byte, as one that did not crash (on a CPU).
 
     {"step": 12, "video": 0.81, "action": 0.12, "norm": 1.9, "rate": 1e-05, "items": 16, "levels": {...}}
     {"step": 200, "held_out": {"video": 0.9, "action": 0.14, ...}}
-    {"step": 200, "played": {"suite": "tabletop", "tasks": {...}}}
+    {"step": 200, "played": {"suite": "NAME", "tasks": {...}}}
 """
 
 from __future__ import annotations

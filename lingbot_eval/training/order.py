@@ -12,9 +12,9 @@ from lingbot_eval.training.draws import generator
 
 
 class Order:
-    """Micro-batches of items of which equally many frames are read. An epoch has every item, as often as others or, with
-    ``balance``, in proportion to its own length to this power, and the shortest once; the last micro-batch of a length
-    may have fewer items than ``batch``."""
+    """Micro-batches of items of which equally many frames are read. An epoch has every item, as often as others or,
+    with ``balance``, in proportion to its own length to this power, and the shortest once; the last micro-batch of a
+    length may have fewer items than ``batch``."""
 
     def __init__(
         self, lengths: Mapping[int, int], batch: int, seed: int, balance: float = 0.0, longest: int | None = None

@@ -45,7 +45,8 @@ def test_a_film_shows_what_is_imagined_above_every_real_picture(data, tiny, tmp_
     imageio = pytest.importorskip("imageio")
     target, robot = tmp_path / "imagined.mp4", load_robot("tabletop")
     film(str(tiny), data, robot, 1, target)
-    pictures = [picture for picture in imageio.get_reader(target)]  # noqa: C416  (a reader's length is endless)
+    with imageio.get_reader(target) as reader:
+        pictures = [picture for picture in reader]  # noqa: C416  (a reader's length is endless)
     frames = open_items(Path(data), robot).frames(1)
     assert len(pictures) == 1 + 4 * (frames - 1)
     assert pictures[0].shape == (2 * 96, 96, 3)

@@ -59,7 +59,7 @@ def test_settings_that_do_not_fit_are_refused_with_what_would(overrides, words):
 
 def test_a_robot_of_ones_own_takes_a_recipe_by_name():
     chosen = training_settings(["train=tabletop", "robot=mine.yaml", "data=a", "checkpoint=b", "out=c"])
-    assert (chosen.robot, chosen.batch) == ("mine.yaml", 16)
+    assert (chosen.robot, chosen.batch) == ("mine.yaml", 32)
 
 
 def test_data_without_latents_is_refused_with_the_command_that_makes_them(data, tiny, tmp_path):

@@ -48,7 +48,7 @@ def test_losses_fall_and_what_comes_out_loads_with_its_settings(plain, tiny):
     assert checkpoint.settings["commands_per_frame"] == 4
     assert checkpoint.training.steps == 8
     assert checkpoint.training.tasks["tabletop"]["press_button"] == {"easy": 3}  # one of four is held out
-    assert checkpoint.training.regime == "2 tasks, 6 episodes, 8 steps of all weights"
+    assert checkpoint.training.regime == "2 tasks, 6 episodes, 8 steps"
     before, after = weights(tiny), weights(plain / "checkpoint")
     assert all(before[name].shape == after[name].shape for name in before)
     assert sum(not torch.equal(before[name], after[name]) for name in before) == len(before)
@@ -114,8 +114,8 @@ def test_a_checkpoint_that_began_with_a_trained_one_says_so(data, plain, tmp_pat
     more = write_dataset(tmp_path / "more", episodes=4)
     trained(more, plain / "checkpoint", tmp_path / "out", "steps=3")
     training = locate(str(tmp_path / "out" / "checkpoint")).training
-    one = "2 tasks, 2 episodes, 3 steps of all weights"
-    assert training.regime == f"{one}; before that: 2 tasks, 6 episodes, 8 steps of all weights"
+    one = "2 tasks, 2 episodes, 3 steps"
+    assert training.regime == f"{one}; before that: 2 tasks, 6 episodes, 8 steps"
     assert training.tasks["tabletop"] == {"press_button": {"easy": 4}, "push_to_line": {"easy": 4}}
 
 

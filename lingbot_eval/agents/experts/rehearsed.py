@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from lingbot_eval.envs.robotwin.paths import PacedPaths
+from lingbot_eval.settings.pace import AS_IT_IS, Pace
 from lingbot_eval.types import Action
 
 
@@ -13,9 +15,10 @@ class Rehearsed:
     """It plays the scene to its end out of sight, has it set up again, and then gives the path's commands one by
     one."""
 
-    def __init__(self, domain: Any) -> None:
-        """Take the ``domain``, which is a RoboTwinEnv, or the RelativePose around one."""
-        self._domain = domain
+    def __init__(self, domain: Any, pace: Pace = AS_IT_IS) -> None:
+        """Take the ``domain``, which is a RoboTwinEnv, or the RelativePose around one, and the ``pace`` at which the
+        path is followed."""
+        self._domain = domain if pace.usual else PacedPaths(domain, pace)
 
     def reset(self) -> None:
         self._path, self._next = self._domain.rehearse(), 0

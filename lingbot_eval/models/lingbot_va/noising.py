@@ -23,8 +23,8 @@ LEVELS = 1000
 
 @dataclass(frozen=True)
 class Batch:
-    """Holds items on one device. They are of equal shape, but may have other numbers of frames where all have those that
-    are read (``Noising.longest``)."""
+    """Holds items on one device, of equal shape. Their numbers of frames may differ where all have as many as are read
+    (``Noising.longest``)."""
 
     latents: Tensor
     """(b, 48, F, h, w), normalised; noise is added in their dtype."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 from pathlib import Path
 
 import pytest
@@ -106,6 +107,19 @@ def test_words_come_from_the_sentences_of_any_dataset(tmp_path):
 
     episode = Made(walk(3, 2), tasks=("wash the cup",))
     assert words_of([write_30(tmp_path / "strangers", [episode], {})]) == {"wash", "the", "cup"}
+
+
+def test_a_full_disk_is_said_in_a_line_and_nothing_is_left(tmp_path, capsys):
+    (tmp_path / "words").write_text("wash")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    try:
+        status = main(["make-base", str(tmp_path / "base"), "--words", str(tmp_path / "words")])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    said = capsys.readouterr().err
+    assert (status, said.count("\n"), "cannot write diffusion_pytorch_model" in said) == (2, 1, True), said
+    assert [one.name for one in tmp_path.iterdir()] == ["words"]
 
 
 def test_the_command_writes_once_and_refuses_sizes_that_make_no_model(tmp_path, capsys):

@@ -290,7 +290,8 @@ def folder_whole(target: Path, ours: str = "") -> Iterator[Path]:
     """
     known = bool(ours) and (target / ours).is_file()
     if os.path.lexists(target) and not known and not _empty(target):
-        raise BadInput(f"{target} is there, and was not written by this command; name a new folder")
+        whose = " was not written by this command" if ours else " is not empty"
+        raise BadInput(f"{target} is there, and{whose}; name a new folder")
     part = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     try:
         part.mkdir(parents=True)

@@ -55,13 +55,15 @@ def imagine(given: argparse.Namespace) -> int:
     from lingbot_eval.agents.lingbot_va.imagine import decoded
     from lingbot_eval.agents.lingbot_va.imagine import imagine as rollout_of
     from lingbot_eval.agents.lingbot_va.sessions import Sessions
-    from lingbot_eval.models.lingbot_va.configuration import load_benchmark
+    from lingbot_eval.models.lingbot_va.checkpoint import locate
+    from lingbot_eval.models.lingbot_va.configuration import load_benchmark, overridden
 
     if given.chunks < 1:
         raise BadInput(f"--chunks must be at least 1, got {given.chunks}")
     if not 0 <= given.seed < 2**63:
         raise BadInput(f"--seed {given.seed} is not in 0..{2**63 - 1}")
-    pictures = read_pictures(given.image, list(load_benchmark(given.settings).cameras))
+    chosen, _ = overridden(load_benchmark(given.settings), locate(given.checkpoint, given.parts).settings)
+    pictures = read_pictures(given.image, list(chosen.cameras))
     out = _empty_folder(Path(given.out))
     sessions = Sessions.from_pretrained(
         given.checkpoint, load_benchmark(given.settings), parts=given.parts, dtype=given.dtype, device=given.device

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from lingbot_eval.agents.lingbot_va.kind import require_lingbot
+from lingbot_eval.cli.latents import require_pyarrow
 from lingbot_eval.cli.places import content, text_place
 from lingbot_eval.errors import BadInput, NotReady
 from lingbot_eval.plain import say
@@ -23,7 +24,7 @@ SIZES = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("folder", metavar="DIR", type=text_place)
+    parser.add_argument("folder", metavar="DIR", type=text_place, help="a new folder, for the checkpoint")
     for flag, (name, value) in SIZES.items():
         parser.add_argument(f"--{flag}", type=int, default=value, dest=name, help=f"{name} (default: %(default)s)")
     words = "a file of words or sentences, or a dataset: what the tokenizer knows as one token each; may be repeated"
@@ -44,6 +45,8 @@ def run(given: argparse.Namespace) -> int:
     if small := [name for name, value in values.items() if not 1 <= value <= 1_000_000]:
         raise BadInput(f"{small[0]} is {values[small[0]]}; a size is in 1..1000000")
     _require_memory(values)
+    if any((Path(place) / "meta" / "info.json").is_file() for place in given.words):
+        require_pyarrow()
     words = words_of(map(Path, given.words))
     make_base(folder, Sizes(**values), words, Path(given.vae) if given.vae else None, given.seed)
     say(f"{folder}: an untrained checkpoint that knows {len(words)} words; lingbot-eval train checkpoint={folder}")

@@ -90,7 +90,9 @@ def _check_camera(dataset: LeRobot, camera: str, size: tuple[int, int], robot: R
             except BadInput as error:
                 found.wrong(str(error))
     if missing:
-        found.wrong(f"{dataset.folder}: {missing} of {total} segments have no latents of {camera}")
+        there = dataset.cameras()
+        videos = "" if camera in there else f", nor has it such a video (videos: {', '.join(there) or 'none'})"
+        found.wrong(f"{dataset.folder}: {missing} of {total} segments have no latents of {camera}{videos}")
 
 
 def _check_file(one: Latents, place: Place, size: tuple[int, int], robot: Robot, where: str, found: Findings) -> None:

@@ -196,18 +196,18 @@ def datasets_in(folder: Path) -> list[LeRobot]:
 
     Raises NotReady where there is none, BadInput for one that cannot be read.
     """
-    found = folders_in(folder)
+    return [LeRobot(one) for one in folders_in(folder)]
+
+
+def folders_in(folder: Path) -> list[Path]:
+    """Return the folders of datasets, of which ``folder`` may be one. Raises NotReady where there is none."""
+    found = sorted(_folders(folder, DEEPEST))
     if not found:
         raise NotReady(
             f"{folder} is no LeRobot dataset, nor has one in it: meta/info.json is missing; lingbot-eval export RUN "
             "--to lerobot-2.1 writes one"
         )
-    return [LeRobot(one) for one in found]
-
-
-def folders_in(folder: Path) -> list[Path]:
-    """Return the folders of datasets, of which ``folder`` may be one."""
-    return sorted(_folders(folder, DEEPEST))
+    return found
 
 
 def _folders(folder: Path, deepest: int) -> Iterator[Path]:

@@ -81,7 +81,7 @@ def write_made(dataset: Path, made: Made) -> None:
 def robot_for(folder: Path, name: str | None) -> Robot:
     """Return the robot that is named, or that the latents in ``folder`` were made for.
 
-    Raises BadInput where none is named and they do not say one.
+    Raises BadInput where none is named and they do not say one, NotReady where there is no dataset.
     """
     if name is not None:
         return load_robot(name)

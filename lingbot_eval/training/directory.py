@@ -1,6 +1,6 @@
 """The folder of a training holds one training, and nothing in between that a crash could lose.
 
-train.json      what training this is; created once, then only read
+train.json      what training this is; from the first step on, it is only read
 curve.jsonl     what was learnt, step by step (curve.py)
 state/          what it goes on from (state.py)
 checkpoint/     what came out, in upstream's layout; beside it lerobot/ or adapter/ where they are asked for
@@ -44,12 +44,17 @@ class Directory:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             content = {"schema": SCHEMA, "identity": identity, "settings": to_dict(settings)}
-            files.publish(file, files.with_checksum(content))
+            if not self._begun():  # what was said here before was refused, and is forgotten
+                files.write_whole(file, files.with_checksum(content))
         except OSError as error:
             raise files.unwritable(self.path, error, ELSEWHERE) from None
         known = files.parsed(files.read(file) or b"", file, SCHEMA)["identity"]
         if differences := list(_differences(known, identity)):
             raise RunMismatch(f"{self.path} holds another training: {'; '.join(differences)}; {ELSEWHERE}")
+
+    def _begun(self) -> bool:
+        """Whether anything is here that was learnt, besides what the training is."""
+        return any(one.name != "train.json" for one in files.listed(self.path))
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import re
+import shutil
 from pathlib import Path
 
 import imageio
+import msgspec
 import numpy as np
 import pytest
 from PIL import Image
@@ -16,6 +18,7 @@ pytest.importorskip("torch", reason="torch is not installed: pip install -e '.[l
 from lingbot_eval.cli.lingbot_eval import main
 from lingbot_eval.models.lingbot_va.columns import columns, known_columns, presets
 from lingbot_eval.models.lingbot_va.configuration import benchmark_names, load_benchmark
+from lingbot_eval.models.lingbot_va.own_file import OwnFile
 from lingbot_eval.videos import bar_height
 
 BAR = bar_height(256)
@@ -86,9 +89,19 @@ def test_bad_input_gets_one_line(more, complaint, tiny, picture, tmp_path, capsy
     assert re.search(complaint, err), err
 
 
+def test_the_cameras_are_those_that_the_checkpoint_says(tiny, picture, tmp_path, capsys):
+    own = shutil.copytree(tiny, tmp_path / "own")
+    cameras = {"top": "observation.images.top", "side": "observation.images.side"}
+    own_file = OwnFile(msgspec.structs.replace(load_benchmark("libero"), cameras=cameras), None)
+    (own / "lingbot_eval.json").write_bytes(own_file.content())
+    arguments = ["imagine", "--checkpoint", str(own), "--prompt", "y", "--out", str(tmp_path / "out"), "--chunks", "1"]
+    assert main([*arguments, "--image", f"top={picture}"]) == 2
+    assert "no --image of side (cameras: top, side" in capsys.readouterr().err
+
+
 def test_pictures_and_the_folder_must_be_what_they_should(tiny, picture, tmp_path, capsys):
     (tmp_path / "text.png").write_text("no picture")
-    bare = ["imagine", "--checkpoint", "x", "--prompt", "y", "--out", "z", "--image", f"head={picture}"]
+    bare = ["imagine", "--checkpoint", str(tiny), "--prompt", "y", "--out", "z", "--image", f"head={picture}"]
     wrong = [
         (command(tiny, tmp_path / "text.png", tmp_path / "out"), "text.png is not a picture"),
         (command(tiny, tmp_path / "none.png", tmp_path / "out"), "none.png: No such file"),

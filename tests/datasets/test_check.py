@@ -108,6 +108,19 @@ def test_missing_latents_are_counted_by_camera(tmp_path, capsys):
     assert "2 of 3 segments have no latents of observation.images.side" in complaint(folder, capsys)
 
 
+def test_a_camera_of_which_there_is_nothing_is_said_not_to_be_there(tmp_path, capsys):
+    folder = dataset(tmp_path / "d")
+    (folder / "arm.yaml").write_text(ROBOT.replace("images.side", "images.sied"))
+    expected = "3 of 3 segments have no latents of observation.images.sied, nor has it such a video (videos: none)"
+    status, lines = check(folder, capsys)
+    assert (status, expected in "\n".join(lines)) == (1, True), lines
+
+
+def test_a_folder_without_a_dataset_is_said_to_be_none_whether_or_not_a_robot_is_named(tmp_path, capsys):
+    assert main(["dataset", "check", str(tmp_path)]) == main(["dataset", "stats", str(tmp_path)]) == 2
+    assert capsys.readouterr().err.count("is no LeRobot dataset") == 2
+
+
 def put(episode: int, row: int, column: int, value: float) -> Callable[[list[np.ndarray]], None]:
     def change(rows: list[np.ndarray]) -> None:
         rows[episode][row, column] = value

@@ -9,7 +9,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install -e '.[lingbot]'")
 
-from lingbot_eval.errors import BadInput, NotReady, UnknownName
+from lingbot_eval.errors import BadInput, NotReady, RunMismatch, UnknownName
 from lingbot_eval.runs.compose import training_names, training_settings
 from lingbot_eval.settings import to_dict
 from lingbot_eval.training import preparing
@@ -78,6 +78,16 @@ def test_a_folder_of_other_things_is_refused_and_left_as_it_is(tmp_path):
     with pytest.raises(BadInput, match=r"has no train\.json, and is not empty"), Directory(foreign).alone():
         pass
     assert [one.name for one in foreign.iterdir()] == ["notes"]
+
+
+def test_what_was_refused_before_anything_was_learnt_may_be_said_otherwise(data, tiny, tmp_path):
+    folder, mended = Directory(tmp_path), training_settings(words(data, tiny, tmp_path, "seed=1"))
+    with pytest.raises(BadInput, match="no linear layer's name ends in 'nope'"):
+        trained(data, tiny, tmp_path, "lora.rank=2", "lora.modules=[nope]")
+    folder.open(mended, {})
+    folder.curve.touch()
+    with pytest.raises(RunMismatch, match="seed was 1, and is 2"):
+        folder.open(training_settings(words(data, tiny, tmp_path, "seed=2")), {})
 
 
 def test_flexible_attention_on_a_cpu_is_refused(data, tiny, tmp_path):

@@ -106,17 +106,20 @@ def _matrix(name: str, parameter: Tensor, layers: int, generator: torch.Generato
 
 
 def words_of(sources: Iterable[Path]) -> set[str]:
-    """Return the words in text files, and in the wordings and tasks of datasets (their folders), as they are spelt.
+    """Return the words in text files, and in the wordings, tasks and segments of datasets (their folders), as they are
+    spelt.
 
-    Raises BadInput for what cannot be read, and where there is no word.
+    Raises BadInput for what cannot be read, and where there is no word; NotReady for a dataset without its files.
     """
     found = {word for source in sources for text in _texts(source) for word in WORD.findall(text)}
     if not found:
-        raise BadInput("no word was found; give a file of words or sentences, or a dataset with meta/wordings.jsonl")
+        raise BadInput("no word was found; give a file of words or sentences, or a dataset with sentences")
     return found
 
 
 def _texts(source: Path) -> Iterator[str]:
+    if (source / "meta" / "info.json").is_file():
+        yield from _sentences(source)
     files = [source / "meta" / name for name in ("wordings.jsonl", "tasks.jsonl")] if source.is_dir() else [source]
     for file in files:
         if source.is_dir() and not file.exists():
@@ -128,6 +131,15 @@ def _texts(source: Path) -> Iterator[str]:
             raise BadInput(f"{file} cannot be read: {error.strerror}") from None
         except (ValueError, RecursionError) as error:
             raise BadInput(f"{file} cannot be read: {error}") from None
+
+
+def _sentences(dataset: Path) -> Iterator[str]:
+    """Yield what the segments of a LeRobotDataset are called, in whichever version it says so."""
+    from lingbot_eval.datasets.lerobot import LeRobot  # pyarrow
+
+    for episode in LeRobot(dataset).episodes:
+        for segment in episode.segments:
+            yield segment.action_text
 
 
 def _strings(value: Any) -> Iterator[str]:

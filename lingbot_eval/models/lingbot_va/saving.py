@@ -60,7 +60,7 @@ def write_upstream(
         (part / "transformer").mkdir()
         (part / "transformer" / "config.json").write_text(json.dumps(config, indent=2))
         file = part / "transformer" / "diffusion_pytorch_model.safetensors"
-        _save(fitting(transformer, base, settings, dtype), file, {"format": "pt"})
+        save_tensors(fitting(transformer, base, settings, dtype), file, {"format": "pt"})
         for name in PARTS:
             _copy(base.parts / name, part / name)
         (part / NAME).write_bytes(OwnFile(settings, training).content())
@@ -83,14 +83,14 @@ def write_lerobot(
     tensors = {f"transformer.{name}": value for name, value in fitting(transformer, base, settings, dtype).items()}
     named = os.path.relpath(base.parts if parts is None else parts, folder)
     with folder_whole(folder, NAME) as part:
-        _save(tensors, part / "model.safetensors", {"format": "pt"})
+        save_tensors(tensors, part / "model.safetensors", {"format": "pt"})
         for name, content in lerobot_files.documents(base.config, settings, dtype, named).items():
             (part / name).write_text(json.dumps(content, indent=2))
         quantiles = {
             f"action.{name}": torch.tensor(values) for name, values in lerobot_files.quantiles(settings).items()
         }
         for name in (lerobot_files.PRE_STATE, lerobot_files.POST_STATE):
-            _save(quantiles, part / name)
+            save_tensors(quantiles, part / name)
         (part / NAME).write_bytes(OwnFile(settings, training).content())
 
 
@@ -120,7 +120,8 @@ def fitting(
     return {name: value.to("cpu", dtype).contiguous() for name, value in tensors.items()}
 
 
-def _save(tensors: dict[str, Tensor], file: Path, metadata: dict[str, str] | None = None) -> None:
+def save_tensors(tensors: dict[str, Tensor], file: Path, metadata: dict[str, str] | None = None) -> None:
+    """Write a safetensors file. Raises NotReady where it cannot be written."""
     try:
         with as_any_new(file):
             save_file(tensors, file, metadata)

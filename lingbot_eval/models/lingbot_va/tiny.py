@@ -11,12 +11,11 @@ from typing import Any
 
 import torch
 from diffusers import AutoencoderKLWan
-from safetensors.torch import save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from torch import Tensor
 
 from lingbot_eval.errors import BadInput
-from lingbot_eval.files import as_any_new
+from lingbot_eval.models.lingbot_va.saving import save_tensors
 from lingbot_eval.models.lingbot_va.transformer import Shape, VideoActionTransformer
 
 Shapes = Iterable[tuple[str, tuple[int, ...]]]
@@ -167,6 +166,4 @@ def _random(shapes: Shapes, generator: torch.Generator) -> dict[str, Tensor]:
 def write_part(folder: Path, name: str, config: dict[str, Any], tensors: dict[str, Tensor]) -> None:
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps(config, indent=2))
-    file = folder / f"{name}.safetensors"
-    with as_any_new(file):
-        save_file(tensors, file)
+    save_tensors(tensors, folder / f"{name}.safetensors")

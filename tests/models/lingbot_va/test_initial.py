@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,27 @@ def test_words_come_from_files_and_from_what_datasets_say(tmp_path):
         words_of([tmp_path / "none.txt"])
 
 
+def test_words_come_from_the_sentences_of_any_dataset(tmp_path):
+    pytest.importorskip("pyarrow", reason="pyarrow is not installed: pip install -e '.[export]'")
+    from tests.datasets.made import Made, walk, write_30
+
+    episode = Made(walk(3, 2), tasks=("wash the cup",))
+    assert words_of([write_30(tmp_path / "strangers", [episode], {})]) == {"wash", "the", "cup"}
+
+
+def test_a_full_disk_is_said_in_a_line_and_nothing_is_left(tmp_path, capsys):
+    (tmp_path / "words").write_text("wash")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    try:
+        status = main(["make-base", str(tmp_path / "base"), "--words", str(tmp_path / "words")])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    said = capsys.readouterr().err
+    assert (status, said.count("\n"), "cannot write diffusion_pytorch_model" in said) == (2, 1, True), said
+    assert [one.name for one in tmp_path.iterdir()] == ["words"]
+
+
 def test_the_command_writes_once_and_refuses_sizes_that_make_no_model(tmp_path, capsys):
     (tmp_path / "words").write_text(" ".join(WORDS))
     command = ["make-base", str(tmp_path / "base"), "--words", str(tmp_path / "words"), "--heads", "2", "--layers", "1"]
@@ -115,10 +137,10 @@ def test_the_command_writes_once_and_refuses_sizes_that_make_no_model(tmp_path, 
         assert words in err
         assert err.count("\n") == 1
     assert main(["make-base", str(tmp_path / "words"), *command[2:]]) == 2  # a file of somebody's
-    assert "words is there, and was not written by this command" in capsys.readouterr().err
+    assert "words is there, and is not empty" in capsys.readouterr().err
     assert (tmp_path / "words").read_text() == " ".join(WORDS)
     assert main(command) == 0
     assert "that knows 4 words" in capsys.readouterr().out
     assert main(command) == 2
-    assert "is there, and was not written by this command" in capsys.readouterr().err
+    assert "is there, and is not empty" in capsys.readouterr().err
     assert locate(str(tmp_path / "base")).config["num_layers"] == 1

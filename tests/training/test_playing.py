@@ -41,6 +41,7 @@ def test_a_suite_that_cannot_be_played_stops_in_a_line_and_the_state_is_kept(dat
     assert (out / "state" / "step-00000003").is_dir()
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # imageio's reader leaves its pipe open
 def test_a_film_shows_what_is_imagined_above_every_real_picture(data, tiny, tmp_path):
     imageio = pytest.importorskip("imageio")
     target, robot = tmp_path / "imagined.mp4", load_robot("tabletop")

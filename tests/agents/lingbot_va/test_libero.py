@@ -76,7 +76,7 @@ def test_two_identical_runs_give_identical_actions_and_say_which_weights(tiny, t
         (
             "libero",
             ["agent.commands_per_action=4"],
-            r"it gives 1 commands per action, here are 4 \(agent\.commands_per_action\)",
+            r"it gives 1 commands per action, here are 4 \(agent\.commands_per_action=1\)",
         ),
         ("libero", ["agent.looks=false"], r"needs pictures: agent\.looks=true"),
         (

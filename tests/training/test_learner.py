@@ -103,6 +103,8 @@ def test_compiled_blocks_learn_what_others_do_and_micro_batches_that_are_not_ful
     """Without making machine code of the graph, which takes a minute."""
     compile = torch.nn.Module.compile
     monkeypatch.setattr(torch.nn.Module, "compile", lambda self, **how: compile(self, backend="eager", **how))
+    torch._dynamo.reset()  # other tests' graphs are counted as well: FlexAttention has some on a CPU
+    torch._dynamo.utils.counters.clear()
     fast = ("compile=true", "precision=autocast", "attention=products")
     losses = {}
     for more in ((), fast):

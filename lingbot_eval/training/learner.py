@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -181,7 +182,11 @@ class Learner:
     def _forward(self, batch: Noised) -> Losses:
         """Compute as precision says."""
         device, half = self._ranks.device, self._settings.precision == "autocast"
-        with self._compiled_or_not(len(batch.texts)), torch.autocast(device.type, torch.bfloat16, enabled=half):
+        cast = torch.autocast(device.type, torch.bfloat16, enabled=half)
+        with self._compiled_or_not(len(batch.texts)), cast, warnings.catch_warnings():
+            warnings.filterwarnings(
+                "ignore", "Mismatch dtype between input and weight", UserWarning
+            )  # autocast's norms
             losses: Losses = self.module(moved(batch, device))
         return losses
 

@@ -63,8 +63,8 @@ def test_a_step_is_adams_on_the_clipped_mean_over_micro_batches_and_the_first_on
         assert torch.equal(state[f"weights.{name}"], before[name])
         torch.testing.assert_close(state[f"first.{name}"], 0.1 * gradient)
         torch.testing.assert_close(state[f"second.{name}"], 0.05 * gradient.square())
-    _, _, rate = learner.learn(1, batches)  # the same gradient once more, and half of the warm-up
-    assert rate == pytest.approx(0.5 * 1.5e-3)
+    _, size, rate = learner.learn(1, batches)  # the same gradient once more, and alone; half of the warm-up
+    assert (size, rate) == (pytest.approx(norm), pytest.approx(0.5 * 1.5e-3))
     state = learner.tensors()
     for name, gradient in wanted.items():
         torch.testing.assert_close(state[f"first.{name}"], (0.9 * 0.1 + 0.1) * gradient)

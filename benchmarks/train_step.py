@@ -33,7 +33,7 @@ from lingbot_eval.models.lingbot_va.noising import Batch, Noised, applied, draw
 from lingbot_eval.models.lingbot_va.tiny import make_tiny
 from lingbot_eval.models.lingbot_va.training import Losses, Trainable
 from lingbot_eval.models.lingbot_va.transformer import VideoActionTransformer
-from lingbot_eval.settings.training import Noising
+from lingbot_eval.settings.noising import Noising
 
 LOSS_RTOL, GRADIENT_RTOL = 1e-5, 1e-4
 TEXT_TOKENS = 20

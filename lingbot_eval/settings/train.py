@@ -12,8 +12,8 @@ from typing import Annotated, Any, ClassVar, Literal
 import msgspec
 
 from lingbot_eval.errors import BadInput
+from lingbot_eval.settings.noising import Noising
 from lingbot_eval.settings.structs import Count, to_dict
-from lingbot_eval.settings.training import Noising
 
 Share = Annotated[float, msgspec.Meta(ge=0, lt=1)]
 LARGEST = 1e38

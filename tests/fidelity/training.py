@@ -21,7 +21,7 @@ from lingbot_eval.models.lingbot_va.padding import MAX_TOKENS
 from lingbot_eval.models.lingbot_va.training import Predicted, Trainable, compared
 from lingbot_eval.models.lingbot_va.transformer import PATCH, action_grid, video_grid
 from lingbot_eval.settings import Count
-from lingbot_eval.settings.training import Noising
+from lingbot_eval.settings.noising import Noising
 from tests.fidelity.cases import given, read
 from tests.fidelity.report import TABLE_RTOL, Report
 

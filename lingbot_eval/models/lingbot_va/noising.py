@@ -15,7 +15,7 @@ from torch import Tensor
 from lingbot_eval.errors import BadInput
 from lingbot_eval.models.lingbot_va.masks import Layout, Part, needed
 from lingbot_eval.models.lingbot_va.sampling import schedule
-from lingbot_eval.settings.training import Noising
+from lingbot_eval.settings.noising import Noising
 
 LEVELS = 1000
 """Noise levels to draw from: 0 is noise, 999 is almost data. ``LEVELS`` itself stands for data."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from lingbot_eval.models.lingbot_va.noising import Batch
-from lingbot_eval.settings.training import Noising
+from lingbot_eval.settings.noising import Noising
 
 ORIGINAL = Noising(
     video_shift=5.0,

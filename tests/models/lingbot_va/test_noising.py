@@ -13,7 +13,7 @@ from lingbot_eval.errors import BadInput
 from lingbot_eval.models.lingbot_va.masks import Part
 from lingbot_eval.models.lingbot_va.noising import LEVELS, Levels, applied, draw, noised
 from lingbot_eval.settings import as_struct, to_dict
-from lingbot_eval.settings.training import Noising
+from lingbot_eval.settings.noising import Noising
 from tests.models.lingbot_va.noisy import CHANNELS, ORIGINAL, batch, dice
 
 

@@ -99,20 +99,21 @@ class Film:
             self._part.unlink(missing_ok=True)
 
 
-def read_picture(file: Path) -> Image:
-    """Return a picture, of any kind that Pillow reads, as RGB.
+def read_picture(file: Path | IO[bytes], name: str = "") -> Image:
+    """Return a picture, of any kind that Pillow reads, as RGB; ``name`` says what it is where it is no file.
 
     Raises BadInput.
     """
+    name = name or str(file)
     try:
         with Canvas.open(file) as picture:
             return np.array(picture.convert("RGB"))
     except UnidentifiedImageError:
-        raise BadInput(f"{file} is not a picture") from None
+        raise BadInput(f"{name} is not a picture") from None
     except OSError as error:
-        raise BadInput(f"cannot read the picture {file}: {error.strerror or error}") from None
+        raise BadInput(f"cannot read the picture {name}: {error.strerror or error}") from None
     except (ValueError, SyntaxError, Canvas.DecompressionBombError) as error:
-        raise BadInput(f"cannot read the picture {file}: {error}") from None
+        raise BadInput(f"cannot read the picture {name}: {error}") from None
 
 
 def beside(views: Sequence[Image]) -> Image:

@@ -27,7 +27,6 @@ from typing import Any
 
 import yaml
 
-from lingbot_eval.datasets.robots import load_robot, settings_of
 from lingbot_eval.envs.vulkan import probe
 from lingbot_eval.errors import BadInput, LingbotEvalError
 from lingbot_eval.files import write_whole
@@ -55,7 +54,7 @@ def stages(out: Path, recipe: Path, workers: int) -> list[Stage]:
     spread = ("--spread", said["spread"])
     places = (f"robot={robot}", f"data={data}", f"checkpoint={base}", f"out={out / 'training'}")
     return [
-        *_collecting(data, said, workers),
+        *_recording(data, said, workers),
         Stage("stats", _ours("dataset", "stats", data, "--robot", ROBOT, *spread, "--out", robot), robot),
         Stage("vae", train_vae, vae),
         Stage("base", _ours("make-base", base, "--vae", vae, *_flags(said["base"]), *_vocabulary(data, said)), base),
@@ -65,17 +64,15 @@ def stages(out: Path, recipe: Path, workers: int) -> list[Stage]:
     ]
 
 
-def _collecting(data: Path, said: Mapping[str, Any], workers: int) -> list[Stage]:
-    tasks = ["--tasks", ",".join(said["tasks"])] if "tasks" in said else []
-    fills = settings_of(load_robot(ROBOT)).commands_per_frame
+def _recording(data: Path, said: Mapping[str, Any], workers: int) -> list[Stage]:
+    rest = ("--tasks", ",".join(said["tasks"]), "--workers", workers)
     return [
         Stage(
-            f"collect {setting}",
-            _ours("collect", "tabletop", "--setting", setting, *_flags(values), *tasks, "--out", data / setting)
-            + _words("--commands-per-frame", fills, "--workers", workers, *said["expert"]),
+            f"record {setting}",
+            _words(*(sys.executable, HERE / "record.py", data / setting, "--setting", setting), *_flags(values), *rest),
             data / setting / "meta" / "info.json",
         )
-        for setting, values in said["collect"].items()
+        for setting, values in said["record"].items()
     ]
 
 
@@ -83,7 +80,7 @@ def _vocabulary(data: Path, said: Mapping[str, Any]) -> list[object]:
     """Return where the text encoder's words are from: the demonstrations, and all that tabletop ever says. A word that
     is kept for evaluation is a token of its own, too, but none that was trained on."""
     places = [
-        *(data / setting for setting in said["collect"]),
+        *(data / setting for setting in said["record"]),
         resources.files("lingbot_eval.envs.tabletop") / "tasks.yaml",
     ]
     return [word for place in places for word in ("--words", place)]

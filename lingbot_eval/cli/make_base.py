@@ -21,8 +21,7 @@ SIZES = {
     "text-dim": ("text_dim", 32),
 }
 """By flag: the size, as the transformer's configuration names it, and that of a model for a CPU (4.3 M parameters).
-Its width, heads x head-dim, is above the 192 numbers of a video token, whose noise has to pass it
-(``examples/train_tabletop``)."""
+Its width, heads x head-dim, is above the 192 numbers of a video token, whose noise has to pass it."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

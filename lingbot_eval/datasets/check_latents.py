@@ -91,7 +91,7 @@ def _check_camera(dataset: LeRobot, camera: str, size: tuple[int, int], robot: R
                 found.wrong(str(error))
     if missing:
         there = dataset.cameras()
-        videos = "" if camera in there else f", nor has it such a video (videos: {', '.join(there) or 'none'})"
+        videos = "" if camera in there else f", nor has it such pictures (it has: {', '.join(there) or 'none'})"
         found.wrong(f"{dataset.folder}: {missing} of {total} segments have no latents of {camera}{videos}")
 
 

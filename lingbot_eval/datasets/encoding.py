@@ -16,6 +16,7 @@ from torch import Tensor
 from lingbot_eval.datasets.items import Place
 from lingbot_eval.datasets.latent_files import padded, write_tensors
 from lingbot_eval.datasets.lerobot import LeRobot, datasets_in
+from lingbot_eval.datasets.pictures import pictures
 from lingbot_eval.datasets.robots import settings_of
 from lingbot_eval.datasets.segments import frame_ids, latent_file, latent_frames
 from lingbot_eval.datasets.wordings import read_texts
@@ -27,7 +28,6 @@ from lingbot_eval.processes import die_with_parent
 from lingbot_eval.settings.lingbot_va import LingBotSettings
 from lingbot_eval.settings.robot import Robot
 from lingbot_eval.types import Image
-from lingbot_eval.videos import pictures_at
 
 PIXELS = 1 << 22
 """So many pixels go through the VAE at a time, where one video alone has not more."""
@@ -101,14 +101,13 @@ def video_of(place: Place, robot: Robot, settings: LingBotSettings) -> dict[str,
     """Return (T, H, W, 3) uint8 by our names of the cameras. What is held is the picture after the segment's last row,
     where the episode goes on.
 
-    Raises NotReady and BadInput as :func:`pictures_at`.
+    Raises NotReady and BadInput as :func:`pictures`.
     """
     last = min(place.segment.end_frame, place.episode.length - 1)
     rows = [min(row, last) for row in ids_of(place, robot)]
     found = {}
     for name, camera in settings.cameras.items():
-        film = place.dataset.film(place.episode, camera)
-        found[name] = pictures_at(film.file, [film.first + row for row in rows], place.dataset.fps)
+        found[name] = pictures(place.dataset, place.episode, camera, rows)
     return found
 
 

@@ -23,6 +23,7 @@ from lingbot_eval.datasets.wordings import read_texts, read_words, texts_file, w
 from lingbot_eval.errors import BadInput, NotReady
 from lingbot_eval.hashes import together_sha256
 from lingbot_eval.settings import to_dict
+from lingbot_eval.settings.lingbot_va import IMAGES_PER_FRAME
 from lingbot_eval.settings.robot import Robot
 
 REMEMBERED = 1 << 30
@@ -42,6 +43,8 @@ class Item:
     """(Da, F, A, 1) bool: the robot has the channel."""
     texts: tuple[Tensor, ...]
     """(n, text_dim) each, real tokens alone: the segment's own wording, then others of the same instruction."""
+    given: int = 0
+    """So many latent frames behind the first are not learnt: they led to where the work begins."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +148,8 @@ class Items(Dataset[Item]):
         except BadInput as error:
             raise BadInput(f"{self._name(place)}: {error}") from None
         mask = torch.from_numpy(used(self.settings)).view(-1, 1, 1, 1).expand_as(actions).clone()
-        return Item(latents, actions, mask, self._wordings(place, parts[0].text))
+        given = -(-place.segment.given // (stride * IMAGES_PER_FRAME))
+        return Item(latents, actions, mask, self._wordings(place, parts[0].text), given)
 
     def _rows(self, place: Place, first: int, frames: int, stride: int) -> Rows:
         """Return the segment's rows from its first picture on; held where the robot says so and they are too few."""

@@ -106,7 +106,7 @@ def _opened(dataset: LeRobot, robot: Robot, encoders: Encoders) -> Iterator[None
     cameras = settings_of(robot).cameras.values()
     if missing := [camera for camera in cameras if camera not in dataset.cameras()]:
         raise BadInput(
-            f"{dataset.folder} has no video of {', '.join(missing)}, which the robot {robot.name} has (videos: "
+            f"{dataset.folder} has no pictures of {', '.join(missing)}, which the robot {robot.name} has (it has: "
             f"{', '.join(dataset.cameras()) or 'none'}); --robot says which robot, and its settings.cameras which keys"
         )
     place = dataset.folder / "latents"

@@ -50,6 +50,9 @@ class Segment(msgspec.Struct, frozen=True):
     end_frame: Row
     """The first row that is not part of it."""
     action_text: str
+    given: Row = 0
+    """So many of its first rows are known when it is played, and not learnt: they lead to where the work begins. Only
+    this package's datasets say so."""
 
 
 class _Episode(msgspec.Struct, frozen=True):
@@ -111,8 +114,8 @@ class LeRobot:
         self._tables: dict[tuple[Path, str], Table] = {}
 
     def cameras(self) -> list[str]:
-        """Return the keys of what is stored as video."""
-        return [key for key, feature in self.features.items() if _kind(feature) == "video"]
+        """Return the keys of what is stored as videos, or as pictures in the rows."""
+        return [key for key, feature in self.features.items() if _kind(feature) in ("video", "image")]
 
     def names(self) -> list[str]:
         """Return the names of the columns of ``action``; their numbers where it has none."""
@@ -140,12 +143,8 @@ class LeRobot:
         return rows
 
     def film(self, episode: Recorded, camera: str) -> Film:
-        """Return where the pictures of a camera's key lie.
-
-        Raises BadInput for a key that has no video.
-        """
-        if camera not in self.cameras():
-            raise BadInput(f"{self.folder} has no video of {camera} (it has: {', '.join(self.cameras()) or 'none'})")
+        """Return where the pictures of a key lie that is stored as videos. Raises BadInput for a template that leads
+        nowhere."""
         places = dict(episode.places)
         if self.version == "v3.0":
             places |= {name: places[f"videos/{camera}/{name}"] for name in ("chunk_index", "file_index")}

@@ -41,6 +41,7 @@ class Batches:
             _padded([item.mask for item in items]),
             tuple(texts),
             tuple(item.latents.shape[1] for item in items),
+            tuple(item.given for item in items),
         )
         return noised(batch, self._settings.noising, generator(self._settings.seed, "noise", *purpose))
 

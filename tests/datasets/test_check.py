@@ -111,7 +111,7 @@ def test_missing_latents_are_counted_by_camera(tmp_path, capsys):
 def test_a_camera_of_which_there_is_nothing_is_said_not_to_be_there(tmp_path, capsys):
     folder = dataset(tmp_path / "d")
     (folder / "arm.yaml").write_text(ROBOT.replace("images.side", "images.sied"))
-    expected = "3 of 3 segments have no latents of observation.images.sied, nor has it such a video (videos: none)"
+    expected = "3 of 3 segments have no latents of observation.images.sied, nor has it such pictures (it has: none)"
     status, lines = check(folder, capsys)
     assert (status, expected in "\n".join(lines)) == (1, True), lines
 

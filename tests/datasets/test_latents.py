@@ -203,7 +203,7 @@ def refused(capsys, *words: str) -> str:
 def test_what_does_not_fit_is_said_in_a_line(strangers, robot, tiny, tmp_path, capsys):
     words = ["latents", str(strangers), "--checkpoint", str(tiny)]
     assert "does not say of which robot" in refused(capsys, *words)
-    assert "no video of observation.images.cam_high" in refused(capsys, *words, "--robot", "robotwin")
+    assert "no pictures of observation.images.cam_high" in refused(capsys, *words, "--robot", "robotwin")
     assert "unknown robot 'robotwn'; did you mean 'robotwin'?" in refused(capsys, *words, "--robot", "robotwn")
     other = tmp_path / "other.yaml"
     other.write_text(ROBOT.replace("height: 32", "height: 64"))

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import sapien
 
-from lingbot_eval.envs.robotwin.spec import SIZE
 from lingbot_eval.envs.tabletop.appearance import Appearance
 from lingbot_eval.types import Image
 
@@ -31,14 +30,15 @@ look takes 0.2. Our surroundings are black, no scene having a cubemap, and what 
 
 
 class Cameras:
-    def __init__(self, world: Any, appearance: Appearance, table: float) -> None:
-        """Light the ``world`` and put the cameras into it; ``table`` is the height of its top in metres."""
+    def __init__(self, world: Any, appearance: Appearance, table: float, size: tuple[int, int]) -> None:
+        """Light the ``world`` and put the cameras into it; ``table`` is the height of its top in metres, ``size`` that
+        of a picture: rows and columns."""
         world.set_ambient_light(appearance.ambient)
         world.add_directional_light(
             appearance.sun_direction, appearance.sun, shadow=True, position=[0, 0, table], **SHADOWS
         )
         self._world = world
-        height, width = SIZE
+        height, width = size
         self._cameras = {
             name: world.add_camera(name, width, height, fovy=field, near=0.02, far=10.0)
             for name, field in FIELDS.items()
@@ -51,7 +51,7 @@ class Cameras:
         self._cameras["head_camera"].entity.set_pose(sapien.Pose(pose))
 
     def draw(self, left_wrist: Any, right_wrist: Any) -> dict[str, Image]:
-        """Draw (240, 320, 3) per camera, row 0 on top; the wrist cameras look along x of the given poses."""
+        """Draw (rows, columns, 3) per camera, row 0 on top; the wrist cameras look along x of the given poses."""
         self._cameras["left_camera"].entity.set_pose(left_wrist)
         self._cameras["right_camera"].entity.set_pose(right_wrist)
         self._world.update_render()

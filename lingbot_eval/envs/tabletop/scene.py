@@ -29,19 +29,19 @@ TABLE_HEIGHT, TABLE_HALF = 0.74, (0.6, 0.35, 0.025)  # RoboTwin's
 class Scene:
     """It is one episode's world, which is made, used and dropped; ``table`` is the height of its top in metres."""
 
-    def __init__(self, appearance: Appearance, pictures: bool) -> None:
-        """Make the room.
+    def __init__(self, appearance: Appearance, pictures: tuple[int, int] | None) -> None:
+        """Make the room; ``pictures`` says how many rows and columns those have that are drawn.
 
         Raises NotReady for pictures where no device draws.
         """
-        self.appearance, self.table, self._painted = appearance, TABLE_HEIGHT + appearance.table_shift, pictures
-        self.world = sapien.Scene(_systems(pictures))
+        self.appearance, self.table, self._painted = appearance, TABLE_HEIGHT + appearance.table_shift, bool(pictures)
+        self.world = sapien.Scene(_systems(self._painted))
         self.world.set_timestep(1 / RATE)
         self.add("table", [Part(TABLE_HALF, appearance.table, (0, 0, -TABLE_HALF[2]))], (0, 0), still=True)
         self.add("wall", [Part((3.0, 0.6, 1.5), appearance.wall, (0, 0, 1.5 - self.table))], (0, 1.2), still=True)
         floor = sapien.render.RenderMaterial(base_color=[0.3, 0.3, 0.32, 1]) if pictures else None
-        self.world.add_ground(0.0, pictures, render_material=floor)
-        self.cameras = Cameras(self.world, appearance, self.table) if pictures else None
+        self.world.add_ground(0.0, self._painted, render_material=floor)
+        self.cameras = Cameras(self.world, appearance, self.table, pictures) if pictures else None
 
     def add(
         self, name: str, parts: Sequence[Part], xy: Vector, yaw: float = 0.0, up: float = 0.0, still: bool = False

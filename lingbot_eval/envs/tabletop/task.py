@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from lingbot_eval.envs.robotwin.ik import Array, Vector
+from lingbot_eval.envs.robotwin.spec import SIZE
 from lingbot_eval.envs.tabletop.appearance import COLOURS, Appearance, dull, hard_appearance
 from lingbot_eval.envs.tabletop.arm import Arm
 from lingbot_eval.envs.tabletop.bodies import Body, Part
@@ -36,6 +37,9 @@ class TabletopTask(ABC):
 
     name: str
 
+    size: tuple[int, int] = SIZE
+    """Rows and columns of a picture: RoboTwin's. Whoever records many may have them drawn smaller."""
+
     @abstractmethod
     def load_actors(self) -> None:
         """Put the task's things on the table, at random by :attr:`generator`."""
@@ -59,7 +63,9 @@ class TabletopTask(ABC):
             raise BadInput(f"setting is one of {', '.join(SETTINGS)}, not {setting!r}")
         # Apart, so that both settings put the task's own things at the same places.
         self.generator, strewn = np.random.default_rng([seed, 0]), np.random.default_rng([seed, 1])
-        self.scene = Scene(hard_appearance(strewn) if setting == "hard" else Appearance(), pictures)
+        self.scene = Scene(
+            hard_appearance(strewn) if setting == "hard" else Appearance(), self.size if pictures else None
+        )
         self.arms: dict[Side, Arm] = {side: Arm(self.scene, side) for side in SIDES}
         self.arms["left"].solver.restart(seed)
         self._bodies: list[Body] = []

@@ -36,6 +36,9 @@ class Batch:
     """Each item's real tokens, (n, text_dim)."""
     lengths: tuple[int, ...] = ()
     """So many of F are each item's, and the rest is padding. Empty: all are."""
+    given: tuple[int, ...] = ()
+    """So many frames behind each item's first are not learnt: a stretch begins at the last of them, or later. Empty:
+    none."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +118,9 @@ def draw(batch: Batch, noising: Noising, generator: torch.Generator) -> Draws:
     frames, given = min(int(lengths.min()), noising.longest or every), noising.first_frame == "given"
     if given and frames == 1:
         raise BadInput("one latent frame of an item leaves nothing to learn where the first is given; take two or more")
-    starts = tuple((dice.shares(1)[:, 0] * (lengths - frames + 1)).long().tolist())
+    earliest = torch.tensor(batch.given or [0] * len(lengths))
+    _require_learnt(lengths, earliest, frames, given)
+    starts = tuple((earliest + (dice.shares(1)[:, 0] * (lengths - earliest - frames + 1)).long()).tolist())
     layout = needed(
         frames,
         (rows, columns),
@@ -238,6 +243,22 @@ def _stretches(batch: Batch, draws: Draws) -> Batch:
 def _of(data: Tensor, part: Part) -> Tensor:
     """Return the frames (b, C, F, ...) that stand in ``part``."""
     return data[:, :, list(part.frames) * part.copies]
+
+
+def _require_learnt(lengths: Tensor, earliest: Tensor, frames: int, first_given: bool) -> None:
+    """Raise BadInput where a stretch would have frames in it that are not to be learnt."""
+    if earliest.any() and not first_given:
+        raise BadInput(
+            "items with frames that are given, and not learnt, want noising.first_frame=given: a stretch begins with "
+            "one of them"
+        )
+    if (short := lengths - earliest < frames).any():
+        n = int(short.nonzero()[0])
+        raise BadInput(
+            f"an item of {int(lengths[n])} latent frames, of which the first and {int(earliest[n])} more are given, "
+            f"has no {frames} to read from the last of those on; noising.longest={int((lengths - earliest).min())} "
+            "would do"
+        )
 
 
 def _require_one_shape(batch: Batch, longest: int | None) -> None:

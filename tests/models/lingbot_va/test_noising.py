@@ -208,3 +208,18 @@ def test_of_items_of_several_lengths_stretches_are_read_and_never_what_is_behind
 def test_items_of_several_lengths_are_refused_where_one_lacks_frames_that_are_read(longest):
     with pytest.raises(BadInput, match=r"items of 3 to 5 latent frames .* noising\.longest of at most 3"):
         draw(replace(batch(), lengths=(3, 5)), changed(longest=longest), dice())
+
+
+def test_frames_that_are_given_are_seen_and_never_learnt():
+    items = replace(batch(samples=2, frames=6), given=(2, 0))
+    noising = changed(longest=3, levels="per-sample", first_frame="given", first_actions="zeros", chunk=(1, 1))
+    starts = {draw(items, noising, dice(seed)).starts for seed in range(60)}
+    assert [{start[item] for start in starts} for item in (0, 1)] == [{2, 3}, {0, 1, 2, 3}]
+
+
+def test_an_item_of_which_too_little_is_learnt_is_refused():
+    items = replace(batch(), given=(3, 0))
+    with pytest.raises(BadInput, match=r"5 latent frames, of which the first and 3 more are given.*longest=2 would do"):
+        draw(items, changed(longest=3, first_frame="given"), dice())
+    with pytest.raises(BadInput, match=r"first_frame=given"):
+        draw(items, changed(longest=2), dice())

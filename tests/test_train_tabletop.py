@@ -17,15 +17,23 @@ pytest.importorskip("pyarrow", reason="pyarrow is not installed: pip install -e 
 
 import yaml
 
+from lingbot_eval.datasets.lerobot import LeRobot
+from lingbot_eval.datasets.pictures import pictures
 from lingbot_eval.datasets.robots import load_robot, settings_of
-from lingbot_eval.errors import BadInput
+from lingbot_eval.envs import tabletop
+from lingbot_eval.envs.tabletop.appearance import COLOURS
+from lingbot_eval.envs.vulkan import probe
+from lingbot_eval.errors import BadInput, NotReady
 from lingbot_eval.models.lingbot_va.vision import Vision
 from lingbot_eval.settings import as_struct
+from lingbot_eval.suites.training import FIRST_SEED
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "train_tabletop"
 
 sys.path.insert(0, str(EXAMPLE))  # as for a script that lies there
 
+import record
+from demonstrator import BEAT
 from looks import Looks, Shown, open_looks
 from make import same_recipe
 from train_vae import Training, encoded_whole, train
@@ -94,3 +102,67 @@ def test_a_folder_belongs_to_one_recipe(tmp_path):
     assert same_recipe(tmp_path, EXAMPLE / "small.yaml") == kept
     with pytest.raises(BadInput, match=r"begun with another recipe.*choose another folder"):
         same_recipe(tmp_path, EXAMPLE / "recipe.yaml")
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory) -> Path:
+    """Four demonstrations of one task, of which the second and the fourth come back from astray."""
+    try:
+        probe()
+    except NotReady as missing:
+        pytest.skip(str(missing))
+    out = tmp_path_factory.mktemp("recorded")
+    record.record(out, record.Scenes("easy", 0), ["lift_block"], 4, (0, 1))
+    assert record.describe(out) == 4
+    return out
+
+
+def test_demonstrations_are_a_dataset_of_scenes_that_are_never_evaluated(recorded):
+    dataset = LeRobot(recorded)
+    assert all(
+        json.loads(line)["seed"] >= FIRST_SEED
+        for line in (recorded / "meta" / "episodes.jsonl").read_text().splitlines()
+    )
+    for episode in dataset.episodes:
+        (segment,) = episode.segments
+        assert segment.end_frame == episode.length == len(dataset.rows(episode))
+        assert episode.length % BEAT == 1
+        words = segment.action_text
+        assert words[0].isupper()
+        assert words in tabletop.sentences("lift_block", {"{A}": _thing(words), "{a}": _arm(words)})["seen"]
+        seen = pictures(dataset, episode, "observation.images.cam_high", [0, episode.length - 1])
+        assert seen.shape == (2, *record.SIZE, 3)
+        assert np.abs(seen[0].astype(int) - seen[1]).mean() > 1  # the arm has moved
+
+
+def _thing(words: str) -> str:
+    return next(f"{colour} block" for colour in COLOURS if colour in words)
+
+
+def _arm(words: str) -> str:
+    return "left" if "left" in words else "right"
+
+
+def test_what_led_astray_is_given_in_whole_latent_frames_and_two_are_left_to_learn(recorded):
+    segments = [episode.segments[0] for episode in LeRobot(recorded).episodes]
+    assert any(segment.given for segment in segments)
+    assert not all(segment.given for segment in segments)
+    for segment in segments:
+        assert segment.given % BEAT == 0
+        assert segment.end_frame - 1 - segment.given >= record.LEARNT * BEAT
+
+
+def test_a_recording_that_was_stopped_goes_on_with_what_is_missing(recorded, tmp_path):
+    again = tmp_path / "again"
+    shutil.copytree(recorded, again)
+    file, about = again / "data/chunk-000/episode_000002.parquet", again / "episodes/000002.json"
+    whole, said = file.read_bytes(), about.read_text()
+    about.unlink()
+    file.write_bytes(b"half")
+    record.record(again, record.Scenes("easy", 0), ["lift_block"], 4, (0, 1))
+    assert json.loads(about.read_text()) == json.loads(said)
+    assert (
+        LeRobot(again).rows(LeRobot(again).episodes[2]).tolist()
+        == LeRobot(recorded).rows(LeRobot(recorded).episodes[2]).tolist()
+    )
+    assert len(file.read_bytes()) == len(whole)

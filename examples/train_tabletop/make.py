@@ -60,7 +60,7 @@ def stages(out: Path, recipe: Path, workers: int) -> list[Stage]:
         Stage("base", _ours("make-base", base, "--vae", vae, *_flags(said["base"]), *_vocabulary(data, said)), base),
         Stage("latents", _ours("latents", data, "--checkpoint", base, "--robot", robot, "--workers", workers)),
         Stage("check", _ours("dataset", "check", data, "--robot", robot)),
-        Stage("train", _ours("train", "train=tabletop", *places, *said["train"])),
+        Stage("train", _training(said["train"], workers) + _words("train=tabletop", *places, *said["train"])),
     ]
 
 
@@ -74,6 +74,16 @@ def _recording(data: Path, said: Mapping[str, Any], workers: int) -> list[Stage]
         )
         for setting, values in said["record"].items()
     ]
+
+
+def _training(values: Sequence[str], workers: int) -> tuple[str, ...]:
+    """Return what trains: with several micro-batches a step, a process for each of them where there are cores, which
+    computes the same as one alone (``docs/training.md``)."""
+    micro_batches = next((int(one.split("=")[1]) for one in values if one.startswith("micro_batches=")), 1)
+    if workers < micro_batches or micro_batches == 1:
+        return _ours("train")
+    several = ("-m", "torch.distributed.run", "--nproc-per-node", micro_batches, "-m", "lingbot_eval.cli.train")
+    return _words(sys.executable, *several)
 
 
 def _vocabulary(data: Path, said: Mapping[str, Any]) -> list[object]:

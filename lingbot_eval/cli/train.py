@@ -43,9 +43,12 @@ def train(given: argparse.Namespace) -> int:
 
 
 def _train(settings: TrainSettings) -> int:
+    from lingbot_eval.training.preparing import slow
     from lingbot_eval.training.train import train as run
 
     first = int(os.environ.get("RANK", "0")) == 0
+    if first and (words := slow(settings)):
+        say(words, file=sys.stderr)
     with TrainingProgress(settings, Screen(stderr=True, quiet=not first)) as progress:
         folder = run(settings, progress.tell)
     if first:

@@ -163,3 +163,16 @@ def test_adapters_for_layers_that_are_not_there_are_refused(data, tiny, tmp_path
 
 def test_unknown_robots_are_refused_with_the_known_ones(data, tiny, tmp_path):
     refused(UnknownName, "robotwin", data, tiny, tmp_path / "out", "train=tabletop", "robot=tabeltop")
+
+
+def test_a_cpu_that_would_compute_bfloat16_without_instructions_for_it_is_told_of(monkeypatch):
+    cpu = {"architecture": "x86_64", "avx512_bf16": False, "amx_bf16": False}
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: cpu)
+    chosen = [
+        training_settings(words("data", "tiny", "out", f"precision={name}", "device=cpu"))
+        for name in ("float32", "autocast")
+    ]
+    assert preparing.slow(chosen[0]) == ""
+    assert "no instructions for bfloat16" in preparing.slow(chosen[1])
+    cpu["avx512_bf16"] = True
+    assert preparing.slow(chosen[1]) == ""

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 import lingbot_eval
+from lingbot_eval.cli import evaluate
 from lingbot_eval.datasets.robots import load_robot
 from lingbot_eval.errors import LingbotEvalError, NotReady
 from lingbot_eval.files import write_whole
@@ -56,6 +57,20 @@ def play(asked: Asked) -> dict[str, Any]:
     return answer
 
 
+def check(play: Play) -> None:
+    """Raise UnknownName or BadInput for choices that could not be played."""
+    agent, settings, choices = _chosen(play, "CHECKPOINT")
+    evaluate.check(play.suite, agent, settings=settings, **choices)
+
+
+def _chosen(play: Play, checkpoint: str) -> tuple[str, Mapping[str, Any], Mapping[str, Any]]:
+    """Return who plays, with which settings and choices."""
+    choices = {"agent": "lingbot-va", **play.choices}
+    agent = str(choices.pop("agent"))
+    mine = {"agent.checkpoint": checkpoint} if agent.startswith("lingbot-va") else {}  # or it is compared with
+    return agent, {**mine, **play.settings}, choices
+
+
 def main() -> int:
     """Play as standard input asks. Return 0, or 2 where something is wrong, which is said."""
     asked = msgspec.json.decode(sys.stdin.buffer.read(), type=Asked)
@@ -74,10 +89,7 @@ def _answer(asked: Asked) -> dict[str, Any]:
 
         target = Path(asked.folder) / "imagined.mp4"
         film(asked.checkpoint, Path(asked.data), load_robot(asked.robot), asked.item, target)
-    choices = {"agent": "lingbot-va", **asked.play.choices}
-    agent = str(choices.pop("agent"))
-    mine = {"agent.checkpoint": asked.checkpoint} if agent.startswith("lingbot-va") else {}  # or it is compared with
-    settings: Mapping[str, Any] = {**mine, **asked.play.settings}
+    agent, settings, choices = _chosen(asked.play, asked.checkpoint)
     run = lingbot_eval.evaluate(
         asked.play.suite, agent, settings=settings, progress=False, out=str(run_of(asked)), **choices
     )

@@ -22,8 +22,7 @@ from lingbot_eval.models.lingbot_va.checkpoint import Checkpoint, Tensors, locat
 from lingbot_eval.models.lingbot_va.transformer import PATCH
 from lingbot_eval.settings.lingbot_va import LingBotSettings
 from lingbot_eval.settings.train import TrainSettings
-from lingbot_eval.suites import suite_named
-from lingbot_eval.training import lora, memory
+from lingbot_eval.training import lora, memory, playing
 from lingbot_eval.training.order import held_out
 from lingbot_eval.training.ranks import Ranks
 
@@ -59,7 +58,7 @@ def prepare(settings: TrainSettings, ranks: Ranks) -> Prepared:
             f"micro_batches={settings.micro_batches} cannot be shared by {ranks.count} processes; a multiple of it can"
         )
     if settings.play.every:
-        suite_named(settings.play.suite)
+        playing.check(settings.play)
     if settings.lora.rank:
         lora.require_peft()
     if settings.compile:

@@ -96,6 +96,10 @@ def test_flexible_attention_on_a_cpu_is_refused(data, tiny, tmp_path):
 
 def test_a_suite_that_nobody_knows_is_refused_before_anything_is_learnt(data, tiny, tmp_path):
     refused(UnknownName, "unknown benchmark 'nope'", data, tiny, tmp_path / "out", "play.every=1", "play.suite=nope")
+    refused(
+        UnknownName, "unknown choice 'taks'", data, tiny, tmp_path / "out", "play.every=1", "play.choices={taks: 1}"
+    )
+    refused(BadInput, "episodes", data, tiny, tmp_path / "out", "play.every=1", "play.choices={episodes: some}")
 
 
 def test_texts_of_another_width_are_refused(tiny, tmp_path):

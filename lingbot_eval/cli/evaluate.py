@@ -39,35 +39,16 @@ def evaluate(
     and then raises KeyboardInterrupt, a second one stops at once; in a thread other than the main one neither is heard.
     Raises UnknownName, BadInput, NotReady, RunMismatch and CorruptRecords.
     """
-    words = _command_line(benchmark, agent, settings, choices)
-    folder, _ = run_suite.play(run_suite.parsed(words), words, quiet=not progress)
-    write_report(folder, quiet=True)
-    return Run(folder.path)
-
-
-def check(
-    benchmark: str,
-    agent: str | type | None = None,
-    /,
-    *,
-    settings: Mapping[str, object] | None = None,
-    **choices: object,
-) -> None:
-    """Raise what is wrong with choices and settings of :func:`evaluate`, as far as it is known before anything is
-    loaded: UnknownName, BadInput."""
-    run_suite.chosen_settings(run_suite.parsed(_command_line(benchmark, agent, settings, choices)))
-
-
-def _command_line(
-    benchmark: str, agent: str | type | None, settings: Mapping[str, object] | None, choices: Mapping[str, object]
-) -> list[str]:
     if unknown := [name for name in choices if name not in CHOICES]:
         raise UnknownName("choice", unknown[0], (*CHOICES, "settings", "progress"))
     if flags := [name for name in (benchmark, *(settings or ())) if str(name).startswith("-")]:
         raise BadInput(f"{flags[0]!r} is of the command line; a flag of run-suite is an argument here: out='DIR'")
     given = {"agent": _importable(agent) if isinstance(agent, type) else agent, **choices}
     words = [str(benchmark), *(word for choice in given.items() for word in _words(*choice))]
-    return words + [f"{name}={_setting(value)}" for name, value in (settings or {}).items()]
+    words += [f"{name}={_setting(value)}" for name, value in (settings or {}).items()]
+    folder, _ = run_suite.play(run_suite.parsed(words), words, quiet=not progress)
+    write_report(folder, quiet=True)
+    return Run(folder.path)
 
 
 def _importable(agent: type) -> str:

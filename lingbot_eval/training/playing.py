@@ -9,18 +9,19 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 import lingbot_eval
-from lingbot_eval.cli import evaluate
 from lingbot_eval.datasets.robots import load_robot
-from lingbot_eval.errors import LingbotEvalError, NotReady
+from lingbot_eval.errors import BadInput, LingbotEvalError, NotReady, UnknownName
 from lingbot_eval.files import write_whole
 from lingbot_eval.plain import say
 from lingbot_eval.reports.stats import wilson
+from lingbot_eval.runs.compose import Choices, choose, quoted
 from lingbot_eval.settings.train import Play
 
 ANSWER = "answer.json"
@@ -58,9 +59,22 @@ def play(asked: Asked) -> dict[str, Any]:
 
 
 def check(play: Play) -> None:
-    """Raise UnknownName or BadInput for choices that could not be played."""
+    """Raise UnknownName or BadInput for choices that could not be played, as far as it is known beforehand."""
     agent, settings, choices = _chosen(play, "CHECKPOINT")
-    evaluate.check(play.suite, agent, settings=settings, **choices)
+    known = {one.name: one.type for one in fields(Choices) if one.name not in ("agent", "overrides")}
+    for name, value in choices.items():
+        if name not in known:
+            raise UnknownName("choice", name, known)
+        if "int" in str(known[name]) and not isinstance(value, int):
+            raise BadInput(f"play.choices.{name}: {value!r} is no whole number")
+    overrides = [f"{name}={_in_hydras_grammar(value)}" for name, value in settings.items()]
+    choose(play.suite, Choices(agent, **choices, overrides=overrides))
+
+
+def _in_hydras_grammar(value: object) -> str:
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return quoted(value) if isinstance(value, str) else str(value)
 
 
 def _chosen(play: Play, checkpoint: str) -> tuple[str, Mapping[str, Any], Mapping[str, Any]]:

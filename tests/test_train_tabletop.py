@@ -166,3 +166,27 @@ def test_a_recording_that_was_stopped_goes_on_with_what_is_missing(recorded, tmp
         == LeRobot(recorded).rows(LeRobot(recorded).episodes[2]).tolist()
     )
     assert len(file.read_bytes()) == len(whole)
+
+
+def test_of_a_first_chunk_no_more_is_recorded_than_leads_to_the_second_look(recorded, tmp_path):
+    record.record(tmp_path, record.Scenes("easy", 0, first_chunk=True), ["lift_block"], 1, (0, 1))
+    assert record.describe(tmp_path) == 1
+    (episode,), whole = LeRobot(tmp_path).episodes, LeRobot(recorded)
+    rows = LeRobot(tmp_path).rows(episode)
+    assert len(rows) == 1 + BEAT
+    seeds = [json.loads(line)["seed"] for line in (recorded / "meta" / "episodes.jsonl").read_text().splitlines()]
+    own = json.loads((tmp_path / "meta" / "episodes.jsonl").read_text())["seed"]
+    if own == seeds[0] and not whole.episodes[0].segments[0].given:  # the same scene, played to its end
+        assert np.array_equal(rows[:BEAT], whole.rows(whole.episodes[0])[:BEAT])
+
+
+def test_a_hand_that_closed_in_vain_opens_and_hovers_before_it_comes_down(recorded):
+    dataset = LeRobot(recorded)
+    for episode in dataset.episodes:
+        rows, given = dataset.rows(episode), episode.segments[0].given
+        grippers = rows[:, [7, 15]].min(axis=1)
+        if given and grippers[given - 1] < 0.5:
+            assert (grippers[given : given + BEAT] > 0.5).all()
+            break
+    else:
+        pytest.fail("no demonstration closed in vain; record more")

@@ -25,9 +25,10 @@ HOVER = 0.10
 """Metres above the table at which the fingertips of an empty hand stop before they come down: nearer than the expert's,
 so that the wrist's camera shows the place in finer pixels."""
 
-NEAR, LOWER, HIGHER = 0.03, 0.05, 0.10
-"""A hand so many metres to the side of where it is to hover, and not farther below or above, comes down at once;
-another one hovers first."""
+NEAR, LOWER, HIGHER = 0.12, 0.06, 0.12
+"""A hand so many metres to the side of where it is to hover, and not farther below or above, comes down at once; one
+that is farther, or that closed in vain and has to open, hovers first. With NEAR at 0.03 what a model does after its
+first look was a toss-up: places that it takes for right are that far off."""
 
 BOTH = 0.04
 """Metres that two hands at once hover lower than the expert's."""
@@ -67,10 +68,10 @@ class Demonstrator(Expert):
         super().__init__(execute, {side: arm.pose for side, arm in task.arms.items()}, task.scene.table)
         self._dice, self._astray = dice, astray
         self._hovers, self.given = 0, 0
-        self._loaded = False
+        self._loaded = self._opens = False
 
     def pick(self, side: Side, at: Array, yaw: float, height: float = CRUISE) -> None:
-        self._grippers[side] = 1.0  # on the way, where it closed in vain
+        self._open_on_the_way(side)
         super().pick(side, at, yaw, height)
         self._loaded = True
 
@@ -88,7 +89,7 @@ class Demonstrator(Expert):
     def reach_both(self, left: Array, right: Array, yaw: float) -> None:
         goals: dict[Side, Array] = {"left": downward(left, yaw), "right": downward(right, yaw)}
         if not self._loaded and min(left[2], right[2]) > self._table + HOVER:
-            self._grippers.update(left=1.0, right=1.0)
+            self._open_on_the_way("left", "right")
             self._hover({side: _raised(goal, -BOTH) for side, goal in goals.items()})
         else:
             self._there(goals)
@@ -102,10 +103,16 @@ class Demonstrator(Expert):
         if self._hovers - 1 == self._astray:
             self._astray = None
             self._go_astray(goals)
-        if not all(self._close(self._poses[side], goal) for side, goal in goals.items()):
+        near = all(self._near(self._poses[side], goal) for side, goal in goals.items())
+        if self._opens or not near:
             self._move(goals, beat=True)
+        self._opens = False
 
-    def _close(self, pose: Array, goal: Array) -> bool:
+    def _open_on_the_way(self, *sides: Side) -> None:
+        self._opens = any(self._grippers[side] == 0.0 for side in sides)
+        self._grippers.update(dict.fromkeys(sides, 1.0))
+
+    def _near(self, pose: Array, goal: Array) -> bool:
         aside, up = np.linalg.norm(pose[:2] - goal[:2]), pose[2] - goal[2]
         return bool(aside < NEAR and -LOWER < up < HIGHER)
 
@@ -121,7 +128,7 @@ class Demonstrator(Expert):
 
     def _comes_down(self, side: Side, goal: Array) -> bool:
         way = goal[:3] - self._poses[side][:3]
-        return bool(way[2] < -0.02 and np.hypot(*way[:2]) < 2 * NEAR)
+        return bool(way[2] < -0.02 and np.hypot(*way[:2]) < NEAR)
 
     def _go_astray(self, goals: dict[Side, Array]) -> None:
         """Hover beside, or close in vain there; whatever is done then begins at a look."""

@@ -4,7 +4,7 @@
 
 Each stage is a command, which is printed and may be given alone. The same command goes on where it was killed.
 
-    OUT/data/easy, OUT/data/hard    demonstrations of the expert, in scenes that are never evaluated
+    OUT/data/                       demonstrations of the expert, in scenes that are never evaluated
     OUT/tabletop.yaml               what their columns mean, with their quantiles
     OUT/vae/                        the VAE, and how it came about
     OUT/base/                       the VAE, a text encoder and an untrained transformer
@@ -68,11 +68,11 @@ def _recording(data: Path, said: Mapping[str, Any], workers: int) -> list[Stage]
     rest = ("--tasks", ",".join(said["tasks"]), "--workers", workers)
     return [
         Stage(
-            f"record {setting}",
-            _words(*(sys.executable, HERE / "record.py", data / setting, "--setting", setting), *_flags(values), *rest),
-            data / setting / "meta" / "info.json",
+            f"record {folder}",
+            _words(sys.executable, HERE / "record.py", data / folder, *_flags(values), *rest),
+            data / folder / "meta" / "info.json",
         )
-        for setting, values in said["record"].items()
+        for folder, values in said["record"].items()
     ]
 
 
@@ -90,7 +90,7 @@ def _vocabulary(data: Path, said: Mapping[str, Any]) -> list[object]:
     """Return where the text encoder's words are from: the demonstrations, and all that tabletop ever says. A word that
     is kept for evaluation is a token of its own, too, but none that was trained on."""
     places = [
-        *(data / setting for setting in said["record"]),
+        *(data / folder for folder in said["record"]),
         resources.files("lingbot_eval.envs.tabletop") / "tasks.yaml",
     ]
     return [word for place in places for word in ("--words", place)]
@@ -105,7 +105,8 @@ def _words(*words: object) -> tuple[str, ...]:
 
 
 def _flags(values: Mapping[str, object]) -> list[object]:
-    return [word for name, value in values.items() for word in (f"--{name}", value)]
+    """``name: true`` is the flag alone."""
+    return [word for name, value in values.items() for word in (f"--{name}", value)[: 1 if value is True else 2]]
 
 
 def play(stage: Stage, out: Path) -> int:

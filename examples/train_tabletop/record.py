@@ -82,6 +82,8 @@ class Scenes:
     setting: str
     block: int
     """Of training scenes: those of two blocks are not the same."""
+    first_chunk: bool = False
+    """No more than the first chunk is played: most of what is hard to learn, for less than half of the time."""
 
     def first(self, task: str) -> int:
         """Return the seed from which a task's scenes are taken, one after another."""
@@ -105,12 +107,14 @@ class Played:
     @property
     def rows(self) -> int:
         """Return how many rows make whole latent frames, and enough of them to learn from, with what was seen last."""
-        frames = max(-(-len(self.commands) // BEAT), self.given // BEAT + LEARNT)
+        learnt = LEARNT if self.given else 1
+        frames = max(-(-len(self.commands) // BEAT), self.given // BEAT + learnt)
         return frames * BEAT + 1
 
 
-def played(task: Any, seed: int, setting: str) -> Played | None:
-    """Have the scene of a seed demonstrated; return None where the expert did not succeed, or the scene is none."""
+def played(task: Any, seed: int, setting: str, first_chunk: bool = False) -> Played | None:
+    """Have the scene of a seed demonstrated, or no more of it than the ``first_chunk``, which leads to where a model
+    looks again; return None where the expert did not succeed, or the scene is none."""
     try:
         task.setup_demo(0, seed, setting=setting, pictures=True)
     except UnStableError:
@@ -130,16 +134,17 @@ def played(task: Any, seed: int, setting: str) -> Played | None:
         shown.commands.append(one.astype(np.float32))
         task.take_action(one, "ee")
         look()
-        return bool(task.eval_success)
+        return bool(task.eval_success) or (first_chunk and len(shown.commands) == BEAT)
 
     look()
     hovers = 2 if task.name in CARRIED else 1
-    astray = int(dice.integers(hovers)) if dice.random() < ASTRAY else None
+    astray = int(dice.integers(hovers)) if not first_chunk and dice.random() < ASTRAY else None
     expert = task.expert = Demonstrator(task, command, dice, astray)
     try:
         _play(task)
     except Done:
-        task.expert = Expert(lambda command: None, dict(expert._poses), task.scene.table)  # it only says what it did
+        poses = {side: arm.pose for side, arm in task.arms.items()}
+        task.expert = Expert(lambda command: None, poses, task.scene.table)  # it moves nothing, and the task says words
         words = task.play_once()["info"]
         task.close_env(clear_cache=seed % CACHED == 0)
         if task.plan_failures == 0 and (astray is None or 0 < expert.given < len(shown.commands)):
@@ -201,7 +206,7 @@ def record(out: Path, scenes: Scenes, tasks: Sequence[str], episodes: int, share
         task = players.setdefault(name, tabletop.task_class(name)())
         task.size = SIZE
         for seed in itertools.count(scenes.first(name) + k * TRIED):
-            if (shown := played(task, seed, scenes.setting)) is not None:
+            if (shown := played(task, seed, scenes.setting, scenes.first_chunk)) is not None:
                 break
         write_rows(out / LAYOUT.data_file(number), shown, number, cameras)
         given = {"given": shown.given} if shown.given else {}
@@ -256,9 +261,10 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--episodes", type=int, required=True, help="per task")
     parser.add_argument("--tasks", default=",".join(tabletop.TASKS), help="names, comma-separated (default: all)")
     parser.add_argument("--block", type=int, default=0, help="of training scenes, which no other block has")
+    parser.add_argument("--first-chunk", action="store_true", help="play no more than leads to the second look")
     parser.add_argument("--workers", type=int, default=1)
     given = parser.parse_args(words)
-    tasks, scenes = given.tasks.split(","), Scenes(given.setting, given.block)
+    tasks, scenes = given.tasks.split(","), Scenes(given.setting, given.block, given.first_chunk)
     try:
         for task in tasks:
             tabletop.task_class(task)

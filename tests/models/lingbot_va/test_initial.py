@@ -45,6 +45,17 @@ def test_the_tokenizer_has_a_token_for_each_word_and_none_is_unknown(base):
     assert 2 not in model.text.ids("Lift it, please!")
 
 
+def test_the_text_encoder_hears_where_a_word_stands(tmp_path):
+    make_base(tmp_path / "base", SIZES, ("put", "on", *WORDS, "green"))
+    text = LingBotVA.from_pretrained(str(tmp_path / "base"), small(), dtype="float32").text
+    one, other = (
+        text.embed(f"put the {upper} block on the {lower} block")
+        for upper, lower in (("red", "green"), ("green", "red"))
+    )
+    upper, lower = one[..., 2, :], other[..., 6, :]  # red, above and below
+    assert (upper - lower).norm() > 0.2 * upper.norm()
+
+
 def test_the_same_seed_writes_the_same_weights(base, tmp_path):
     make_base(tmp_path / "again", SIZES, reversed(WORDS))
     make_base(tmp_path / "other", SIZES, WORDS, seed=1)
